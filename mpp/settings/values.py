@@ -1,0 +1,83 @@
+"""Types of single settings values that a file writes as text: sizes, durations, networks, endpoints.
+
+Each is a plain Python type after reading (int octets, float seconds, ip_network, Endpoint); a value that cannot be
+read raises ValueError with what to write instead.
+"""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, PlainSerializer
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def read_size(value: Any) -> Any:
+    """Return octets of 52428800, "50M" or "50 MiB"; other types pass on for pydantic to refuse."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*(\d+)\s*([bkmg]?)(?:i?b)?\s*", value, re.IGNORECASE)
+    if not match:
+        raise ValueError('is no size; write octets or a text such as "50M" or "256 MiB"')
+    return int(match[1]) * _UNITS[match[2].lower()]
+
+
+def read_duration(value: Any) -> Any:
+    """Return seconds of 90, 1.5, "90s", "5m", "4h" or "5d"."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)\s*", value)
+    if not match:
+        raise ValueError('is no duration; write seconds or a text such as "45s", "5m" or "4h"')
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def read_network(value: Any) -> Any:
+    """Return an ip_network of "192.0.2.0/24" or a single address; host bits set are an error."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ipaddress.ip_network(value)
+    except ValueError as error:
+        raise ValueError(f'{error}; write a network such as "192.0.2.0/24" or "2001:db8::/32"') from None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where to listen or connect: HOST:PORT, [v6]:PORT or unix:PATH, with the protocol spoken there."""
+
+    protocol: Literal["smtp", "lmtp"]
+    host: str  # "" where it is a unix socket
+    port: int
+    path: str = ""
+
+    def __str__(self) -> str:
+        prefix = "lmtp:" if self.protocol == "lmtp" else ""
+        if self.path:
+            return f"{prefix}unix:{self.path}"
+        return f"{prefix}[{self.host}]:{self.port}" if ":" in self.host else f"{prefix}{self.host}:{self.port}"
+
+
+_ENDPOINT = re.compile(r"(?:(smtp|lmtp):)?(?:unix:(?P<path>.+)|(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]:/\s]+)):(?P<port>\d+))")
+
+
+def read_endpoint(value: Any) -> Any:
+    """Return an Endpoint of [smtp:|lmtp:]HOST:PORT, [v6]:PORT or unix:PATH."""
+    if not isinstance(value, str):
+        return value
+    match = _ENDPOINT.fullmatch(value)
+    if not match or (match["port"] and int(match["port"]) > 65535):
+        raise ValueError('is no address; write "HOST:PORT", "[IPv6]:PORT" or "unix:PATH", with "lmtp:" before it for LMTP')
+    protocol: Literal["smtp", "lmtp"] = "lmtp" if match[1] == "lmtp" else "smtp"
+    return Endpoint(protocol, match["v6"] or match["host"] or "", int(match["port"] or 0), match["path"] or "")
+
+
+Size = Annotated[int, BeforeValidator(read_size)]
+Duration = Annotated[float, BeforeValidator(read_duration)]
+NetworkValue = Annotated[Network, BeforeValidator(read_network), PlainSerializer(str)]
+EndpointValue = Annotated[Endpoint, BeforeValidator(read_endpoint), PlainSerializer(str)]

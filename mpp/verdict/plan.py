@@ -1,0 +1,36 @@
+"""What the decision says: a disposition for each recipient, with the edits for their copy and the reason in words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mpp.mail.edits import Edit
+from mpp.verdict.finding import Verdict
+
+
+class Disposition(StrEnum):
+    DELIVER = "deliver"
+    TAG = "tag"
+    QUARANTINE = "quarantine"
+    REJECT = "reject"
+    DEFER = "defer"
+    DISCARD = "discard"
+    REDIRECT = "redirect"
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """One recipient's part of the plan."""
+
+    disposition: Disposition
+    rule: str  # the settings key that decided: "policies.default.reject_above"
+    reply: str = ""  # for reject and defer: "554 5.7.1 ..." without the id, placeholders filled but {id}
+    edits: tuple[Edit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    verdict: Verdict  # of the message, over all recipients: the worst
+    score: float  # the sum that counted, of the recipient with the highest one
+    fates: Mapping[str, Fate]  # by recipient address, every recipient exactly once
+    why: tuple[str, ...]  # sentences in plain language, in the order of the decision
