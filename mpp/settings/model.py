@@ -9,4 +9,4 @@ from pydantic import BaseModel, ConfigDict
 class Section(BaseModel):
     """One table of the settings file. Immutable; every field has a description."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

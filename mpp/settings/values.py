@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, PlainSerializer, PlainValidator
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -37,10 +37,21 @@ def read_duration(value: Any) -> Any:
     return float(match[1]) * _SECONDS[match[2]]
 
 
+def read_threshold(value: Any) -> Any:
+    """Return None of "off"; TOML has no null. Numbers pass on."""
+    if isinstance(value, str):
+        if value.lower() != "off":
+            raise ValueError('is no threshold; write a number without quotes or "off"')
+        return None
+    return value
+
+
 def read_network(value: Any) -> Any:
     """Return an ip_network of "192.0.2.0/24" or a single address; host bits set are an error."""
-    if not isinstance(value, str):
+    if isinstance(value, (ipaddress.IPv4Network, ipaddress.IPv6Network)):
         return value
+    if not isinstance(value, str):
+        raise ValueError('is no network; write a text such as "192.0.2.0/24" or "2001:db8::/32"')
     try:
         return ipaddress.ip_network(value)
     except ValueError as error:
@@ -63,21 +74,50 @@ class Endpoint:
         return f"{prefix}[{self.host}]:{self.port}" if ":" in self.host else f"{prefix}{self.host}:{self.port}"
 
 
-_ENDPOINT = re.compile(r"(?:(smtp|lmtp):)?(?:unix:(?P<path>.+)|(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]:/\s]+)):(?P<port>\d+))")
+_ENDPOINT = re.compile(
+    r"(?:(smtp|lmtp):)?(?:unix:(?P<path>.+)|(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]:/\s]+)):(?P<port>\d+))"
+)
 
 
 def read_endpoint(value: Any) -> Any:
     """Return an Endpoint of [smtp:|lmtp:]HOST:PORT, [v6]:PORT or unix:PATH."""
-    if not isinstance(value, str):
+    if isinstance(value, Endpoint):
         return value
+    if not isinstance(value, str):
+        raise ValueError('is no address; write a text such as "127.0.0.1:25"')
     match = _ENDPOINT.fullmatch(value)
     if not match or (match["port"] and int(match["port"]) > 65535):
-        raise ValueError('is no address; write "HOST:PORT", "[IPv6]:PORT" or "unix:PATH", with "lmtp:" before it for LMTP')
+        raise ValueError(
+            'is no address; write "HOST:PORT", "[IPv6]:PORT" or "unix:PATH", with "lmtp:" before it for LMTP'
+        )
     protocol: Literal["smtp", "lmtp"] = "lmtp" if match[1] == "lmtp" else "smtp"
     return Endpoint(protocol, match["v6"] or match["host"] or "", int(match["port"] or 0), match["path"] or "")
 
 
-Size = Annotated[int, BeforeValidator(read_size)]
-Duration = Annotated[float, BeforeValidator(read_duration)]
-NetworkValue = Annotated[Network, BeforeValidator(read_network), PlainSerializer(str)]
-EndpointValue = Annotated[Endpoint, BeforeValidator(read_endpoint), PlainSerializer(str)]
+def write_size(value: int) -> int | str:
+    """Return "50 MiB" for what is a whole number of KiB, MiB or GiB, else the octets; read_size reads it back."""
+    for shift, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if value and not value % (1 << shift):
+            return f"{value >> shift} {unit}"
+    return value
+
+
+def write_duration(value: float) -> float | str:
+    """Return "4h" for whole hours, minutes or seconds, else the seconds; read_duration reads it back."""
+    for seconds, unit in ((86400, "d"), (3600, "h"), (60, "m"), (1, "s")):
+        if value and not value % seconds and value < 1e15:  # exact as a whole number
+            return f"{int(value) // seconds}{unit}"
+    return value
+
+
+def _write_threshold(value: float | None) -> float | str:
+    return "off" if value is None else value
+
+
+Size = Annotated[int, BeforeValidator(read_size), PlainSerializer(write_size, when_used="json")]
+Duration = Annotated[float, BeforeValidator(read_duration), PlainSerializer(write_duration, when_used="json")]
+Threshold = Annotated[
+    float | None, BeforeValidator(read_threshold), PlainSerializer(_write_threshold, when_used="json")
+]
+NetworkValue = Annotated[Network, PlainValidator(read_network), PlainSerializer(str)]
+EndpointValue = Annotated[Endpoint, PlainValidator(read_endpoint), PlainSerializer(str)]

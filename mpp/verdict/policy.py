@@ -5,27 +5,48 @@ from typing import Literal
 from pydantic import Field
 
 from mpp.settings.model import Section
-from mpp.settings.values import Duration
+from mpp.settings.values import Duration, Threshold
 
 
 class Policy(Section):
     """One named policy. A score equal to a threshold reaches it; None switches the threshold off."""
 
-    tag_above: float | None = Field(2.0, description="From this score on the X-Spam-Status and X-Spam-Level fields are put (sa_tag_level)")
-    mark_above: float | None = Field(6.2, description="From this score on the mail counts as spam: X-Spam-Flag: YES and the subject mark (sa_tag2_level)")
-    reject_above: float | None = Field(15.0, description="From this score on the mail is refused (sa_kill_level)")
-    discard_above: float | None = Field(None, description="From this score on the mail is accepted and thrown away, logged by the name of this rule; off by default")
+    tag_above: Threshold = Field(
+        2.0, description="From this score on the X-Spam-Status and X-Spam-Level fields are put (sa_tag_level)"
+    )
+    mark_above: Threshold = Field(
+        6.2,
+        description="From this score on the mail counts as spam: X-Spam-Flag: YES and the subject mark (sa_tag2_level)",
+    )
+    reject_above: Threshold = Field(15.0, description="From this score on the mail is refused (sa_kill_level)")
+    discard_above: Threshold = Field(
+        None,
+        description="From this score on the mail is accepted and thrown away, logged by the name of this rule; off by default",
+    )
     subject_mark: str = Field("***SPAM*** ", description="Put before the subject of spam, once; empty: no mark")
     report: bool = Field(False, description="Put X-Spam-Report, the score of each symbol, into spam")
     virus: Literal["reject", "discard"] = Field("reject", description="What becomes of a virus")
     banned: Literal["reject", "discard"] = Field("reject", description="What becomes of banned content")
-    unchecked: Literal["deliver", "reject", "defer"] = Field("deliver", description="What becomes of a message that could not be looked into (encrypted, over a scanner's limit)")
-    unchecked_mark: str = Field("***UNCHECKED*** ", description="Put before the subject of an unchecked message, once; empty: no mark")
-    spam_text: str = Field("Message refused as spam, contact {contact}, id {id}", description="Reject text; {id}, {reason} and {contact} are filled in")
+    unchecked: Literal["deliver", "reject", "defer"] = Field(
+        "deliver",
+        description="What becomes of a message that could not be looked into (encrypted, over a scanner's limit)",
+    )
+    unchecked_mark: str = Field(
+        "***UNCHECKED*** ", description="Put before the subject of an unchecked message, once; empty: no mark"
+    )
+    spam_text: str = Field(
+        "Message refused as spam, contact {contact}, id {id}",
+        description="Reject text; {id}, {reason} and {contact} are filled in",
+    )
     virus_text: str = Field("Message refused, it contains a virus ({reason}), id {id}", description="Reject text")
     banned_text: str = Field("Message refused, content not allowed here ({reason}), id {id}", description="Reject text")
-    unchecked_text: str = Field("Message refused, it could not be checked ({reason}), id {id}", description="Reject text")
-    defer_text: str = Field("Message could not be checked now, please try again later, id {id}", description="Text of a 451 when a scanner failed")
+    unchecked_text: str = Field(
+        "Message refused, it could not be checked ({reason}), id {id}", description="Reject text"
+    )
+    defer_text: str = Field(
+        "Message could not be checked now, please try again later, id {id}",
+        description="Text of a 451 when a scanner failed",
+    )
 
 
 class PolicyRule(Section):
@@ -33,7 +54,9 @@ class PolicyRule(Section):
 
     policy: str = Field(description="Name of a policy")
     listeners: tuple[str, ...] = Field((), description="Names of listeners; none: any")
-    recipients: tuple[str, ...] = Field((), description='"user@example.org", "example.org", ".example.org" with subdomains; none: any')
+    recipients: tuple[str, ...] = Field(
+        (), description='"user@example.org", "example.org", ".example.org" with subdomains; none: any'
+    )
     direction: Literal["any", "inbound", "outbound", "internal"] = Field("any", description="Way of the mail")
 
 
@@ -41,10 +64,14 @@ class Marks(Section):
     """Header fields that we put, for recipients of our own domains only."""
 
     spam: bool = Field(True, description="Put X-Spam-Flag, -Score, -Level and -Status")
-    virus_scanned: str = Field("MPP at {hostname}", description="Value of X-Virus-Scanned where a virus scanner looked; empty: not put")
+    virus_scanned: str = Field(
+        "MPP at {hostname}", description="Value of X-Virus-Scanned where a virus scanner looked; empty: not put"
+    )
     always: bool = Field(False, description="Put X-Spam-Status and -Score below tag_above too")
     remove: tuple[str, ...] = Field(
-        ("X-Spam-*", "X-Virus-*", "X-Quarantine-ID"), description="Top-level fields removed from outside mail; Authentication-Results bearing our name always go")
+        ("X-Spam-*", "X-Virus-*", "X-Quarantine-ID"),
+        description="Top-level fields removed from outside mail; Authentication-Results bearing our name always go",
+    )
 
 
 class DeferralEnd(Section):

@@ -1,0 +1,39 @@
+"""The command `mpp`: one file a group of commands, put together here.
+
+Modules of mpp.cli import only typer at their top; what a command needs it imports when it runs, so that
+`mpp --version` and completion stay quick.
+"""
+
+from typing import Annotated
+
+import typer
+
+from mpp import __version__
+from mpp.cli.serve import serve
+
+app = typer.Typer(
+    name="mpp",
+    help="MPP: an email security gateway.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # texts of others never count as markup
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mpp {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """MPP: an email security gateway."""
+
+
+app.command()(serve)

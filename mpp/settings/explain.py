@@ -1,0 +1,250 @@
+"""What the model says about itself, in words for the operator: its keys, types, bounds and defaults, and its refusals.
+
+The example file, the reference page, `mpp settings show` and the error messages are all made from this.
+"""
+
+import difflib
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path as FilePath
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt, MinLen
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from mpp.mail.escape import printable
+from mpp.settings.model import Section
+from mpp.settings.problem import Path, Problem, dotted
+from mpp.settings.values import Duration, EndpointValue, NetworkValue, Size, Threshold
+
+_NAMED = {
+    id(type_): name
+    for type_, name in (
+        (Size, "size"),
+        (Duration, "duration"),
+        (NetworkValue, "network"),
+        (EndpointValue, "address"),
+        (Threshold, 'number or "off"'),
+    )
+}
+_PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false", FilePath: "path"}
+_REFUSED = {
+    "string_type": ("text", "write a text in quotes"),
+    "int_type": ("whole number", "write a whole number without quotes"),
+    "int_from_float": ("whole number", "write a whole number"),
+    "float_type": ("number", "write a number without quotes"),
+    "bool_type": ("true or false", "write true or false without quotes"),
+    "tuple_type": ("list", "write a list in square brackets"),
+    "path_type": ("path", "write a path in quotes"),
+    "dict_type": ("table", "write a table"),
+    "model_type": ("table", "write a table"),
+    "model_attributes_type": ("table", "write a table"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of a section, as documentation shows it."""
+
+    name: str
+    description: str
+    kind: str  # "size", "one of "none", "may"", "list of network"
+    bounds: str  # "1 to 256", "at least 1", ""
+    required: bool
+    default: Any  # as the field has it; None where required or unset
+    example: Any  # a value to show where there is no default
+    section: type[Section] | None  # of the table, list of tables or table of tables
+    many: Literal["", "list", "table"]  # how the sections stand in the file
+
+
+def keys(model: type[Section]) -> Iterator[Key]:
+    """Describe each key of a section in the model's order."""
+    for name, info in model.model_fields.items():
+        section, many = _section(info)
+        default = None if info.is_required() else info.get_default(call_default_factory=True)
+        yield Key(
+            name=name,
+            description=info.description or "",
+            kind=type_text(info),
+            bounds=_bounds(info),
+            required=info.is_required(),
+            default=default,
+            example=info.examples[0] if info.examples else None,
+            section=section,
+            many=many,
+        )
+
+
+def _section(info: FieldInfo) -> tuple[type[Section] | None, Literal["", "list", "table"]]:
+    annotation = info.annotation
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation, ""
+    for inner in get_args(annotation):
+        if isinstance(inner, type) and issubclass(inner, Section):
+            return inner, "table" if get_origin(annotation) is dict else "list"
+    return None, ""
+
+
+def type_text(info: FieldInfo) -> str:
+    """Name the type of a key in the operator's words."""
+    annotation: Any = info.annotation
+    if info.metadata:  # pydantic takes the parts of an Annotated type apart
+        annotation = Annotated[(annotation, *info.metadata)]
+    return _type_text(annotation)
+
+
+def _type_text(annotation: Any) -> str:
+    name = _named(annotation)
+    if name:
+        return name
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type_text(inner[0])
+    if origin is Literal:
+        return "one of " + ", ".join(f'"{value}"' for value in inner)
+    if origin is tuple:
+        return f"list of {_type_text(inner[0])}s" if _PLAIN.get(inner[0]) or _named(inner[0]) else "list of tables"
+    if origin in (Union, types.UnionType):
+        return " or ".join(_type_text(each) for each in inner if each is not type(None))
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return "one of " + ", ".join(f'"{member.value}"' for member in annotation)
+    return _PLAIN.get(annotation, "table")
+
+
+def _named(annotation: Any) -> str:
+    """A type of mpp.settings.values is known by the function that reads it."""
+    for marker in getattr(annotation, "__metadata__", ()):
+        for type_ in (Size, Duration, NetworkValue, EndpointValue, Threshold):
+            if marker == get_args(type_)[1]:
+                return _NAMED[id(type_)]
+    return ""
+
+
+def _bounds(info: FieldInfo) -> str:
+    low = next((mark for mark in info.metadata if isinstance(mark, (Ge, Gt))), None)
+    high = next((mark for mark in info.metadata if isinstance(mark, (Le, Lt))), None)
+    words = []
+    if isinstance(low, Ge):
+        words.append(f"at least {low.ge}")
+    elif isinstance(low, Gt):
+        words.append(f"more than {low.gt}")
+    if isinstance(high, Le):
+        words.append(f"at most {high.le}")
+    elif isinstance(high, Lt):
+        words.append(f"less than {high.lt}")
+    if any(isinstance(mark, MinLen) for mark in info.metadata):
+        words.append("at least one")
+    return ", ".join(words)
+
+
+def problems_of(error: ValidationError, model: type[Section], values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Turn pydantic's refusals into problems in the operator's words; `values` is what was read."""
+    for detail in error.errors(include_url=False):
+        path = _cut(detail["loc"], values)
+        yield _problem(path, detail, model)
+
+
+def _cut(location: Sequence[str | int], values: Any) -> Path:
+    """Drop what pydantic adds to a location (names of union members), which is no key of the file."""
+    path: list[str | int] = []
+    for number, part in enumerate(location):
+        is_there = isinstance(values, Mapping) and part in values
+        is_item = isinstance(values, list) and isinstance(part, int) and part < len(values)
+        path.append(part)
+        if not (is_there or is_item):
+            return tuple(path) if isinstance(values, Mapping) and number == len(location) - 1 else tuple(path[:-1])
+        values = values[part]
+    return tuple(path)
+
+
+def _problem(path: Path, detail: ErrorDetails, model: type[Section]) -> Problem:
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        return _unknown(path, model)
+    if kind == "missing":
+        key = next((key for key in keys(_model_at(path[:-1], model) or model) if key.name == path[-1]), None)
+        return Problem(path, "is missing and has no default", f"add it: {key.description}" if key else "add it")
+    if kind in _REFUSED:
+        wanted, cure = _REFUSED[kind]
+        return Problem(path, f"is {_kind_of(detail['input'])}, not a {wanted}".replace("a true", "true"), cure)
+    if kind in ("literal_error", "enum"):
+        return _not_one_of(path, detail["input"], str(context["expected"]))
+    if kind == "value_error":
+        what, _, cure = str(context["error"]).partition("; ")
+        return Problem(path, f"{_shown(detail['input'])} {what}", cure or "see `mpp settings example`")
+    if kind == "too_short":
+        return Problem(path, "is an empty list", "name at least one")
+    bound = next((word for key, word in _BOUNDS.items() if key in context), None)
+    if bound:
+        limit = next(context[key] for key in _BOUNDS if key in context)
+        return Problem(path, f"{_shown(detail['input'])} is out of range", f"write {bound} {limit}")
+    return Problem(
+        path, f"{_shown(detail['input'])} is refused: {printable(detail['msg'])}", "see `mpp settings example`"
+    )
+
+
+_BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+
+
+def _unknown(path: Path, model: type[Section]) -> Problem:
+    """An unknown key: the nearest one of its own section, else the section that has one of that name."""
+    section = _model_at(path[:-1], model)
+    own = list(section.model_fields) if section else []
+    near = difflib.get_close_matches(str(path[-1]), own, 1)
+    if near:
+        return Problem(path, "is no setting", f'did you mean "{near[0]}"?')
+    elsewhere = [dotted(place) for place in _places(model) if place[-1] == path[-1]]
+    if elsewhere:
+        return Problem(path, "is no setting here", f"write it as {' or '.join(elsewhere)}")
+    return Problem(path, "is no setting", f"remove it; there are here: {', '.join(own)}")
+
+
+def _places(model: type[Section], path: Path = ()) -> Iterator[Path]:
+    for key in keys(model):
+        yield (*path, key.name)
+        if key.section:
+            yield from _places(key.section, (*path, key.name))
+
+
+def _model_at(path: Path, model: type[Section]) -> type[Section] | None:
+    """The section that a path leads to: list numbers and the names of named tables are stepped over."""
+    section: type[Section] | None = model
+    named = False
+    for part in path:
+        if isinstance(part, int) or named:
+            named = False
+            continue
+        info = section.model_fields.get(part) if section else None
+        section, many = _section(info) if info else (None, "")
+        named = many == "table"
+    return section
+
+
+def _not_one_of(path: Path, value: object, expected: str) -> Problem:
+    choices = expected.replace(" or ", ", ").replace("'", '"')
+    near = difflib.get_close_matches(str(value), [choice.strip('"') for choice in choices.split(", ")], 1)
+    cure = f'did you mean "{near[0]}"? It is one of {choices}' if near else f"write one of {choices}"
+    return Problem(path, f"{_shown(value)} is not one of its values", cure)
+
+
+def _shown(value: object) -> str:
+    """A value of the file, short and escaped."""
+    if isinstance(value, str):
+        return f'"{printable(value, 60)}"'
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return printable(str(value), 60)
+
+
+def _kind_of(value: object) -> str:
+    kinds = {
+        bool: f"{_shown(value)}",
+        str: f"the text {_shown(value)}",
+        int: f"the number {value}",
+        float: f"the number {value}",
+    }
+    return kinds.get(type(value)) or ("a list" if isinstance(value, (list, tuple)) else "a table")

@@ -1,0 +1,96 @@
+"""Reads a settings file into a typed value, or says in one go everything that is wrong with it, line by line.
+
+Called at start, at reload and by `mpp settings check` (through mpp.gateway.load). Nothing is read from the file
+system here. Values are taken strictly: a number in quotes is a text, and `1` is not `true`.
+"""
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from mpp.mail.escape import printable
+from mpp.settings.explain import problems_of
+from mpp.settings.model import Section
+from mpp.settings.positions import positions
+from mpp.settings.problem import Lines, Path, Problem, Rule, SettingsError, report
+
+S = TypeVar("S", bound=Section)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[S]):
+    """Settings that hold, with what is odd about them."""
+
+    settings: S
+    name: str  # of the file, as it stands in messages
+    warnings: tuple[str, ...] = ()
+    lines: Lines = field(default_factory=dict)  # of every key that the file has
+
+
+def load(text: str, name: str, model: type[S], rules: Sequence[Rule] = ()) -> Loaded[S]:
+    """Return the settings of a TOML text. Raises SettingsError with a line for each fault, sorted by line."""
+    values, lines = _parse(text, name)
+    settings, problems = examine(values, model, rules)
+    told = report(problems, name, lines)
+    if settings is None:
+        raise SettingsError(told, problems)
+    return Loaded(settings, name, tuple(told), lines)
+
+
+def examine(values: Mapping[str, Any], model: type[S], rules: Sequence[Rule] = ()) -> tuple[S | None, list[Problem]]:
+    """Return the settings, None where there is an error, and all problems.
+
+    The rules look only at values that the model takes: a wrong type hides what they would say.
+    """
+    problems = list(_dates(values, ()))
+    if problems:
+        return None, problems
+    try:
+        settings = model.model_validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        return None, list(problems_of(error, model, values))
+    problems = [problem for rule in rules for problem in rule(settings)]
+    if any(problem.severity == "error" for problem in problems):
+        return None, problems
+    return settings, problems
+
+
+def _parse(text: str, name: str) -> tuple[dict[str, Any], Lines]:
+    try:
+        return tomllib.loads(text), positions(text)
+    except tomllib.TOMLDecodeError as error:
+        message, line = _place(str(error), text)
+        raise SettingsError(
+            [f"{name}:{line}: is no TOML: {printable(message)}; write it as in `mpp settings example`"]
+        ) from None
+    except RecursionError:
+        raise SettingsError(
+            [f"{name}:1: lists or tables are nested too deeply; no setting needs more than four levels"]
+        ) from None
+
+
+def _place(message: str, text: str) -> tuple[str, int]:
+    """Split tomllib's message into what and line: `... (at line 3, column 5)` or `... (at end of document)`."""
+    what, _, place = message.rpartition(" (at ")
+    if place.startswith("line "):
+        return what, int(place[5:].partition(",")[0])
+    return what or message, text.count("\n", 0, len(text.rstrip())) + 1
+
+
+def _dates(value: object, path: Path) -> Iterator[Problem]:
+    """TOML has dates and times, no setting takes one, and JSON could not carry it to the model."""
+    if isinstance(value, (date, datetime, time)):
+        yield Problem(
+            path, f"is a date or time ({value}), which no setting takes", "write a text in quotes or a number"
+        )
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _dates(inner, (*path, key))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _dates(inner, (*path, number))
