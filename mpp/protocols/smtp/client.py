@@ -1,0 +1,431 @@
+"""SMTP and LMTP, client side: commands and bodies to octets, octets to answers (RFC 5321, 2033, 2920, 3207).
+
+XFORWARD and XCLIENT are as Postfix documents them.
+
+Called by the delivery: one codec for one connection. Several commands in one `send` are a pipelined group; answers come
+in the order of the commands. Never opens a socket, reads a clock, or judges what a refusal means for a recipient.
+Raises LocalProtocolError from `send` and `send_body`, RemoteProtocolError from `next_event`, and nothing else.
+"""
+
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from mpp.mail.escape import printable
+from mpp.protocols.errors import NEED_DATA, LocalProtocolError, NeedData, RemoteProtocolError
+
+MAX_LINES = 128  # of one reply
+MAX_LINE = 4096  # octets of one reply line; RFC 5321, 4.5.3.1.5 asks for 512
+SLICE = 256 << 10  # octets of a body looked at in one step
+
+Buffer = bytes | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What the first reply of a connection answers: nothing of ours, the connection itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    name: str
+    verb: str = ""  # "" means EHLO, or LHLO in LMTP; "HELO" for servers that refuse EHLO
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    """After a 220 the codec stands before EHLO again; octets that came after that reply in the clear are an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    reverse_path: str
+    parameters: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rcpt:
+    address: str
+    parameters: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfData:
+    """What the answer after a body answers: never sent, stands in Answer.command."""
+
+    recipient: str = ""  # in LMTP: whose answer this is
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Quit:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Noop:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Xforward:
+    """Values are plain text and written as xtext; "" is written as [UNAVAILABLE]."""
+
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Xclient:
+    """As Xforward. A 220 puts the server, and so the codec, before EHLO again."""
+
+    attributes: Mapping[str, str]
+
+
+Command = Hello | StartTls | Mail | Rcpt | Data | Reset | Quit | Noop | Xforward | Xclient
+
+
+@dataclass(frozen=True, slots=True)
+class ServerReply:
+    """A reply of the server, cleaned: `lines` hold no control characters, neither the codes."""
+
+    code: int  # 200 to 599
+    enhanced: str  # "5.1.1" (RFC 3463) where the first line has one of the code's class, else ""
+    lines: tuple[str, ...]
+
+    @property
+    def positive(self) -> bool:
+        return self.code < 400
+
+    @property
+    def transient(self) -> bool:
+        return 400 <= self.code < 500
+
+    @property
+    def permanent(self) -> bool:
+        return self.code >= 500
+
+    @property
+    def text(self) -> str:
+        """The lines joined by newlines."""
+        return "\n".join(self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The server's reply to `command`; None where nothing was asked, which is allowed to a 421 alone."""
+
+    command: Command | Greeting | EndOfData | None
+    reply: ServerReply
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
+_ENHANCED = re.compile(r"([245])\.[0-9]{1,3}\.[0-9]{1,3}(?= |$)")
+_KEYWORD = re.compile(r"[A-Z0-9][A-Z0-9-]*")
+_NOT_XTEXT = re.compile(rb"[^!-*,-<>-~]")  # RFC 3461, 4
+_LAST_OF_GROUP = (Hello, StartTls, Data, Quit, Xclient, Greeting)  # RFC 2920, 3.1; VRFY, EXPN are never sent
+_GREETING, _END_OF_DATA = Greeting(), EndOfData()
+
+
+class ClientCodec:
+    """One connection to a server: `send` or `send_body`, `receive_data`, then `next_event` until NEED_DATA."""
+
+    def __init__(self, *, lmtp: bool = False) -> None:
+        self.lmtp = lmtp
+        self.extensions: dict[str, str] = {}  # after EHLO: upper-case keyword, its parameters as they came
+        self.closed = False  # the server has closed
+        self._asked: deque[Command | Greeting | EndOfData] = deque((_GREETING,))
+        self._last: Command | Greeting | None = _GREETING  # unanswered and nothing may be sent before its answer
+        self._body_wanted = False  # 354 has come
+        self._accepted: list[str] = []  # recipients of this transaction
+        self._buffer = bytearray()
+        self._code, self._lines = b"", []  # type: tuple[bytes, list[str]]
+
+    @property
+    def waiting(self) -> int:
+        """Answers still to come."""
+        return len(self._asked)
+
+    @property
+    def size_limit(self) -> int:
+        """Octets of the largest message that the server says it takes (RFC 1870), 0 where it does not say."""
+        value = self.extensions.get("SIZE", "")
+        return int(value) if value.isascii() and value.isdigit() and len(value) <= 20 else 0
+
+    def send(self, *commands: Command) -> bytes:
+        """Return the octets of a group.
+
+        EHLO, STARTTLS, DATA, QUIT and XCLIENT may only be the last of it, and no group follows before their answer.
+        Raises LocalProtocolError for that, for a command where a body is due, and for control characters, spaces or
+        angle brackets where they would change the meaning of a line.
+        """
+        if self._body_wanted:
+            raise LocalProtocolError("a body is due")
+        octets = bytearray()
+        last = self._last
+        for command in commands:
+            if last is not None:
+                raise LocalProtocolError(f"{type(command).__name__} before the answer to {type(last).__name__}")
+            octets += self._line_of(command)
+            if isinstance(command, _LAST_OF_GROUP):
+                last = command
+        self._last = last
+        self._asked += commands
+        return bytes(octets)
+
+    def send_body(self, buffers: Iterable[Buffer]) -> list[Buffer]:
+        """Return the buffers with dots doubled at line starts (RFC 5321, 4.5.2), and the end of data.
+
+        Buffers that need no dot are returned as they are (a very large one in slices of it, without a copy). A body
+        that does not end in CRLF gets one. Looks at everything at once: for large bodies see `body_slices`.
+        """
+        return list(self.body_slices(buffers))
+
+    def body_slices(self, buffers: Iterable[Buffer]) -> Iterator[Buffer]:
+        """As `send_body`, lazily: no step looks at more than 256 KiB. It must be read to its end.
+
+        Raises LocalProtocolError at once where no body is due.
+        """
+        if not self._body_wanted:
+            raise LocalProtocolError("no body is due")
+        self._body_wanted = False
+        if self.lmtp:
+            self._asked.extend(EndOfData(recipient) for recipient in self._accepted)
+        else:
+            self._asked.append(_END_OF_DATA)
+        self._accepted = []
+        return stuffed(buffers)
+
+    def receive_data(self, data: Buffer) -> None:
+        """Take what was read; b"" says the server closed. Parses nothing, raises nothing."""
+        self._buffer += data
+        self.closed = self.closed or not data
+
+    def next_event(self) -> Answer | NeedData:
+        """Return the next answer, or NEED_DATA.
+
+        Raises RemoteProtocolError for garbage, for a reply that nothing asked for (but 421), over a limit of replies,
+        and where the server closed with answers due.
+        """
+        while (end := self._buffer.find(b"\n", 0, MAX_LINE + 2)) >= 0:
+            line = bytes(self._buffer[: end - 1 if self._buffer[end - 1 : end] == b"\r" else end])
+            del self._buffer[: end + 1]
+            if not self._lines and line[3:4] != b"-":
+                return self._answer(_single(line) if len(line) <= 128 else _read_single(line))
+            if (reply := self._continue(line)) is not None:
+                return self._answer(reply)
+        if len(self._buffer) > MAX_LINE + 1:
+            raise RemoteProtocolError(f"a reply line of more than {MAX_LINE} octets")
+        if self.closed and (self._asked or self._buffer or self._lines):
+            raise RemoteProtocolError("the server closed before its reply")
+        return NEED_DATA
+
+    def _continue(self, line: bytes) -> ServerReply | None:
+        """Take one line of a multi-line reply; return the reply where it was the last."""
+        match = _LINE.fullmatch(line)
+        if not match:
+            raise RemoteProtocolError(f"not a reply: {printable(line, 80)}")
+        if self._lines and match[1] != self._code:
+            raise RemoteProtocolError(f"the code changes within a reply: {printable(line, 80)}")
+        if len(self._lines) >= MAX_LINES:
+            raise RemoteProtocolError(f"a reply of more than {MAX_LINES} lines")
+        self._code = match[1]
+        self._lines.append(printable(match[3] or b""))
+        if match[2] == b"-":
+            return None
+        lines, self._lines = self._lines, []
+        return _reply(int(match[1]), lines)
+
+    def _answer(self, reply: ServerReply) -> Answer:
+        if not self._asked:
+            if reply.code != 421:
+                raise RemoteProtocolError(f"a reply that nothing asked for: {reply.code} {reply.text[:80]}")
+            return Answer(None, reply)
+        command = self._asked.popleft()
+        if command is self._last:
+            self._last = None
+        accepted = reply.code < 400
+        if accepted and (reply.code >= 300) is not isinstance(command, Data):
+            raise RemoteProtocolError(f"{reply.code} in answer to {type(command).__name__}")
+        if accepted:
+            self._accepted_command(command, reply)
+        elif isinstance(command, Hello):
+            self.extensions = {}
+        return Answer(command, reply)
+
+    def _accepted_command(self, command: Command | Greeting | EndOfData, reply: ServerReply) -> None:
+        match command:
+            case Rcpt():
+                self._accepted.append(command.address)
+            case Mail() | Reset():
+                self._accepted = []
+            case Data():
+                self._body_wanted = True
+            case Hello():
+                self.extensions = {} if command.verb == "HELO" else parse_extensions(reply.lines[1:])
+            case StartTls() | Xclient():
+                if self._buffer:  # answers written before the handshake are an attacker's (RFC 3207, 6)
+                    raise RemoteProtocolError(f"octets behind the answer to {type(command).__name__}")
+                self.extensions = {}
+
+    def _line_of(self, command: Command) -> bytes:
+        match command:
+            case Mail():
+                text = f"MAIL FROM:<{_path(command.reverse_path)}>{_parameters(command.parameters)}\r\n"
+            case Rcpt():
+                text = f"RCPT TO:<{_path(command.address)}>{_parameters(command.parameters)}\r\n"
+            case Data():
+                return b"DATA\r\n"
+            case Reset():
+                return b"RSET\r\n"
+            case Quit():
+                return b"QUIT\r\n"
+            case Noop():
+                return b"NOOP\r\n"
+            case StartTls():
+                return b"STARTTLS\r\n"
+            case Hello():
+                text = f"{command.verb or ('LHLO' if self.lmtp else 'EHLO')} {command.name}\r\n"
+                if " " in command.name or not command.name:
+                    raise LocalProtocolError("no name to say hello with")
+            case Xforward():
+                return b"XFORWARD" + _attributes(command.attributes) + b"\r\n"
+            case Xclient():
+                return b"XCLIENT" + _attributes(command.attributes) + b"\r\n"
+        if _CONTROL.search(text, 0, len(text) - 2):
+            raise LocalProtocolError("a control character in a command")
+        try:
+            return text.encode()
+        except UnicodeEncodeError:
+            raise LocalProtocolError("a command that is not valid Unicode") from None
+
+
+def stuffed(buffers: Iterable[Buffer]) -> Iterator[Buffer]:
+    """Yield the buffers with dots doubled at line starts, then the end of data. CRLF alone ends a line."""
+    before = b"\r\n"  # the last two octets seen
+    for buffer in buffers:
+        for piece in _pieces(buffer):
+            octets = piece if isinstance(piece, bytes) else bytes(piece)
+            if before == b"\r\n" and octets[:1] == b".":
+                yield b"."
+            elif before[-1:] == b"\r" and octets[:2] == b"\n.":
+                yield b"\n."
+                octets = piece = octets[1:]
+            doubled = octets.replace(b"\r\n.", b"\r\n..")  # the same object where there is none
+            yield piece if len(doubled) == len(octets) else doubled
+            before = (before + octets[-2:])[-2:]
+    yield b".\r\n" if before == b"\r\n" else b"\r\n.\r\n"
+
+
+def _pieces(buffer: Buffer) -> Iterable[Buffer]:
+    if len(buffer) <= SLICE:
+        return (buffer,) if len(buffer) else ()
+    view = memoryview(buffer)
+    return (view[start : start + SLICE] for start in range(0, len(view), SLICE))
+
+
+def attribute_groups(attributes: Mapping[str, str], offered: str) -> list[dict[str, str]]:
+    """Cut what the server's XFORWARD or XCLIENT parameters list into groups that fit into 512 octets of a command each.
+
+    Values of more than 255 octets are said to be unavailable (Postfix, XFORWARD_README: command syntax).
+    """
+    names = set(offered.upper().split())
+    groups: list[dict[str, str]] = []
+    room = 0
+    for name, value in attributes.items():
+        if name.upper() not in names:
+            continue
+        written = _xtext(value)
+        if len(written) > 255:
+            value, written = "", b"[UNAVAILABLE]"
+        needed = len(name) + len(written) + 2
+        if needed > room:
+            groups.append({})
+            room = 512 - len("XFORWARD\r\n")
+        groups[-1][name] = value
+        room -= needed
+    return groups
+
+
+def parse_extensions(lines: Iterable[str]) -> dict[str, str]:
+    """Return upper-case keywords with their parameters from the lines of an EHLO reply behind its first.
+
+    `AUTH=LOGIN PLAIN`, which some servers say beside or instead of `AUTH LOGIN PLAIN`, is read as the latter.
+    """
+    extensions: dict[str, str] = {}
+    for line in lines:
+        keyword, _, parameters = line.strip().partition(" ")
+        keyword = keyword.upper()
+        if keyword.startswith("AUTH="):
+            keyword, parameters = "AUTH", f"{keyword[5:]} {parameters}"
+        if not _KEYWORD.fullmatch(keyword):
+            continue
+        parameters = parameters.strip()
+        if keyword == "AUTH" and extensions.get("AUTH"):
+            parameters = " ".join(dict.fromkeys(f"{extensions['AUTH']} {parameters}".split()))
+        extensions[keyword] = parameters
+    return extensions
+
+
+def _read_single(line: bytes) -> ServerReply:
+    match = _LINE.fullmatch(line)
+    if not match:
+        raise RemoteProtocolError(f"not a reply: {printable(line, 80)}")
+    return _reply(int(match[1]), [printable(match[3] or b"")])
+
+
+_single = lru_cache(maxsize=512)(_read_single)  # servers say the same few things over and over
+
+
+def _reply(code: int, lines: list[str]) -> ServerReply:
+    match = _ENHANCED.match(lines[0])
+    if not match or match[1] != str(code)[0]:
+        return ServerReply(code, "", tuple(lines))
+    enhanced = match[0]
+    before = enhanced + " "
+    return ServerReply(code, enhanced, tuple("" if line == enhanced else line.removeprefix(before) for line in lines))
+
+
+def _path(address: str) -> str:
+    if '"' not in address and (" " in address or ">" in address):
+        raise LocalProtocolError("an address with a space or bracket outside quotes")
+    return address
+
+
+def _parameters(parameters: Mapping[str, str | None]) -> str:
+    if not parameters:
+        return ""
+    text = ""
+    for keyword, value in parameters.items():
+        if " " in keyword or (value is not None and " " in value):
+            raise LocalProtocolError("a parameter with a space")
+        text += f" {keyword}" if value is None else f" {keyword}={value}"
+    return text
+
+
+def _attributes(attributes: Mapping[str, str]) -> bytes:
+    if not attributes:
+        raise LocalProtocolError("no attributes to send")
+    octets = b""
+    for name, value in attributes.items():
+        if not name.isascii() or not name.isalpha():
+            raise LocalProtocolError("an attribute name that is no word")
+        octets += b" " + name.encode() + b"=" + _xtext(value)
+    return octets
+
+
+def _xtext(value: str) -> bytes:
+    if not value:
+        return b"[UNAVAILABLE]"
+    return _NOT_XTEXT.sub(lambda match: b"+%02X" % match[0][0], value.encode(errors="replace"))
