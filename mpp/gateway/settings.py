@@ -3,32 +3,59 @@
 `listeners`, `node` are read at start; everything else is taken by running workers at the next transaction.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from mpp.checks.scanners.settings import Scanner
 from mpp.settings.common import Log, Networks, Node, Tls
 from mpp.settings.model import Section
-from mpp.settings.values import Duration, EndpointValue, Size
+from mpp.settings.values import Duration, EndpointValue, Name, Size, read_domain
 from mpp.verdict.policy import DeferralEnd, Marks, Policy, PolicyRule
 
 
 class Listener(Section):
-    name: str = Field(description="Its name in policies, logs and metrics")
-    address: EndpointValue = Field(description='"0.0.0.0:25", "[::]:25", "lmtp:127.0.0.1:24", "unix:/run/mpp/smtp"')
-    stage: Literal["edge", "proxy", "after-queue"] = Field("edge", description="edge: from the Internet; proxy: smtpd_proxy_filter of an MTA; after-queue: content_filter of an MTA, where a refusal would bounce")
-    direction: Literal["inbound", "outbound"] = Field("inbound", description="outbound listeners serve only networks.trusted")
-    proxy_protocol: bool = Field(False, description="PROXY v1/v2 is required (true) or absent (false), never guessed; only from networks.proxies")
-    tls: Literal["none", "starttls", "required", "wrapped"] = Field("none", description="none; STARTTLS offered; MAIL only after it; TLS from the first octet")
-    bare_line_ends: Literal["refuse", "normalise"] | None = Field(None, description="A bare CR or LF in data; default: refuse, from networks.trusted normalise")
+    """A place where mail comes in. Address and TLS are read at start; a change needs a restart."""
+
+    name: Name = Field(examples=["mx"], description="Its name in policies, logs and metrics")
+    address: EndpointValue = Field(
+        examples=["0.0.0.0:25"], description='"0.0.0.0:25", "[::]:25", "lmtp:127.0.0.1:24", "unix:/run/mpp/smtp"'
+    )
+    stage: Literal["edge", "proxy", "after-queue"] = Field(
+        "edge",
+        description="edge: from the Internet; proxy: smtpd_proxy_filter of an MTA; after-queue: content_filter of an MTA, where a refusal would bounce",
+    )
+    direction: Literal["inbound", "outbound"] = Field(
+        "inbound", description="outbound listeners serve only networks.trusted"
+    )
+    proxy_protocol: bool = Field(
+        False, description="PROXY v1/v2 is required (true) or absent (false), never guessed; only from networks.proxies"
+    )
+    tls: Literal["none", "starttls", "required", "wrapped"] = Field(
+        "none", description="none; STARTTLS offered; MAIL only after it; TLS from the first octet"
+    )
+    bare_line_ends: Literal["refuse", "normalise"] | None = Field(
+        None,
+        examples=["refuse"],
+        description="A bare CR or LF in data; default: refuse, from networks.trusted normalise",
+    )
     nul: Literal["pass", "refuse"] = Field("pass", description="NUL octets in data")
-    recipients_mixed: Literal["split"] = Field("split", description="A recipient whose policy or next hop differs from the first one's gets 452 and comes alone")
-    patience: Duration | None = Field(None, description="Time from end of data to our reply; default 540 s edge, 90 s proxy and after-queue")
+    recipients_mixed: Literal["split"] = Field(
+        "split",
+        description="A recipient whose policy or next hop differs from the first one's gets 452 and comes alone",
+    )
+    patience: Duration | None = Field(
+        None,
+        gt=0,
+        examples=["300s"],
+        description="Time from end of data to our reply; default 540 s edge, 90 s proxy and after-queue",
+    )
     dsn: bool = Field(False, description="Offer DSN (RFC 3461) where every route's next hop has it")
 
 
 class Limits(Section):
+    """What one client, connection or message may take; alike for all workers of the node."""
+
     connections: int = Field(2000, ge=1, description="Connections at a time, whole node")
     connections_by_host: int = Field(50, ge=1, description="Of them by one client address (an IPv6 /64)")
     recipients: int = Field(100, ge=1, description="Recipients a transaction; more: 452")
@@ -36,7 +63,11 @@ class Limits(Section):
     line_length: Size = Field(0, ge=0, description="Longest data line in octets; 0: any")
     commands: int = Field(1000, ge=10, description="Commands a connection without a message accepted between; then 421")
     errors: int = Field(20, ge=1, description="Refused commands a connection; then 421")
-    errors_by_host: int = Field(200, ge=1, description="Refused commands by a client address in ten minutes; then 421 at connect for the rest of them")
+    errors_by_host: int = Field(
+        200,
+        ge=1,
+        description="Refused commands by a client address in ten minutes; then 421 at connect for the rest of them",
+    )
     command_timeout: Duration = Field(300.0, gt=0, description="Wait for a command")
     data_timeout: Duration = Field(180.0, gt=0, description="Wait for the next octets of data")
     handshake_timeout: Duration = Field(30.0, gt=0, description="TLS handshake, PROXY header")
@@ -50,21 +81,45 @@ class Limits(Section):
 
 
 class Memory(Section):
+    """Budgets. Data of a transaction stay in memory until its reply."""
+
     in_flight: Size = Field(256 << 20, ge=1 << 20, description="Octets of messages in work, a worker; over it 452")
+
+
+def _route_domain(value: str) -> str:
+    return value if value == "*" else read_domain(value)
+
+
+RouteDomain = Annotated[str, AfterValidator(_route_domain)]
 
 
 class Route(Section):
     """How to reach the servers of some domains."""
 
-    domains: tuple[str, ...] = Field(min_length=1, description='"example.org", ".example.org" (with subdomains), "*" for every other (relay of trusted clients only)')
-    hosts: tuple[EndpointValue, ...] = Field((), description='Servers, tried in order: "10.0.0.1:25", "lmtp:10.0.0.2:24", "unix:/run/dovecot/lmtp"')
+    domains: tuple[RouteDomain, ...] = Field(
+        examples=[["example.org"]],
+        min_length=1,
+        description='"example.org", ".example.org" (with subdomains), "*" for every other (relay of trusted clients only)',
+    )
+    hosts: tuple[EndpointValue, ...] = Field(
+        (), description='Servers, tried in order: "10.0.0.1:25", "lmtp:10.0.0.2:24", "unix:/run/dovecot/lmtp"'
+    )
     mx: bool = Field(False, description="Ask DNS for the domain's MX instead of hosts")
-    tls: Literal["none", "may", "must", "verify"] = Field("may", description="STARTTLS to the next hop: never; where offered; else 451; with a certificate that fits its name")
+    tls: Literal["none", "may", "must", "verify"] = Field(
+        "may",
+        description="STARTTLS to the next hop: never; where offered; else 451; with a certificate that fits its name",
+    )
     ours: bool = Field(True, description="These domains are ours: accepted from anyone, marks are put")
     ask: bool = Field(True, description="Ask the next hop at RCPT whether the recipient exists")
-    recipients: str = Field("", description='"file:PATH": a table of recipients, an address a line, asked instead of the next hop')
-    forward: Literal["xforward", "xclient", "none"] = Field("xforward", description="How the next hop is told who the client was, where it offers it")
-    eight_bit: Literal["send", "refuse"] = Field("send", description="8-bit data to a next hop without 8BITMIME: as is, or 554; never recoded")
+    recipients: str = Field(
+        "", description='"file:PATH": a table of recipients, an address a line, asked instead of the next hop'
+    )
+    forward: Literal["xforward", "xclient", "none"] = Field(
+        "xforward", description="How the next hop is told who the client was, where it offers it"
+    )
+    eight_bit: Literal["send", "refuse"] = Field(
+        "send", description="8-bit data to a next hop without 8BITMIME: as is, or 554; never recoded"
+    )
     connections: int = Field(20, ge=1, description="Delivering connections a worker to one host")
     connect_timeout: Duration = Field(5.0, gt=0, description="Time for one connect")
     timeout: Duration = Field(300.0, gt=0, description="Time for one answer of the next hop")
@@ -82,8 +137,12 @@ class Settings(Section):
     memory: Memory = Field(default_factory=Memory, description="Budgets")
     routes: tuple[Route, ...] = Field((), description="Where mail goes")
     scanners: tuple[Scanner, ...] = Field((), description="Pools of scanners")
-    deferral: DeferralEnd = Field(default_factory=DeferralEnd, description="When a deferral by a scanner's failure ends")
-    policies: dict[str, Policy] = Field(default_factory=dict, description="Named policies; `default` holds where no rule fits")
+    deferral: DeferralEnd = Field(
+        default_factory=DeferralEnd, description="When a deferral by a scanner's failure ends"
+    )
+    policies: dict[Name, Policy] = Field(
+        default_factory=dict, description="Named policies; `default` holds where no rule fits"
+    )
     policy_rules: tuple[PolicyRule, ...] = Field((), description="Which policy for whom; the first that fits")
     marks: Marks = Field(default_factory=Marks, description="Header fields that we put and remove")
     checks: bool = Field(True, description="false: no parsing and no edit but Received")

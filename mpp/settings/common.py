@@ -6,14 +6,17 @@ from typing import Literal
 from pydantic import Field
 
 from mpp.settings.model import Section
-from mpp.settings.values import NetworkValue
+from mpp.settings.values import HostPort, NetworkValue
 
 
 class Node(Section):
+    """This machine and its processes. Read at start; a change needs a restart."""
+
     hostname: str = Field(
         "",
         description="Name in the greeting, in Received and as authserv-id; empty: the machine's own full name",
     )
+    instance: str = Field("mpp", description="Tells apart several gateways of one hostname, in the comment of Received")
     data: Path = Field(
         Path("/var/lib/mpp"), description="Folder for what must survive a restart (memo, last good settings)"
     )
@@ -21,11 +24,16 @@ class Node(Section):
     pin: bool = Field(False, description="Pin each worker to a core of its own")
     user: str = Field("", description="User to become after the ports are bound; empty: stay")
     group: str = Field("", description="Group to become; empty: the user's own")
-    status: str = Field("", description='Where /metrics and /healthz answer, "127.0.0.1:9125"; empty: nowhere')
+    status: HostPort = Field("", description='Where /metrics and /healthz answer, "127.0.0.1:9125"; empty: nowhere')
+    resolvers: tuple[str, ...] = Field(
+        (), description='DNS servers, "192.0.2.53" or "127.0.0.1:5353"; none: those of the system'
+    )
     contact: str = Field("postmaster", description="Address of a person, for {contact} in reject texts")
 
 
 class Networks(Section):
+    """Who is trusted, and with what."""
+
     trusted: tuple[NetworkValue, ...] = Field(
         (), description="Clients that may relay to any domain; none by default, loopback neither"
     )
@@ -39,14 +47,24 @@ class Networks(Section):
 
 
 class Tls(Section):
-    certificate: Path | None = Field(None, description="PEM file with our certificate and its chain")
-    key: Path | None = Field(None, description="PEM file with its key, readable by node.user")
+    """Certificates: ours, and those by which next hops are verified."""
+
+    certificate: Path | None = Field(
+        None, examples=["/etc/mpp/tls/fullchain.pem"], description="PEM file with our certificate and its chain"
+    )
+    key: Path | None = Field(
+        None, examples=["/etc/mpp/tls/privkey.pem"], description="PEM file with its key, readable by node.user"
+    )
     minimum: Literal["TLSv1.2", "TLSv1.3"] = Field("TLSv1.2", description="Lowest version accepted")
     ca: Path | None = Field(
-        None, description="PEM file with the authorities that next hops are verified by; empty: the system's"
+        None,
+        examples=["/etc/mpp/tls/next-hops.pem"],
+        description="PEM file with the authorities that next hops are verified by; empty: the system's",
     )
 
 
 class Log(Section):
+    """Log lines on stderr, one a message."""
+
     format: Literal["logfmt", "json"] = Field("logfmt", description="Form of a log line")
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level written")

@@ -19,6 +19,8 @@ from mpp.settings.model import Section
 from mpp.settings.positions import positions
 from mpp.settings.problem import Lines, Path, Problem, Rule, SettingsError, report
 
+__all__ = ["Loaded", "SettingsError", "examine", "load"]
+
 S = TypeVar("S", bound=Section)
 
 

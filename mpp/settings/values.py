@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, PlainSerializer, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainValidator
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -86,6 +86,8 @@ def read_endpoint(value: Any) -> Any:
     if not isinstance(value, str):
         raise ValueError('is no address; write a text such as "127.0.0.1:25"')
     match = _ENDPOINT.fullmatch(value)
+    if match and match["path"] and not match["path"].isprintable():
+        match = None
     if not match or (match["port"] and int(match["port"]) > 65535):
         raise ValueError(
             'is no address; write "HOST:PORT", "[IPv6]:PORT" or "unix:PATH", with "lmtp:" before it for LMTP'
@@ -121,3 +123,50 @@ Threshold = Annotated[
 ]
 NetworkValue = Annotated[Network, PlainValidator(read_network), PlainSerializer(str)]
 EndpointValue = Annotated[Endpoint, PlainValidator(read_endpoint), PlainSerializer(str)]
+
+
+def read_domain(value: str) -> str:
+    """Return a domain in lower case: "example.org", or ".example.org" with its subdomains."""
+    text = value.lower()
+    if not _DOMAIN.fullmatch(text):
+        raise ValueError('is no domain; write "example.org", or ".example.org" with its subdomains')
+    return text
+
+
+def read_recipient(value: str) -> str:
+    """Return an address, or a domain in lower case."""
+    local, at, domain = value.rpartition("@")
+    if at and not local:
+        raise ValueError('is no address; write "user@example.org", "example.org" or ".example.org"')
+    return f"{local}{at}{read_domain(domain)}"
+
+
+def read_server(value: str) -> str:
+    """Return a scanner's server as it came: "HOST:PORT", "[IPv6]:PORT", "unix:PATH" or "tls:HOST:PORT"."""
+    endpoint = read_endpoint(value.removeprefix("tls:"))
+    if value.startswith(("smtp:", "lmtp:")) or (endpoint.path and value.startswith("tls:")):
+        raise ValueError('is no server; write "HOST:PORT", "[IPv6]:PORT", "unix:PATH" or "tls:HOST:PORT"')
+    return value
+
+
+def read_name(value: str) -> str:
+    """Return the name of a listener or a scanner as it came; it stands in logs, metrics and policies."""
+    if not _NAME.fullmatch(value):
+        raise ValueError('is no name; write letters, digits, ".", "_" and "-", at most 64')
+    return value
+
+
+def read_host_port(value: str) -> str:
+    """Return "" or "HOST:PORT" as it came."""
+    if value and (value.startswith(("smtp:", "lmtp:")) or read_endpoint(value).path):
+        raise ValueError('is no address; write "HOST:PORT" or "[IPv6]:PORT"')
+    return value
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_DOMAIN = re.compile(r"\.?(?:(?!-)[^\s.@\x00-,/:-@\[-`{-\x7f]+\.)*(?!-)[^\s.@\x00-,/:-@\[-`{-\x7f]+")
+Name = Annotated[str, AfterValidator(read_name)]
+Domain = Annotated[str, AfterValidator(read_domain)]
+Recipient = Annotated[str, AfterValidator(read_recipient)]
+Server = Annotated[str, AfterValidator(read_server)]
+HostPort = Annotated[str, AfterValidator(read_host_port)]
