@@ -130,11 +130,13 @@ class Answer:
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SINGLE = re.compile(rb"(([245])[0-9][0-9]|3[0-9][0-9])(?: (?:(\2\.[0-9]{1,3}\.[0-9]{1,3})(?: |$))?(.*))?", re.DOTALL)
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
 _ENHANCED = re.compile(r"([245])\.[0-9]{1,3}\.[0-9]{1,3}(?= |$)")
 _KEYWORD = re.compile(r"[A-Z0-9][A-Z0-9-]*")
 _NOT_XTEXT = re.compile(rb"[^!-*,-<>-~]")  # RFC 3461, 4
-_LAST_OF_GROUP = (Hello, StartTls, Data, Quit, Xclient, Greeting)  # RFC 2920, 3.1; VRFY, EXPN are never sent
+_LAST_OF_GROUP = frozenset((Hello, StartTls, Data, Quit, Xclient))  # RFC 2920, 3.1; VRFY, EXPN are never sent
+_BARE = {Data: b"DATA\r\n", Reset: b"RSET\r\n", Quit: b"QUIT\r\n", Noop: b"NOOP\r\n", StartTls: b"STARTTLS\r\n"}
 _GREETING, _END_OF_DATA = Greeting(), EndOfData()
 
 
@@ -149,8 +151,10 @@ class ClientCodec:
         self._last: Command | Greeting | None = _GREETING  # unanswered and nothing may be sent before its answer
         self._body_wanted = False  # 354 has come
         self._accepted: list[str] = []  # recipients of this transaction
-        self._buffer = bytearray()
-        self._code, self._lines = b"", []  # type: tuple[bytes, list[str]]
+        self._buffer = b""  # not yet cut into lines
+        self._whole: deque[bytes] = deque()  # lines not yet looked at
+        self._code = b""  # of the reply whose lines are coming
+        self._lines: list[str] = []
 
     @property
     def waiting(self) -> int:
@@ -172,17 +176,17 @@ class ClientCodec:
         """
         if self._body_wanted:
             raise LocalProtocolError("a body is due")
-        octets = bytearray()
+        octets = []
         last = self._last
         for command in commands:
             if last is not None:
                 raise LocalProtocolError(f"{type(command).__name__} before the answer to {type(last).__name__}")
-            octets += self._line_of(command)
-            if isinstance(command, _LAST_OF_GROUP):
+            octets.append(self._line_of(command))
+            if type(command) in _LAST_OF_GROUP:
                 last = command
         self._last = last
         self._asked += commands
-        return bytes(octets)
+        return b"".join(octets)
 
     def send_body(self, buffers: Iterable[Buffer]) -> list[Buffer]:
         """Return the buffers with dots doubled at line starts (RFC 5321, 4.5.2), and the end of data.
@@ -209,7 +213,7 @@ class ClientCodec:
 
     def receive_data(self, data: Buffer) -> None:
         """Take what was read; b"" says the server closed. Parses nothing, raises nothing."""
-        self._buffer += data
+        self._buffer = self._buffer + data if self._buffer else bytes(data)
         self.closed = self.closed or not data
 
     def next_event(self) -> Answer | NeedData:
@@ -218,9 +222,12 @@ class ClientCodec:
         Raises RemoteProtocolError for garbage, for a reply that nothing asked for (but 421), over a limit of replies,
         and where the server closed with answers due.
         """
-        while (end := self._buffer.find(b"\n", 0, MAX_LINE + 2)) >= 0:
-            line = bytes(self._buffer[: end - 1 if self._buffer[end - 1 : end] == b"\r" else end])
-            del self._buffer[: end + 1]
+        lines = self._whole
+        if not lines and self._buffer:
+            lines.extend(self._buffer.split(b"\n"))
+            self._buffer = lines.pop()
+        while lines:
+            line = lines.popleft().removesuffix(b"\r")
             if not self._lines and line[3:4] != b"-":
                 return self._answer(_single(line) if len(line) <= 128 else _read_single(line))
             if (reply := self._continue(line)) is not None:
@@ -234,7 +241,7 @@ class ClientCodec:
     def _continue(self, line: bytes) -> ServerReply | None:
         """Take one line of a multi-line reply; return the reply where it was the last."""
         match = _LINE.fullmatch(line)
-        if not match:
+        if not match or len(line) > MAX_LINE:
             raise RemoteProtocolError(f"not a reply: {printable(line, 80)}")
         if self._lines and match[1] != self._code:
             raise RemoteProtocolError(f"the code changes within a reply: {printable(line, 80)}")
@@ -255,12 +262,11 @@ class ClientCodec:
         command = self._asked.popleft()
         if command is self._last:
             self._last = None
-        accepted = reply.code < 400
-        if accepted and (reply.code >= 300) is not isinstance(command, Data):
-            raise RemoteProtocolError(f"{reply.code} in answer to {type(command).__name__}")
-        if accepted:
+        if reply.code < 400:
+            if (reply.code >= 300) is not (type(command) is Data):
+                raise RemoteProtocolError(f"{reply.code} in answer to {type(command).__name__}")
             self._accepted_command(command, reply)
-        elif isinstance(command, Hello):
+        elif type(command) is Hello:
             self.extensions = {}
         return Answer(command, reply)
 
@@ -275,62 +281,46 @@ class ClientCodec:
             case Hello():
                 self.extensions = {} if command.verb == "HELO" else parse_extensions(reply.lines[1:])
             case StartTls() | Xclient():
-                if self._buffer:  # answers written before the handshake are an attacker's (RFC 3207, 6)
+                if self._buffer or self._whole:  # answers written before the handshake are an attacker's (RFC 3207, 6)
                     raise RemoteProtocolError(f"octets behind the answer to {type(command).__name__}")
                 self.extensions = {}
 
     def _line_of(self, command: Command) -> bytes:
         match command:
             case Mail():
-                text = f"MAIL FROM:<{_path(command.reverse_path)}>{_parameters(command.parameters)}\r\n"
+                return _line(f"MAIL FROM:<{_path(command.reverse_path)}>{_parameters(command.parameters)}")
             case Rcpt():
-                text = f"RCPT TO:<{_path(command.address)}>{_parameters(command.parameters)}\r\n"
-            case Data():
-                return b"DATA\r\n"
-            case Reset():
-                return b"RSET\r\n"
-            case Quit():
-                return b"QUIT\r\n"
-            case Noop():
-                return b"NOOP\r\n"
-            case StartTls():
-                return b"STARTTLS\r\n"
+                return _line(f"RCPT TO:<{_path(command.address)}>{_parameters(command.parameters)}")
             case Hello():
-                text = f"{command.verb or ('LHLO' if self.lmtp else 'EHLO')} {command.name}\r\n"
                 if " " in command.name or not command.name:
                     raise LocalProtocolError("no name to say hello with")
+                return _line(f"{command.verb or ('LHLO' if self.lmtp else 'EHLO')} {command.name}")
             case Xforward():
                 return b"XFORWARD" + _attributes(command.attributes) + b"\r\n"
             case Xclient():
                 return b"XCLIENT" + _attributes(command.attributes) + b"\r\n"
-        if _CONTROL.search(text, 0, len(text) - 2):
-            raise LocalProtocolError("a control character in a command")
-        try:
-            return text.encode()
-        except UnicodeEncodeError:
-            raise LocalProtocolError("a command that is not valid Unicode") from None
+        return _BARE[type(command)]
 
 
 def stuffed(buffers: Iterable[Buffer]) -> Iterator[Buffer]:
     """Yield the buffers with dots doubled at line starts, then the end of data. CRLF alone ends a line."""
     before = b"\r\n"  # the last two octets seen
     for buffer in buffers:
-        for piece in _pieces(buffer):
-            octets = piece if isinstance(piece, bytes) else bytes(piece)
-            if before == b"\r\n" and octets[:1] == b".":
-                yield b"."
-            elif before[-1:] == b"\r" and octets[:2] == b"\n.":
-                yield b"\n."
-                octets = piece = octets[1:]
+        for piece in (buffer,) if len(buffer) <= SLICE else _pieces(buffer):
+            octets = piece if type(piece) is bytes else bytes(piece)
+            if octets.startswith((b".", b"\n.")):
+                if before == b"\r\n" and octets[0] == 0x2E:
+                    yield b"."
+                elif before[-1:] == b"\r" and octets[0] == 0x0A:
+                    yield b"\n."
+                    octets = piece = octets[1:]
             doubled = octets.replace(b"\r\n.", b"\r\n..")  # the same object where there is none
-            yield piece if len(doubled) == len(octets) else doubled
-            before = (before + octets[-2:])[-2:]
+            yield piece if doubled is octets else doubled
+            before = octets[-2:] if len(octets) > 1 else (before + octets)[-2:]
     yield b".\r\n" if before == b"\r\n" else b"\r\n.\r\n"
 
 
-def _pieces(buffer: Buffer) -> Iterable[Buffer]:
-    if len(buffer) <= SLICE:
-        return (buffer,) if len(buffer) else ()
+def _pieces(buffer: Buffer) -> Iterator[memoryview]:
     view = memoryview(buffer)
     return (view[start : start + SLICE] for start in range(0, len(view), SLICE))
 
@@ -379,10 +369,11 @@ def parse_extensions(lines: Iterable[str]) -> dict[str, str]:
 
 
 def _read_single(line: bytes) -> ServerReply:
-    match = _LINE.fullmatch(line)
-    if not match:
+    match = _SINGLE.fullmatch(line)
+    if not match or len(line) > MAX_LINE:
         raise RemoteProtocolError(f"not a reply: {printable(line, 80)}")
-    return _reply(int(match[1]), [printable(match[3] or b"")])
+    code, _, enhanced, text = match.groups(b"")
+    return ServerReply(int(code), enhanced.decode(), (printable(text),))
 
 
 _single = lru_cache(maxsize=512)(_read_single)  # servers say the same few things over and over
@@ -397,8 +388,17 @@ def _reply(code: int, lines: list[str]) -> ServerReply:
     return ServerReply(code, enhanced, tuple("" if line == enhanced else line.removeprefix(before) for line in lines))
 
 
+def _line(text: str) -> bytes:
+    if not (text.isascii() and text.isprintable()) and _CONTROL.search(text):
+        raise LocalProtocolError("a control character in a command")
+    try:
+        return text.encode() + b"\r\n"
+    except UnicodeEncodeError:
+        raise LocalProtocolError("a command that is not valid Unicode") from None
+
+
 def _path(address: str) -> str:
-    if '"' not in address and (" " in address or ">" in address):
+    if (" " in address or ">" in address) and '"' not in address:
         raise LocalProtocolError("an address with a space or bracket outside quotes")
     return address
 
