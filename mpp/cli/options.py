@@ -219,11 +219,11 @@ def _make_room(values: dict[str, Any], message_size: str) -> None:
 
 
 def _examined(options: Options) -> "Settings":
-    from mpp.gateway.rules import RULES
+    from mpp.gateway.load import ALL_RULES
     from mpp.gateway.settings import Settings
     from mpp.settings.read import examine
 
-    settings, problems = examine(values_of(options), Settings, RULES if options.listen else ())
+    settings, problems = examine(values_of(options), Settings, ALL_RULES if options.listen else ())
     for problem in problems:
         mark = "warning: " if problem.severity == "warning" else ""
         typer.echo(f"{mark}{_in_option_words(problem, options)}", err=True)

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+from mpp.gateway.files import files
 from mpp.gateway.rules import RULES
 from mpp.gateway.settings import Settings
 from mpp.mail.escape import printable
 from mpp.settings.problem import SettingsError
 from mpp.settings.read import Loaded, load
 
+ALL_RULES = (*RULES, files)
 MAX_SIZE = 16 << 20  # octets; a file beyond it is no settings file
 
 
@@ -27,4 +29,4 @@ def load_settings(path: Path) -> Loaded[Settings]:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise SettingsError([f"{name}:{line}: is no UTF-8 at octet {error.start}; save the file as UTF-8"]) from None
-    return load(text, name, Settings, RULES)
+    return load(text, name, Settings, ALL_RULES)

@@ -1,0 +1,91 @@
+"""Policies that contradict themselves or can never hold. Pure; called by the rules of the gateway's settings check."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+
+from mpp.settings.problem import Path, Problem
+from mpp.verdict.policy import Policy, PolicyRule
+
+DEFAULT = "default"  # the policy that holds where no rule fits
+_LADDER = (("tag_above", "mark_above"), ("mark_above", "reject_above"), ("mark_above", "discard_above"))
+
+
+def threshold_problems(policies: Mapping[str, Policy]) -> Iterator[Problem]:
+    """Each step must be reached before the next one: tag, mark, then reject or discard."""
+    for name, policy in policies.items():
+        path: Path = ("policies", name)
+        for lower, upper in _LADDER:
+            low, high = getattr(policy, lower), getattr(policy, upper)
+            if low is not None and high is not None and low > high:
+                what = f"{low:g} is above {upper} ({high:g}), so mail would get the second without the first"
+                yield Problem((*path, lower), what, f'write {high:g} or less, or "off"')
+        reject, discard = policy.reject_above, policy.discard_above
+        if reject is not None and discard is not None and discard > reject:
+            what = f"{discard:g} is above reject_above ({reject:g}), which refuses the mail first, so it never holds"
+            yield Problem((*path, "discard_above"), what, f'write less than {reject:g}, or reject_above = "off"')
+
+
+def rule_problems(
+    rules: Sequence[PolicyRule], policies: Mapping[str, Policy], listeners: Set[str]
+) -> Iterator[Problem]:
+    """Rules that name what is not there or come too late, and policies that no rule names."""
+    for number, rule in enumerate(rules):
+        path: Path = ("policy_rules", number)
+        if rule.policy != DEFAULT and rule.policy not in policies:
+            cure = f"add [policies.{rule.policy}] or name one of: {_listed({DEFAULT, *policies})}"
+            yield Problem((*path, "policy"), f'"{rule.policy}" is no policy', cure)
+        for item, listener in enumerate(rule.listeners):
+            if listener not in listeners:
+                cure = f"name one of: {_listed(listeners)}" if listeners else "add a listener of this name"
+                yield Problem((*path, "listeners", item), f'"{listener}" is no listener', cure)
+        earlier = next((first for first in range(number) if covers(rules[first], rule)), None)
+        if earlier is not None:
+            what = f"never holds: whatever fits it fits policy_rules[{earlier + 1}] before it"
+            yield Problem(path, what, "put it before that rule or remove it")
+    named = {rule.policy for rule in rules}
+    for name in policies:
+        if name != DEFAULT and name not in named:
+            yield Problem(("policies", name), "is named by no policy rule, so it never holds", "add a rule", "warning")
+
+
+def bounce_problems(
+    policies: Mapping[str, Policy], rules: Sequence[PolicyRule], listeners: Iterable[str]
+) -> Iterator[Problem]:
+    """Behind an MTA's queue a refusal becomes a bounce to a forged sender; a quarantine does not exist yet."""
+    for listener in listeners:
+        names = {rule.policy for rule in rules if not rule.listeners or listener in rule.listeners}
+        for name in sorted({DEFAULT, *names}):
+            policy = policies.get(name, Policy())
+            refusing = [key for key in ("virus", "banned", "unchecked") if getattr(policy, key) == "reject"]
+            what = f'refuses mail behind a queue (listener "{listener}" is after-queue), and the MTA would bounce it'
+            for key in refusing:
+                cure = 'write "deliver"' if key == "unchecked" else 'write "discard"'
+                yield Problem(("policies", name, key), what, f"{cure} until there is a quarantine")
+            if policy.reject_above is not None:
+                yield Problem(("policies", name, "reject_above"), what, 'write "off" until there is a quarantine')
+
+
+def covers(first: PolicyRule, second: PolicyRule) -> bool:
+    """True where every mail that fits the second rule fits the first one."""
+    return (
+        first.direction in ("any", second.direction)
+        and (not first.listeners or (bool(second.listeners) and set(second.listeners) <= set(first.listeners)))
+        and (not first.recipients or _covers_all(set(first.recipients), second.recipients))
+    )
+
+
+def _covers_all(wide: Set[str], narrow: Sequence[str]) -> bool:
+    return bool(narrow) and all(not wide.isdisjoint(_wider(recipient)) for recipient in narrow)
+
+
+def _wider(recipient: str) -> Iterator[str]:
+    """The pattern itself and all that hold for whatever it holds for."""
+    yield recipient
+    _, at, domain = recipient.rpartition("@")
+    if at:
+        yield domain
+    labels = domain.lstrip(".").split(".")
+    yield from ("." + ".".join(labels[number:]) for number in range(len(labels)))
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in sorted(names))
