@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mpp import __version__
+from mpp.cli import settings
 from mpp.cli.serve import serve
 
 app = typer.Typer(
@@ -37,3 +38,4 @@ def root(
 
 
 app.command()(serve)
+app.add_typer(settings.app)

@@ -113,7 +113,12 @@ def serve_settings(file: Path | None, options: Options) -> "tuple[Settings, Path
             "No settings: there is no mpp.toml here. Name a file with --settings, make one with\n"
             f"`mpp settings example >mpp.toml`, or try it by options:\n{_EXAMPLE}"
         )
-    return read_file(path), path
+    settings = read_file(path)
+    if not settings.listeners:
+        fail(
+            f"{_escaped(str(path))}: names no listener, so no mail could come in; add [[listeners]] with name and address"
+        )
+    return settings, path
 
 
 def scan_settings(file: Path | None, options: Options) -> "Settings":
@@ -223,7 +228,7 @@ def _examined(options: Options) -> "Settings":
     from mpp.gateway.settings import Settings
     from mpp.settings.read import examine
 
-    settings, problems = examine(values_of(options), Settings, ALL_RULES if options.listen else ())
+    settings, problems = examine(values_of(options), Settings, ALL_RULES)
     for problem in problems:
         mark = "warning: " if problem.severity == "warning" else ""
         typer.echo(f"{mark}{_in_option_words(problem, options)}", err=True)

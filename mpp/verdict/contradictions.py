@@ -19,9 +19,9 @@ def threshold_problems(policies: Mapping[str, Policy]) -> Iterator[Problem]:
                 what = f"{low:g} is above {upper} ({high:g}), so mail would get the second without the first"
                 yield Problem((*path, lower), what, f'write {high:g} or less, or "off"')
         reject, discard = policy.reject_above, policy.discard_above
-        if reject is not None and discard is not None and discard > reject:
-            what = f"{discard:g} is above reject_above ({reject:g}), which refuses the mail first, so it never holds"
-            yield Problem((*path, "discard_above"), what, f'write less than {reject:g}, or reject_above = "off"')
+        if reject is not None and discard == reject:
+            what = f"{discard:g} is reject_above too, which wins, so it never holds"
+            yield Problem((*path, "discard_above"), what, "write another number: the higher one that is reached holds")
 
 
 def rule_problems(
