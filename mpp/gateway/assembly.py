@@ -1,0 +1,81 @@
+"""From one settings value to the running parts of a worker: what a transaction keeps from its MAIL to its reply.
+
+A reload makes a new Assembly; connections go on, and each takes the new one at its next transaction.
+"""
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from mpp.checks.layers import Check
+from mpp.checks.scanners.build import scanners
+from mpp.gateway.asking import Asker
+from mpp.gateway.hops import Hops
+from mpp.gateway.memo import Memo
+from mpp.gateway.routes import RouteTable
+from mpp.gateway.settings import Settings
+from mpp.gateway.targets import Targets
+from mpp.mail.message import Limits as MessageLimits
+from mpp.net.dns import Resolver
+from mpp.net.networks import matcher
+from mpp.net.table import SlotWriter
+from mpp.net.tls import client_contexts
+from mpp.verdict.select import PolicySelector
+
+
+@lru_cache
+def own_hostname() -> str:
+    """Return the machine's fully qualified name, for where the settings give none."""
+    return socket.getfqdn()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Assembly:
+    settings: Settings
+    hostname: str
+    trusted: Callable[[str], bool]
+    proxies: Callable[[str], bool]
+    routes: RouteTable
+    targets: Targets
+    delivering: Hops
+    asker: Asker
+    policies: PolicySelector
+    checks: tuple[Check, ...]
+    message_limits: MessageLimits
+    memo: Memo
+    table: SlotWriter
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What outlives a reload: open connections, the memo, the node's table."""
+
+    delivering: Hops
+    asking: Hops
+    memo: Memo
+    table: SlotWriter
+
+
+def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> Assembly:
+    """Make the running parts. To be called within the running loop. Raises OSError for certificates."""
+    hostname = settings.node.hostname or own_hostname()
+    shared.delivering.context_for = shared.asking.context_for = client_contexts(settings.tls)
+    limits = settings.limits
+    return Assembly(
+        settings=settings,
+        hostname=hostname,
+        trusted=matcher(settings.networks.trusted),
+        proxies=matcher(settings.networks.proxies),
+        routes=RouteTable(settings),
+        targets=Targets(settings, hostname, Resolver(settings.node.resolvers)),
+        delivering=shared.delivering,
+        asker=Asker(shared.asking, clock),
+        policies=PolicySelector(settings.policies, settings.policy_rules),
+        checks=tuple(scanners(settings.scanners)) if settings.checks else (),
+        message_limits=MessageLimits(
+            parts=limits.parts, depth=limits.depth, header_fields=limits.header_fields, header_size=limits.header_size
+        ),
+        memo=shared.memo,
+        table=shared.table,
+    )

@@ -1,0 +1,213 @@
+"""The socket side of one client: octets to the codec, events to the session, replies back, deadlines, TLS.
+
+One class between asyncio and the session; a group of pipelined commands is answered in one write. The owner
+(mpp.gateway.doors) sweeps deadlines once a second instead of a timer for every command.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+
+from mpp.gateway.log import event as log
+from mpp.gateway.session import TROUBLE, Session
+from mpp.gateway.settings import Limits
+from mpp.net.metrics import Counter
+from mpp.net.table import SlotWriter
+from mpp.protocols.errors import NEED_DATA
+from mpp.protocols.smtp.reply import Reply
+from mpp.protocols.smtp.server import Content
+
+TIMED_OUT = Reply(421, "4.4.2", "Timeout, closing connection").wire
+SHUTDOWN = Reply(421, "4.3.2", "Service shutting down, please try again").wire
+SLOW = Reply(421, "4.4.2", "Data come too slowly, closing connection").wire
+GRACE_S = 30.0  # after which data must keep to the least rate
+BACKLOG = 256 << 10  # octets read ahead while a reply is being worked at
+
+
+class Connection(asyncio.Protocol):
+    def __init__(
+        self,
+        session: Session,
+        limits: Limits,
+        table: SlotWriter,
+        context: ssl.SSLContext | None,
+        closed: Callable[["Connection"], None],
+    ) -> None:
+        self.session = session
+        self.deadline = 0.0  # monotonic; the sweep ends the connection after it
+        self.busy = False  # a reply is being worked at
+        self._codec = session.codec
+        self._limits, self._table, self._context, self._closed = limits, table, context, closed
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._ahead = 0  # octets read while busy
+        self._paused = self._full = False
+        self._began = 0.0  # of the data now coming in
+        self._work: asyncio.Task[None] | None = None
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self.deadline = self._loop.time() + self._limits.command_timeout
+
+    def data_received(self, data: bytes) -> None:
+        self._codec.receive_data(data)
+        if self.busy:
+            self._ahead += len(data)
+            if self._ahead > BACKLOG and not self._paused:
+                self._pause()
+        else:
+            self._pump()
+
+    def eof_received(self) -> bool:
+        """The client closed its side: what it waits for is still answered, but nothing more is delivered."""
+        self.session.gone = True
+        if not self.busy:
+            self._close()
+        return self.busy and not self.session.secured
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.session.gone = True
+        self._transport = None
+        if not self.busy:
+            self.session.abandon()
+        self._closed(self)
+
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        if not self.busy and self._transport is not None:
+            self._pump()
+
+    # the work
+
+    def _pump(self) -> None:
+        """Answer all events that are there, in one write, until one needs work, a client's octets, or room to write."""
+        session, codec = self.session, self._codec
+        out: list[bytes] = []
+        while not session.closing and not self._full and (event := codec.next_event()) is not NEED_DATA:
+            answer = session.handle(event)
+            if isinstance(answer, Reply):
+                out.append(codec.send(answer))
+                if session.wants_tls:
+                    break
+            else:
+                self.busy = True
+                self._work = self._loop.create_task(self._finish(event, answer))
+                break
+        if out:
+            self._write(b"".join(out))
+        if session.wants_tls:
+            self.busy = True
+            self._work = self._loop.create_task(self._upgrade())
+        elif session.closing:
+            self._close()
+        elif not self.busy:
+            self._rest()
+
+    def _rest(self) -> None:
+        """Wait for the client: account for what is held, set the deadline."""
+        now = self._loop.time()
+        if self.session.receiving:
+            self._began = self._began or now
+            self.session.hold(self._codec.held)
+            self.deadline = now + self._limits.data_timeout
+        else:
+            self._began = 0.0
+            self.deadline = now + self._limits.command_timeout
+
+    async def _finish(self, event: object, answer: Awaitable[Reply] | Awaitable[list[Reply]]) -> None:
+        """Await one answer, give it, and go on with what came meanwhile. The edge of a task: whatever fails is a 451."""
+        codec = self._codec
+        self.deadline = 0.0
+        try:
+            reply = await answer
+        except Exception as error:  # noqa: BLE001 the edge of the task: the client keeps the message
+            log("error", "fault", client=self.session.client.address, cause=f"{type(error).__name__}: {error}")
+            self._table.add(Counter.FAULTS)
+            reply = [TROUBLE] * codec.accepted if self.session.lmtp and isinstance(event, Content) else TROUBLE
+        self._write(codec.send_each(reply) if isinstance(reply, list) else codec.send(reply))
+        self.busy = False
+        if self._transport is None:
+            self.session.abandon()
+            return
+        if self.session.gone:
+            self._close()
+            return
+        self._ahead = 0
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+        self._pump()
+
+    def _pause(self) -> None:
+        if self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+
+    async def _upgrade(self) -> None:
+        """STARTTLS was answered: nothing that came before the handshake survives it."""
+        assert self._transport is not None
+        assert self._context is not None
+        try:
+            transport = await self._loop.start_tls(
+                self._transport,
+                self,
+                self._context,
+                server_side=True,
+                ssl_handshake_timeout=self._limits.handshake_timeout,
+            )
+        except (OSError, asyncio.CancelledError) as error:
+            log("info", "tls-failed", client=self.session.client.address, cause=str(error))
+            self._close()
+            return
+        finally:
+            self.busy = False
+        if transport is None:
+            return
+        self._transport = transport
+        self.session.secured_by(cipher_of(transport))
+        self._pump()
+
+    def _write(self, octets: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(octets)
+
+    def _close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    # the owner's calls
+
+    def sweep(self, now: float) -> None:
+        """End the connection where it has waited too long or sends too slowly."""
+        if self.deadline and now > self.deadline:
+            self._end(TIMED_OUT)
+        elif (
+            self._began
+            and now - self._began > GRACE_S
+            and self._codec.held < self._limits.min_rate * (now - self._began)
+        ):
+            self._end(SLOW)
+
+    def shut_down(self) -> None:
+        """The worker ends: idle clients are told at once, others after their reply."""
+        if self.busy or self.session.receiving:
+            self.session.closing = not self.session.receiving
+        else:
+            self._end(SHUTDOWN)
+
+    def _end(self, reply: bytes) -> None:
+        self.session.closing = True
+        self._write(reply)
+        self._close()
+
+
+def cipher_of(transport: asyncio.BaseTransport) -> str:
+    """Return protocol and cipher of a TLS transport, "" of another."""
+    connection = transport.get_extra_info("ssl_object")
+    return f"{connection.version()} {connection.cipher()[0]}" if connection is not None else ""

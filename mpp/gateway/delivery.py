@@ -1,0 +1,261 @@
+"""One group of recipients with equal bytes and equal next hop: one transaction there, an outcome for each recipient.
+
+Called by mpp.gateway.pipeline. Never answers a client; says what may be told in public (`Outcome.reply`) and what may
+not (`Outcome.cause`). A fault of the next hop is never made permanent: what was not answered with 5xx is deferred.
+RFC 5321, 2033 (LMTP), 1870 (SIZE), 6152 (8BITMIME), 6531 (SMTPUTF8), 3461 (DSN); Postfix XFORWARD and XCLIENT.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mpp.gateway.hop import Hop, HopError
+from mpp.gateway.hops import Hops
+from mpp.gateway.targets import Target
+from mpp.mail.envelope import Client, Envelope, Parameters, Recipient
+from mpp.protocols.smtp.client import Answer, Command, Data, Mail, Rcpt, Reset, ServerReply, Xforward, attribute_groups
+from mpp.protocols.smtp.reply import Reply
+
+_DSN_MAIL, _DSN_RCPT = ("RET", "ENVID"), ("NOTIFY", "ORCPT")
+DOWN = Reply(451, "4.4.1", "The server for this recipient cannot be reached now, please try again later")
+SILENT = Reply(451, "4.4.2", "The server for this recipient did not answer in time, please try again later")
+
+
+class State(StrEnum):
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    DEFERRED = "deferred"
+    UNKNOWN = "unknown"  # the end of data was sent and no answer came: it may have been taken
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    state: State
+    reply: Reply
+    host: str
+    cause: str = ""  # for the log
+
+
+class ClientGone(Exception):  # noqa: N818 it is no error of anybody's code
+    """The client left before the content went out: nothing was delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The octets of one group, as they leave."""
+
+    buffers: Sequence[bytes | memoryview]
+    size: int
+    eight_bit: bool
+    eight_bit_header: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """All that one transaction at a next hop needs."""
+
+    target: Target
+    envelope: Envelope  # with the recipients of this group alone
+    content: Content
+    client: Client
+    id: str
+    deadline: float  # monotonic
+    gone: Callable[[], bool]
+
+
+async def deliver(delivery: Delivery, hops: Hops) -> dict[str, Outcome]:
+    """Return the outcome for each recipient. Raises ClientGone, and nothing else."""
+    fresh = False
+    problem = HopError("the route has no hosts")
+    for _ in range(len(delivery.target.hosts) + 2):
+        try:
+            hop = await hops.acquire(delivery.target.hosts, delivery.deadline, fresh=fresh)
+        except HopError as error:
+            problem = error
+            break
+        used = hop.transactions > 0
+        try:
+            return await _transaction(delivery, hop)
+        except HopError as error:
+            problem = error
+            if hop.body_sent:
+                cause = str(error)
+                return _all(delivery, Outcome(State.UNKNOWN, SILENT, str(hop.settings.endpoint), cause))
+            if not used:
+                hops.distrust(hop, str(error))
+            fresh = True  # a kept connection that was closed meanwhile says nothing about the host
+        finally:
+            hop.body_sent = False
+            hops.release(hop)
+    return _all(delivery, Outcome(State.DEFERRED, DOWN, delivery.target.name, str(problem)))
+
+
+def _all(delivery: Delivery, outcome: Outcome) -> dict[str, Outcome]:
+    return {recipient.address: outcome for recipient in delivery.envelope.recipients}
+
+
+async def _transaction(delivery: Delivery, hop: Hop) -> dict[str, Outcome]:
+    """One MAIL to the end of data. Raises HopError while nothing is decided for any recipient, and ClientGone."""
+    host = str(hop.settings.endpoint)
+    if delivery.target.route.forward == "xclient" and "XCLIENT" in hop.codec.extensions:
+        await hop.introduce(_attributes(delivery, with_ident=False), delivery.deadline)
+    outcomes = _unfit(delivery, hop, host)
+    recipients = [recipient for recipient in delivery.envelope.recipients if recipient.address not in outcomes]
+    if not recipients:
+        return outcomes
+    hop.transactions += 1
+    mail, answers, data = await _envelope(delivery, hop, recipients)
+    if not mail.reply.positive:
+        refusal = _outcome(mail.reply, host)
+        outcomes.update((recipient.address, refusal) for recipient in recipients)
+        answers = []
+    taken: list[str] = []
+    for recipient, answer in zip(recipients, answers, strict=False):
+        if answer.reply.positive:
+            taken.append(recipient.address)
+        else:
+            outcomes[recipient.address] = _outcome(answer.reply, host)
+    if data is None or data.reply.code != 354:
+        if data is not None:
+            outcomes.update((address, _outcome(data.reply, host)) for address in taken)
+        with suppress(HopError):  # the connection is closed then; what was answered stands
+            await hop.ask(Reset(), deadline=delivery.deadline)
+        return outcomes
+    if delivery.gone() or not taken:  # 354 without a recipient: only closing is sure to send nothing (RFC 2920, 3.1)
+        hop.abort()
+        if taken:
+            raise ClientGone
+        return outcomes
+    finals = await hop.send_body(delivery.content.buffers, len(taken) if hop.codec.lmtp else 1, delivery.deadline)
+    for index, address in enumerate(taken):
+        outcomes[address] = _outcome(finals[index if hop.codec.lmtp else 0].reply, host)
+    return outcomes
+
+
+async def _envelope(
+    delivery: Delivery, hop: Hop, recipients: list[Recipient]
+) -> tuple[Answer, list[Answer], Answer | None]:
+    """Send XFORWARD, MAIL, RCPT and DATA, in one write where the hop pipelines; return the answers to the last three.
+
+    The answer to DATA is None where it was not sent. Raises HopError, also for a 421 in the middle.
+    """
+    extensions = hop.codec.extensions
+    before: list[Command] = []
+    if "XFORWARD" in extensions and delivery.target.route.forward == "xforward":
+        before += map(Xforward, attribute_groups(_attributes(delivery, with_ident=True), extensions["XFORWARD"]))
+    dsn = "DSN" in extensions
+    mail = Mail(delivery.envelope.reverse_path, _mail_parameters(delivery, extensions))
+    rcpts = [Rcpt(recipient.address, _kept(recipient.parameters, _DSN_RCPT) if dsn else {}) for recipient in recipients]
+    if "PIPELINING" in extensions:
+        answers = await hop.ask(*before, mail, *rcpts, Data(), deadline=delivery.deadline)
+        del answers[: len(before)]
+    else:
+        answers = []
+        for command in (*before, mail, *rcpts):
+            answers += await hop.ask(command, deadline=delivery.deadline)
+            if command is mail and not answers[-1].reply.positive:
+                break
+        del answers[: len(before)]
+        if any(answer.reply.positive for answer in answers[1:]):
+            answers += await hop.ask(Data(), deadline=delivery.deadline)
+    for answer in answers:
+        if answer.reply.code == 421:
+            hop.abort()
+            raise HopError(f"421 in answer to {type(answer.command).__name__}", reply=answer.reply)
+    data = answers.pop() if isinstance(answers[-1].command, Data) else None
+    return answers[0], answers[1:], data
+
+
+def _unfit(delivery: Delivery, hop: Hop, host: str) -> dict[str, Outcome]:
+    """Return the refusals that follow from what the hop cannot do: SMTPUTF8 where it is needed, 8-bit by setting."""
+    extensions, envelope, content = hop.codec.extensions, delivery.envelope, delivery.content
+    if envelope.smtputf8 and "SMTPUTF8" not in extensions:
+        if content.eight_bit_header:
+            return _all(
+                delivery,
+                Outcome(
+                    State.REFUSED,
+                    Reply(554, "5.6.9", "The server for this recipient takes no UTF-8 header fields"),
+                    host,
+                ),
+            )
+        if not envelope.reverse_path.isascii():
+            return _all(delivery, Outcome(State.REFUSED, NO_UTF8, host))
+        outcome = Outcome(State.REFUSED, NO_UTF8, host)
+        return {recipient.address: outcome for recipient in envelope.recipients if not recipient.address.isascii()}
+    if content.eight_bit and "8BITMIME" not in extensions and delivery.target.route.eight_bit == "refuse":
+        return _all(
+            delivery,
+            Outcome(State.REFUSED, Reply(554, "5.6.3", "The server for this recipient takes no 8-bit content"), host),
+        )
+    return {}
+
+
+NO_UTF8 = Reply(550, "5.6.7", "The server for this recipient takes no UTF-8 addresses")
+
+
+def _mail_parameters(delivery: Delivery, extensions: dict[str, str]) -> Parameters:
+    parameters: dict[str, str | None] = {}
+    if "SIZE" in extensions:
+        parameters["SIZE"] = str(delivery.content.size)
+    if "8BITMIME" in extensions and (
+        delivery.content.eight_bit or delivery.envelope.parameters.get("BODY") == "8BITMIME"
+    ):
+        parameters["BODY"] = "8BITMIME"
+    if delivery.envelope.smtputf8 and "SMTPUTF8" in extensions:
+        parameters["SMTPUTF8"] = None
+    if "DSN" in extensions:
+        parameters.update(_kept(delivery.envelope.parameters, _DSN_MAIL))
+    return parameters
+
+
+def _kept(parameters: Parameters, keywords: tuple[str, ...]) -> Parameters:
+    return {keyword: parameters[keyword] for keyword in keywords if keyword in parameters}
+
+
+def _attributes(delivery: Delivery, *, with_ident: bool) -> dict[str, str]:
+    client = delivery.client
+    attributes = {
+        "NAME": client.name,
+        "ADDR": f"IPV6:{client.address}" if ":" in client.address else client.address,
+        "PORT": str(client.port) if client.port else "",
+        "PROTO": "ESMTP" if client.protocol.startswith("E") else "SMTP",
+        "HELO": client.helo,
+    }
+    if with_ident:
+        attributes["IDENT"] = delivery.id
+        attributes["SOURCE"] = "REMOTE"
+    return attributes
+
+
+def _outcome(reply: ServerReply, host: str) -> Outcome:
+    """What a reply of the next hop means for one recipient, in words that may be passed on."""
+    state = State.ACCEPTED if reply.positive else State.REFUSED if reply.permanent else State.DEFERRED
+    return Outcome(state, public(reply), host)
+
+
+def public(reply: ServerReply) -> Reply:
+    """Return the next hop's reply as it may be given to a client: 421 would end our session and becomes 451."""
+    code = 451 if reply.code == 421 else reply.code
+    return Reply(code, reply.enhanced or f"{code // 100}.0.0", reply.text)
+
+
+async def settle(deliveries: Sequence[Delivery], hops: Hops) -> dict[str, Outcome]:
+    """Deliver several groups at the same time. Raises ClientGone where none of them was delivered for that reason."""
+    if len(deliveries) == 1:
+        return await deliver(deliveries[0], hops)
+    results = await asyncio.gather(*(deliver(delivery, hops) for delivery in deliveries), return_exceptions=True)
+    outcomes: dict[str, Outcome] = {}
+    gone = Outcome(State.DEFERRED, Reply(451, "4.4.2", "Connection lost"), "", "the client had gone")
+    for delivery, result in zip(deliveries, results, strict=True):
+        if isinstance(result, ClientGone):
+            outcomes.update(_all(delivery, gone))
+        elif isinstance(result, BaseException):
+            raise result
+        else:
+            outcomes.update(result)
+    if all(isinstance(result, ClientGone) for result in results):
+        raise ClientGone
+    return outcomes

@@ -1,0 +1,181 @@
+"""The open connections to all next hops of this worker: kept, counted, swept; a dead host is known as dead.
+
+Called by mpp.gateway.delivery and mpp.gateway.asking, each with a pool of its own, so that refusals heard while
+asking never use up the patience of a delivering connection. Raises HopError when no host of a route answers.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from mpp.gateway.hop import Hop, HopError, HopSettings
+from mpp.net.dial import dial
+
+DEAD_S = 1.0  # a host that could not be reached is left alone so long; then one connection tries it
+IDLE_S = 10.0  # Postfix under stress closes after 10 s; a connection kept longer would only be found closed
+
+
+@dataclass(slots=True)
+class _Host:
+    """The connections to one host, from this worker."""
+
+    idle: list[Hop] = field(default_factory=list)
+    open: int = 0
+    waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
+    dead_until: float = 0.0
+    cause: str = ""
+    trying: bool = False
+    extensions: dict[str, str] | None = None  # as last seen
+
+
+class Hops:
+    def __init__(self, context_for: Callable[[str], ssl.SSLContext | None], *, most: int | None = None) -> None:
+        self.context_for = context_for  # TLS policy -> context, None for "none"; a reload sets another
+        self._most = most  # connections to one host; None: as the route says
+        self._hosts: dict[HopSettings, _Host] = {}
+        self._busy: set[Hop] = set()
+
+    def seen_extensions(self, hosts: Sequence[HopSettings]) -> dict[str, str] | None:
+        """Return what the first known of the hosts offered in its last EHLO, None where none was ever reached."""
+        for settings in hosts:
+            host = self._hosts.get(settings)
+            if host is not None and host.extensions is not None:
+                return host.extensions
+        return None
+
+    async def acquire(self, hosts: Sequence[HopSettings], deadline: float, *, fresh: bool = False) -> Hop:
+        """Return a ready connection to the first host that can be reached; the caller owes a `release`.
+
+        `fresh`: not one that was kept (the last one was found closed). Raises HopError where no host answers in time.
+        """
+        hop = None if fresh else self._idle(hosts)
+        if hop is None:
+            hop = await self._open_any(hosts, deadline)
+        self._busy.add(hop)
+        return hop
+
+    def release(self, hop: Hop) -> None:
+        """Take a connection back: kept where its conversation is at rest, else closed."""
+        self._busy.discard(hop)
+        host = self._hosts[hop.settings]
+        if hop.closed or hop.codec.waiting:
+            hop.quit()
+            self._leave(host)
+            return
+        hop.idle_since = asyncio.get_running_loop().time()
+        host.idle.append(hop)
+        self._wake(host)
+
+    def distrust(self, hop: Hop, cause: str) -> None:
+        """A fresh connection ended before it took a message: leave the host alone for a moment, others come first."""
+        host = self._hosts[hop.settings]
+        host.cause, host.dead_until = cause, asyncio.get_running_loop().time() + DEAD_S
+
+    def _idle(self, hosts: Sequence[HopSettings]) -> Hop | None:
+        for settings in hosts:
+            host = self._hosts.get(settings)
+            while host is not None and host.idle:
+                hop = host.idle.pop()
+                if not hop.closed:
+                    return hop
+                host.open -= 1
+            if host is None or not host.dead_until:
+                return None  # the first host is to be preferred: open a connection to it
+        return None
+
+    async def _open_any(self, hosts: Sequence[HopSettings], deadline: float) -> Hop:
+        loop = asyncio.get_running_loop()
+        problem: HopError | None = None
+        for settings in hosts:
+            host = self._hosts.setdefault(settings, _Host())
+            if host.dead_until and (host.trying or loop.time() < host.dead_until):
+                problem = problem or HopError(f"{settings.endpoint}: {host.cause} (known as dead)")
+                continue
+            try:
+                return await self._open(settings, host, deadline)
+            except HopError as error:
+                problem = HopError(f"{settings.endpoint}: {error}", reply=error.reply)
+        raise problem or HopError("the route has no hosts")
+
+    async def _open(self, settings: HopSettings, host: _Host, deadline: float) -> Hop:
+        loop = asyncio.get_running_loop()
+        if (kept := await self._place(host, self._most or settings.connections, deadline)) is not None:
+            return kept
+        host.trying = True
+        hop = Hop(settings)
+        try:
+            until = min(deadline, loop.time() + settings.connect_timeout)
+            await dial(
+                lambda: hop, settings.endpoint.host, settings.endpoint.port, settings.endpoint.path, until
+            )
+            self._busy.add(hop)  # the sweep watches its deadline while it opens
+            await hop.open(self.context_for(settings.tls), until)
+        except (OSError, HopError) as error:
+            host.cause = str(error) or type(error).__name__
+            host.dead_until = loop.time() + DEAD_S
+            self._leave(host)
+            raise error if isinstance(error, HopError) else HopError(host.cause) from error
+        except BaseException:
+            self._leave(host)
+            raise
+        finally:
+            host.trying = False
+            self._busy.discard(hop)
+        host.dead_until = 0.0
+        host.extensions = hop.codec.extensions
+        return hop
+
+    async def _place(self, host: _Host, most: int, deadline: float) -> Hop | None:
+        """Wait until this worker may have one more connection to the host; an idle one that came back serves as well."""
+        loop = asyncio.get_running_loop()
+        while host.open >= most:
+            future = loop.create_future()
+            host.waiting.append(future)
+            timer = loop.call_at(deadline, _expire, future)
+            try:
+                await future
+            except TimeoutError:
+                raise HopError("no free connection in time") from None
+            finally:
+                timer.cancel()
+            while host.idle:
+                hop = host.idle.pop()
+                if not hop.closed:
+                    return hop
+                host.open -= 1
+        host.open += 1
+        return None
+
+    def _leave(self, host: _Host) -> None:
+        host.open -= 1
+        self._wake(host)
+
+    def _wake(self, host: _Host) -> None:
+        while host.waiting:
+            future = host.waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+                return
+
+    def sweep(self, now: float) -> None:
+        """Called each half second: end what has waited too long, close what has been idle too long."""
+        for hop in [hop for hop in self._busy if hop.deadline and hop.deadline < now]:
+            hop.expire()
+        for host in self._hosts.values():
+            while host.idle and (host.idle[0].closed or host.idle[0].idle_since < now - IDLE_S):
+                host.idle.pop(0).quit()
+                host.open -= 1
+
+    def close(self) -> None:
+        """End the idle connections (at shutdown, or when a route has gone)."""
+        for host in self._hosts.values():
+            while host.idle:
+                host.idle.pop().quit()
+                host.open -= 1
+
+
+def _expire(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_exception(TimeoutError())

@@ -1,0 +1,242 @@
+"""The way of a message, from the end of data to the reply (design section 3). Read this file and you have seen the product.
+
+    look at its shape -> checks by layers -> decide -> carry out -> say what became of it
+
+MPP keeps no queue: the reply is 250 only when every recipient's fate is settled, anything else leaves the message with
+its sender. Called by mpp.gateway.session with a complete transaction; never raises for what a message holds.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from mpp.checks.layers import judge
+from mpp.gateway.assembly import Assembly
+from mpp.gateway.delivery import ClientGone, Content, Delivery, Outcome, State, settle
+from mpp.gateway.outcomes import join
+from mpp.gateway.settings import Listener
+from mpp.gateway.targets import Target
+from mpp.mail.edits import Edit, apply_edits
+from mpp.mail.envelope import Client, Envelope, Recipient
+from mpp.mail.message import Message
+from mpp.mail.trace import count_received, digest, own_hops, received_field
+from mpp.protocols.smtp.reply import Reply
+from mpp.verdict.decide import decide
+from mpp.verdict.finding import Finding, Verdict
+from mpp.verdict.plan import Disposition, Fate, Plan
+from mpp.verdict.policy import Policy
+from mpp.verdict.transaction import Transaction
+
+LARGE = 1 << 20  # octets above which hashing and parsing are done beside the loop
+GONE = Reply(451, "4.4.2", "Connection lost")
+POISON = Reply(554, "5.6.0", "Message refused, it could not be examined")
+LOOP = Reply(554, "5.4.6", "Message refused, it has been through too many hops")
+OVERGROWN = Reply(554, "5.6.0", "Message refused, its header is too large")
+NO_QUARANTINE = Reply(451, "4.3.0", "Message could not be held, please try again later")
+DISCARDED = Reply(250, "2.7.0", "Ok, discarded")
+OWN_HOPS = 3  # our own Received fields that make a loop
+CRASHES = 2  # in hand at so many: not parsed again
+_UNJUDGED = Plan(Verdict.CLEAN, 0.0, {}, ("checks are off",))
+_DELIVER = Fate(Disposition.DELIVER, "checks")
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A recipient that RCPT accepted: how to reach it, and which policy holds for it."""
+
+    recipient: Recipient  # as the next hop is told it
+    asked: str  # as the client wrote it
+    target: Target
+    policy: tuple[str, Policy]
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A complete transaction, as the session hands it over."""
+
+    id: str
+    listener: Listener
+    client: Client
+    trusted: bool
+    direction: str
+    envelope: Envelope
+    accepted: Sequence[Accepted]
+    data: bytes
+    eight_bit: bool
+    arrived: float  # monotonic, end of data
+    deadline: float  # monotonic, for all of it
+    gone: Callable[[], bool]
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of a message: the reply, and all that the log says of it."""
+
+    replies: Mapping[str, Reply]  # for LMTP, by recipient
+    reply: Reply  # for SMTP
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    plan: Plan | None = None
+    transaction: Transaction | None = None
+    findings: Sequence[Finding] = ()
+    digest: bytes = b""
+    checked_s: float = 0.0
+
+
+async def process(received: Received, assembly: Assembly) -> Result:
+    """Judge, decide and carry out; return what the client is told."""
+    message = Message(received.data, assembly.message_limits)
+    mark = await _beside(received.data, digest)
+    if refusal := await _shape(message, assembly):
+        return _refused(received, refusal)
+    transaction, findings, plan = await _examine(received, message, mark, assembly)
+    if transaction is None:
+        return _refused(received, POISON)
+    checked = time.monotonic()
+    result = await _carry_out(received, message, plan, mark, assembly)
+    result.transaction, result.findings, result.plan = transaction, findings, plan
+    result.digest, result.checked_s = mark, checked - received.arrived
+    return result
+
+
+async def _beside(data: bytes, work: Callable[[bytes], bytes]) -> bytes:
+    """Do `work` here, or in a thread where the data are large: nothing may hold the loop for long."""
+    return work(data) if len(data) <= LARGE else await asyncio.to_thread(work, data)
+
+
+async def _shape(message: Message, assembly: Assembly) -> Reply | None:
+    """Refuse what goes round in circles or has no end of header (RFC 5321, 6.3)."""
+    if (
+        count_received(message) > assembly.settings.limits.received
+        or own_hops(message, assembly.hostname, assembly.settings.node.instance) >= OWN_HOPS
+    ):
+        return LOOP
+    if any(limit.startswith("header") for limit in message.exceeded):
+        return OVERGROWN
+    return None
+
+
+async def _examine(
+    received: Received, message: Message, mark: bytes, assembly: Assembly
+) -> tuple[Transaction | None, Sequence[Finding], Plan]:
+    """Run the checks and decide. No transaction is returned for a message that was in hand at two crashes."""
+    settings = assembly.settings
+    transaction = Transaction(
+        id=received.id,
+        envelope=received.envelope,
+        client=received.client,
+        message=message if settings.checks else None,
+        size=len(received.data),
+        listener=received.listener.name,
+        stage=received.listener.stage,
+        direction=received.direction,
+        trusted=received.trusted,
+        ours=frozenset(entry.recipient.address for entry in received.accepted if entry.target.route.ours),
+        policies={entry.recipient.address: entry.policy for entry in received.accepted},
+        hostname=assembly.hostname,
+        contact=settings.node.contact,
+    )
+    if not settings.checks:
+        return transaction, (), _UNJUDGED
+    if assembly.table.take_in_hand(mark) >= CRASHES:
+        return None, (), _UNJUDGED
+    try:
+        findings = await judge(assembly.checks, message, transaction, settings.limits.checks_timeout)
+        plan = decide(transaction, settings.marks, findings)
+    finally:
+        assembly.table.let_go(mark)
+    return transaction, findings, plan
+
+
+async def _carry_out(received: Received, message: Message, plan: Plan, mark: bytes, assembly: Assembly) -> Result:
+    """Give each recipient what the plan says, and join what came of it into the reply."""
+    known = assembly.memo.accepted(received.envelope.reverse_path, plan.fates or _addresses(received), mark)
+    outcomes = {
+        address: Outcome(State.ACCEPTED, Reply(250, "2.0.0", reply), "memo") for address, reply in known.items()
+    }
+    groups: dict[tuple[Target, tuple[Edit, ...]], list[Recipient]] = {}
+    for entry in received.accepted:
+        address = entry.recipient.address
+        fate = plan.fates.get(address, _DELIVER)
+        if address in outcomes:
+            continue
+        if fate.disposition in (Disposition.DELIVER, Disposition.TAG):
+            group = groups.setdefault((entry.target, fate.edits), [])
+            if entry.recipient not in group:
+                group.append(entry.recipient)
+        else:
+            outcomes[address] = _settled(fate)
+    try:
+        if groups:
+            outcomes.update(
+                await settle(
+                    [_delivery(received, message, key, group, assembly) for key, group in groups.items()],
+                    assembly.delivering,
+                )
+            )
+    except ClientGone:
+        return Result({}, GONE, outcomes)
+    for entry in received.accepted:
+        if (outcome := outcomes[entry.recipient.address]).state is State.ACCEPTED and outcome.host not in ("", "memo"):
+            assembly.asker.learn(entry.target, entry.recipient.address)
+    return await _answer(received, outcomes, mark, bool(known), assembly)
+
+
+def _delivery(
+    received: Received,
+    message: Message,
+    key: tuple[Target, tuple[Edit, ...]],
+    recipients: list[Recipient],
+    assembly: Assembly,
+) -> Delivery:
+    target, edits = key
+    only = recipients[0].address if len(received.accepted) == 1 else ""
+    top = received_field(received.client, assembly.hostname, received.id, only, time.time())
+    buffers = [top, *apply_edits(message.raw, edits)]
+    header = message.raw[: message.header_length] if received.eight_bit and received.envelope.smtputf8 else b""
+    content = Content(buffers, sum(map(len, buffers)), received.eight_bit, not header.isascii())
+    envelope = replace(received.envelope, recipients=tuple(recipients))
+    return Delivery(target, envelope, content, received.client, received.id, received.deadline, received.gone)
+
+
+async def _answer(
+    received: Received, outcomes: Mapping[str, Outcome], mark: bytes, known: bool, assembly: Assembly
+) -> Result:
+    """Make the replies; what the retry must know is durable before it is asked for."""
+    replies = {address: outcome.reply for address, outcome in outcomes.items()}
+    reverse_path = received.envelope.reverse_path
+    if received.client.protocol.startswith("LMTP"):
+        return Result(replies, DISCARDED, outcomes)
+    answer = join(outcomes)
+    if answer.accepted or answer.refused:
+        await assembly.memo.keep(reverse_path, mark, dict(answer.accepted), dict(answer.refused))
+    elif known and answer.reply.code == 250 and not received.gone():
+        await assembly.memo.forget(reverse_path, mark, outcomes, ())
+    return Result(replies, answer.reply, outcomes)
+
+
+def _settled(fate: Fate) -> Outcome:
+    """The outcome of a fate that needs no next hop."""
+    match fate.disposition:
+        case Disposition.REJECT | Disposition.DEFER:
+            code, enhanced, text = fate.reply.split(" ", 2)
+            reply = Reply(int(code), enhanced, text)
+            return Outcome(
+                State.REFUSED if fate.disposition is Disposition.REJECT else State.DEFERRED, reply, "", fate.rule
+            )
+        case Disposition.DISCARD:
+            return Outcome(State.ACCEPTED, DISCARDED, "", fate.rule)
+        case _:
+            return Outcome(State.DEFERRED, NO_QUARANTINE, "", fate.rule)
+
+
+def _refused(received: Received, reply: Reply) -> Result:
+    return Result(
+        dict.fromkeys(_addresses(received), reply),
+        reply,
+        dict.fromkeys(_addresses(received), Outcome(State.REFUSED, reply, "")),
+    )
+
+
+def _addresses(received: Received) -> list[str]:
+    return [entry.recipient.address for entry in received.accepted]

@@ -1,0 +1,116 @@
+"""One gateway worker: a process with one event loop that accepts, judges and delivers (design section 5).
+
+Started by the supervisor with its sockets and its slot of the node's table. Keeps no state that another worker could
+not take over. SIGTERM: accepts no more, finishes what is in work within a deadline, returns.
+"""
+
+import asyncio
+import signal
+import ssl
+from pathlib import Path
+
+import uvloop
+
+from mpp.gateway.assembly import Shared, assemble
+from mpp.gateway.budget import Budget
+from mpp.gateway.doors import Doors
+from mpp.gateway.hops import Hops
+from mpp.gateway.load import load_settings
+from mpp.gateway.log import event as log
+from mpp.gateway.memo import SqliteMemo
+from mpp.gateway.settings import Settings
+from mpp.gateway.supervisor import WorkerContext
+from mpp.net.metrics import Histogram
+from mpp.net.tls import client_contexts, server_context
+from mpp.settings.read import SettingsError
+
+TICK_S = 0.25  # heartbeat and probe of the loop's lag
+ASKING = 4  # connections that ask at one host; Postfix lets a client have 50 in all
+FINISH_S = 25.0  # for what is in work at SIGTERM
+
+
+def run_worker(context: WorkerContext) -> None:
+    """Run until SIGTERM or until the supervisor has gone."""
+    uvloop.run(Worker(context).run())
+
+
+class Worker:
+    def __init__(self, context: WorkerContext) -> None:
+        self._context = context
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        context, loop = self._context, asyncio.get_running_loop()
+        settings = context.settings
+        self._budget = Budget(settings.memory.in_flight)
+        self._shared = Shared(
+            Hops(client_contexts(settings.tls)),
+            Hops(client_contexts(settings.tls), most=ASKING),
+            SqliteMemo(settings.node.data / "memo.db"),
+            context.table,
+        )
+        self._take(settings)
+        self._doors = Doors(lambda: self._assembly, self._budget, context.table, lambda: self._tls)
+        loop.add_signal_handler(signal.SIGTERM, self._stopping.set)
+        loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C reaches the whole group; the supervisor decides
+        context.control.setblocking(False)
+        loop.add_reader(context.control.fileno(), self._control)
+        for listener, listening in context.sockets:
+            self._doors.open(listener, listening)
+        context.control.send(b"R")
+        ticking = asyncio.create_task(self._tick(), name="tick")
+        await self._stopping.wait()
+        await self._finish()
+        ticking.cancel()
+
+    def _take(self, settings: Settings) -> None:
+        """Put settings into force. Raises OSError where a certificate cannot be read; nothing has changed then."""
+        tls: ssl.SSLContext | None = server_context(settings.tls)
+        self._assembly = assemble(settings, self._shared, asyncio.get_running_loop().time)
+        self._tls = tls
+        self._budget.limit = settings.memory.in_flight
+
+    def _control(self) -> None:
+        """The supervisor speaks: "r" to take the settings that it has accepted; an end means that it has gone."""
+        try:
+            said = self._context.control.recv(64)
+        except BlockingIOError:
+            return
+        if not said:
+            self._stopping.set()
+        elif b"r" in said:
+            self._reload(self._context.settings.node.data / "settings.good.toml")
+
+    def _reload(self, path: Path) -> None:
+        try:
+            self._take(load_settings(path).settings)
+        except (OSError, SettingsError) as error:
+            log("error", "reload-failed", slot=self._context.slot, cause=str(error))
+            return
+        self._context.control.send(b"L")
+
+    async def _tick(self) -> None:
+        """Beat, measure how late the loop is, sweep deadlines."""
+        loop, table = asyncio.get_running_loop(), self._context.table
+        due = loop.time() + TICK_S
+        while True:
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            now = loop.time()
+            table.observe(Histogram.LOOP_LAG, max(0.0, now - due))
+            table.beat(now)
+            self._doors.sweep(now)
+            self._shared.delivering.sweep(now)
+            self._shared.asking.sweep(now)
+            due = now + TICK_S
+
+    async def _finish(self) -> None:
+        """Let what is in work come to its end; idle connections are told at once."""
+        loop = asyncio.get_running_loop()
+        self._doors.close()
+        until = loop.time() + FINISH_S
+        while not self._doors.idle and loop.time() < until:
+            for connection in list(self._doors.connections):
+                connection.shut_down()
+            await asyncio.sleep(0.05)
+        self._shared.delivering.close()
+        self._shared.asking.close()

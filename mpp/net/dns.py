@@ -1,0 +1,75 @@
+"""DNS questions with a cache that honours TTLs, one question for many who wait (RFC 1035, 5321 section 5.1, 7505).
+
+Called by the gateway's targets. Raises DnsError: `temporary` says whether asking again later may help.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import aiodns
+from pycares import errno
+
+MOST = 20_000  # names kept
+LONGEST_S, SHORTEST_S = 3600.0, 5.0
+_NOTHING = {errno.ARES_ENODATA, errno.ARES_ENOTFOUND}
+
+
+class DnsError(Exception):
+    def __init__(self, cause: str, *, temporary: bool) -> None:
+        super().__init__(cause)
+        self.temporary = temporary
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    expires: float
+    hosts: tuple[str, ...]
+
+
+class Resolver:
+    """`servers` as "ADDRESS" or "ADDRESS:PORT"; none: those of the system. Made within a running loop."""
+
+    def __init__(self, servers: Sequence[str] = (), *, timeout_s: float = 5.0) -> None:
+        self._resolver = aiodns.DNSResolver(list(servers) or None, timeout=timeout_s, tries=2)
+        self._known: dict[str, _Known] = {}
+        self._asking: dict[str, asyncio.Task[tuple[str, ...]]] = {}
+
+    async def mail_hosts(self, domain: str) -> tuple[str, ...]:
+        """Return the hosts that take mail for a domain, best first: its MX, or the domain itself where it has none.
+
+        Raises DnsError: temporary where DNS failed; permanent where the domain does not exist or wants no mail (null MX).
+        """
+        known = self._known.get(domain)
+        if known is not None and known.expires > asyncio.get_running_loop().time():
+            return known.hosts
+        task = self._asking.get(domain)
+        if task is None:
+            task = self._asking[domain] = asyncio.create_task(self._ask(domain), name=f"mx {domain}")
+            task.add_done_callback(lambda _: self._asking.pop(domain, None))
+        return await asyncio.shield(task)
+
+    async def _ask(self, domain: str) -> tuple[str, ...]:
+        ttl = LONGEST_S
+        try:
+            answer = (await self._resolver.query_dns(domain, "MX")).answer
+            records = [record for record in answer if hasattr(record.data, "exchange")]
+            ttl = min((record.ttl for record in records), default=LONGEST_S)
+            hosts = tuple(
+                record.data.exchange.rstrip(".") for record in sorted(records, key=lambda record: record.data.priority)
+            )
+        except aiodns.error.DNSError as error:
+            if error.args[0] == errno.ARES_ENODATA:
+                hosts = ()
+            elif error.args[0] in _NOTHING:
+                raise DnsError(f"{domain} does not exist", temporary=False) from None
+            else:
+                raise DnsError(f"{domain}: {error.args[-1]}", temporary=True) from error
+        if hosts == ("",):
+            raise DnsError(f"{domain} accepts no mail (null MX)", temporary=False)
+        hosts = hosts or (domain,)  # RFC 5321, 5.1: the implicit MX
+        if len(self._known) >= MOST:
+            self._known.clear()
+        lifetime = min(max(float(ttl), SHORTEST_S), LONGEST_S)
+        self._known[domain] = _Known(asyncio.get_running_loop().time() + lifetime, hosts)
+        return hosts
