@@ -3,6 +3,14 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+# Symbols with a meaning of their own. They carry no score and are no test of a message.
+NO_SCANNER = "no-scanner"  # nothing is set up that could look
+SCANNER_FAILED = "scanner-failed"  # no server gave an answer; `failure` says what that means
+TOO_LARGE = "too-large"  # not given to the scanner because of its size
+VIRUS_SCANNED = "virus-scanned"  # a virus scanner gave an answer, whatever it was: X-Virus-Scanned may be put
+SPAM_SCANNED = "spam-scanned"  # a spam scanner gave an answer, maybe without a single test: the score counts as known
+NOTES = frozenset({NO_SCANNER, SCANNER_FAILED, TOO_LARGE, VIRUS_SCANNED, SPAM_SCANNED})
+
 
 class Verdict(StrEnum):
     """The class of a message; where several hold the first in this order wins."""
@@ -28,13 +36,13 @@ class Finding:
     """One thing that one check saw.
 
     `verdict` is set where the finding alone puts the message into a class (virus, banned, unchecked);
-    a score finding has none. `failure` is set where the scanner gave no answer: `evidence` names the server and the cause.
-    `recipients` limits a finding to some recipients (spamd asked with a user); empty means all.
-    `refusal` is a reply code and text that the finding's own setting asks for (552 for "too large to scan").
+    a score finding has none. `failure` is set where the scanner gave no answer: `evidence` names the server and the
+    cause. `recipients` limits a finding to some recipients (spamd asked with a user); empty means all.
+    `refusal` is a reply that the finding's own setting asks for, "552 5.3.4 ..." for "too large to scan"; 4xx defers.
     """
 
     check: str  # name of the check or scanner: "spamd", "clamd"
-    symbol: str  # "BAYES_99", "Eicar-Test-Signature", "no-scanner", "scanner-failed", "too-large"
+    symbol: str  # "BAYES_99", "Eicar-Test-Signature", or one of NOTES
     score: float = 0.0  # SpamAssassin points; negative speaks for the mail
     text: str = ""  # plain language, for people; may hold outside text: escape where shown
     evidence: str = ""

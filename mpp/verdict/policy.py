@@ -1,28 +1,16 @@
 """Policies: named thresholds and actions, given to domains or recipients (design: words)."""
 
 import re
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field, field_validator
 
 from mpp.settings.model import Section
-from mpp.settings.values import Duration, Threshold, Recipient
+from mpp.settings.values import Duration, Recipient, Threshold
+from mpp.verdict.texts import check_text
 
-_PLACEHOLDERS = {"id", "reason", "contact"}
-
-
-def _reply_text(text: str) -> str:
-    """A brace is a placeholder's and nothing else: the text is filled in with str.format by the decision."""
-    names = re.findall(r"\{(\w*)\}", text)
-    unknown = [name for name in names if name not in _PLACEHOLDERS]
-    if unknown or re.search(r"[{}]", re.sub(r"\{\w*\}", "", text)):
-        raise ValueError("has a brace that is no placeholder; there are {id}, {reason} and {contact}")
-    if not text.strip():
-        raise ValueError("is empty; write what the sender is to read")
-    return text
-
-
-ReplyText = Annotated[str, AfterValidator(_reply_text)]
+_LONGEST_MARK = 80  # characters
+_GLOB = re.compile(r"[!-9;-~]{1,200}")  # a field name (RFC 5322, 2.2) in which * stands for any
 
 
 class Policy(Section):
@@ -51,25 +39,37 @@ class Policy(Section):
     unchecked_mark: str = Field(
         "***UNCHECKED*** ", description="Put before the subject of an unchecked message, once; empty: no mark"
     )
-    spam_text: ReplyText = Field(
+    spam_text: str = Field(
         "Message refused as spam, contact {contact}, id {id}",
         description="Text of the refusal of spam; {id}, {reason} and {contact} are filled in",
     )
-    virus_text: ReplyText = Field(
+    virus_text: str = Field(
         "Message refused, it contains a virus ({reason}), id {id}", description="Text of the refusal of a virus"
     )
-    banned_text: ReplyText = Field(
+    banned_text: str = Field(
         "Message refused, content not allowed here ({reason}), id {id}",
         description="Text of the refusal of banned content",
     )
-    unchecked_text: ReplyText = Field(
+    unchecked_text: str = Field(
         "Message refused, it could not be checked ({reason}), id {id}",
         description="Text of the refusal of what could not be looked into",
     )
-    defer_text: ReplyText = Field(
+    defer_text: str = Field(
         "Message could not be checked now, please try again later, id {id}",
         description="Text of a 451 when a scanner failed",
     )
+
+    @field_validator("spam_text", "virus_text", "banned_text", "unchecked_text", "defer_text")
+    @classmethod
+    def _text_can_be_sent(cls, text: str) -> str:
+        return check_text(text)
+
+    @field_validator("subject_mark", "unchecked_mark")
+    @classmethod
+    def _mark_fits_a_subject(cls, mark: str) -> str:
+        if not mark.isprintable() or len(mark) > _LONGEST_MARK:
+            raise ValueError(f"is no mark; write at most {_LONGEST_MARK} visible characters on one line")
+        return mark
 
 
 class PolicyRule(Section):
@@ -95,6 +95,19 @@ class Marks(Section):
         ("X-Spam-*", "X-Virus-*", "X-Quarantine-ID"),
         description="Top-level fields removed from outside mail; Authentication-Results bearing our name always go",
     )
+
+    @field_validator("virus_scanned")
+    @classmethod
+    def _value_fits_a_field(cls, text: str) -> str:
+        return check_text(text, ("hostname",))
+
+    @field_validator("remove")
+    @classmethod
+    def _globs_are_field_names(cls, globs: tuple[str, ...]) -> tuple[str, ...]:
+        for glob in globs:
+            if not _GLOB.fullmatch(glob):
+                raise ValueError('holds what is no field name; write names such as "X-Spam-*", without a colon')
+        return globs
 
 
 class DeferralEnd(Section):

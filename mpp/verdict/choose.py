@@ -1,0 +1,198 @@
+"""Chooses for recipients that share findings and policy: the first class that holds, else the score. Pure.
+
+Called by mpp.verdict.decide. The order: virus, banned, a scanner that failed, a refusal for size, unchecked by policy,
+the score. A message that could not be looked into and is to be delivered is still judged by its score, or an encrypted
+attachment would be a way around the spam scanner.
+
+Behind a queue (stage `after-queue`) a refusal would make the MTA bounce, mostly to a forged sender (design rule 2). While
+nothing can be held, a refusal becomes there what loses nothing (rule 1): spam for recipients of ours is delivered with
+its marks; virus, banned, unchecked and spam on its way out are deferred, so that they stay in the MTA's queue under the
+operator's eyes. To throw them away is only done where the policy says discard.
+"""
+
+import re
+from dataclasses import dataclass, replace
+
+from mpp.verdict.finding import Finding, OnFailure, Verdict
+from mpp.verdict.plan import Disposition
+from mpp.verdict.policy import Marks, Policy
+from mpp.verdict.reasons import gone_on, name_of, names, number, saw, summed
+from mpp.verdict.texts import fill, outside
+from mpp.verdict.weigh import Weight
+
+_DONE = {"reject": "refused", "discard": "accepted and thrown away", "defer": "deferred"}
+_REFUSAL = re.compile(r"(?:4\d\d 4|5\d\d 5)\.\d{1,3}\.\d{1,3} .+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a choice depends on, beside the findings."""
+
+    name: str  # of the policy
+    policy: Policy
+    ours: bool
+    stage: str
+    contact: str
+    marks: Marks
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    verdict: Verdict
+    disposition: Disposition
+    rule: str
+    why: tuple[str, ...]
+    reply: str = ""
+    spam: bool = False  # the spam marks are due
+    unchecked: bool = False  # the unchecked mark is due
+
+
+def choose(weight: Weight, case: Case) -> Choice:
+    """Return the one choice. Never raises."""
+    choice = _by_class(weight, case) or _by_score(weight, case)
+    if case.stage == "after-queue" and choice.disposition is Disposition.REJECT:
+        choice = _behind_a_queue(choice, case)
+    if weight.passed:
+        choice = replace(choice, why=(*map(gone_on, weight.passed), *choice.why))
+    return choice
+
+
+def _by_class(weight: Weight, case: Case) -> Choice | None:
+    """Choose by the classes before spam; None where the score decides."""
+    policy = case.policy
+    if weight.virus:
+        return _sure(Verdict.VIRUS, weight.virus, policy.virus, policy.virus_text, case)
+    if weight.banned:
+        return _sure(Verdict.BANNED, weight.banned, policy.banned, policy.banned_text, case)
+    if weight.failed:
+        return _failed(weight.failed, case)
+    if weight.refused:
+        return _refused(weight.refused, case)
+    if weight.unchecked and policy.unchecked != "deliver":
+        return _unchecked(weight.unchecked, case)
+    return None
+
+
+def _sure(verdict: Verdict, found: list[Finding], action: str, text: str, case: Case) -> Choice:
+    rule = f"policies.{case.name}.{verdict}"
+    why = (*map(saw, found), f"{rule} = '{action}': the message counts as {verdict} and is {_DONE[action]}")
+    if action == "discard":
+        return Choice(verdict, Disposition.DISCARD, rule, why)
+    return Choice(verdict, Disposition.REJECT, rule, why, _reply("554 5.7.1", text, names(found), case))
+
+
+def _failed(failed: list[Finding], case: Case) -> Choice:
+    """A scanner that failed is no verdict: wait, or hold. Waiting goes first, a later attempt may find it mended."""
+    deciding = next((each for each in failed if each.failure is OnFailure.DEFER), failed[0])
+    rule = f"scanners.{name_of(deciding)}.on_failure"
+    reply = _reply("451 4.7.1", case.policy.defer_text, "a scanner gave no answer", case)
+    if deciding.failure is OnFailure.DEFER:
+        disposition, word = Disposition.DEFER, f"{rule} = 'defer': nothing is decided, the sender is asked to come back"
+    else:
+        disposition, word = Disposition.QUARANTINE, f"{rule} = 'quarantine': the message is to be held"
+    return Choice(Verdict.UNCHECKED, disposition, rule, (*map(saw, failed), word), reply)
+
+
+def _refused(refused: list[Finding], case: Case) -> Choice:
+    """Not looked into, and the check's own setting says how that is answered; a permanent answer goes first."""
+    deciding = max(refused, key=lambda finding: finding.refusal[:1] == "5")
+    rule = f"scanners.{name_of(deciding)}.on_oversize"
+    reply = outside(deciding.refusal, 300)
+    if not _REFUSAL.fullmatch(reply):  # a check that made no reply of it is still to be refused
+        reply = _reply("554 5.7.1", case.policy.unchecked_text, names(refused), case)
+    disposition = Disposition.DEFER if reply[0] == "4" else Disposition.REJECT
+    why = (*map(saw, refused), f"{rule}: the message was not looked into, the answer is {reply[:3]}")
+    return Choice(Verdict.UNCHECKED, disposition, rule, why, reply)
+
+
+def _unchecked(found: list[Finding], case: Case) -> Choice:
+    action, rule = case.policy.unchecked, f"policies.{case.name}.unchecked"
+    why = (*map(saw, found), f"{rule} = '{action}': the message could not be looked into and is {_DONE[action]}")
+    if action == "defer":
+        reply = _reply("451 4.7.1", case.policy.defer_text, names(found), case)
+        return Choice(Verdict.UNCHECKED, Disposition.DEFER, rule, why, reply)
+    reply = _reply("554 5.7.1", case.policy.unchecked_text, names(found), case)
+    return Choice(Verdict.UNCHECKED, Disposition.REJECT, rule, why, reply)
+
+
+def _by_score(weight: Weight, case: Case) -> Choice:
+    """Choose by the sum. Of reject_above and discard_above the higher one reached holds, refusing where they are equal."""
+    policy, score, key = case.policy, weight.score, f"policies.{case.name}"
+    why = summed(weight) if weight.tests or weight.odd else ()
+    if weight.unchecked:
+        why += (*map(saw, weight.unchecked), f"{key}.unchecked = 'deliver': what could not be looked into goes on")
+    limits = ((policy.reject_above, "reject"), (policy.discard_above, "discard"))
+    reached = [(limit, word) for limit, word in limits if limit is not None and _reaches(score, limit)]
+    if reached:
+        limit, word = max(reached)  # "reject" sorts after "discard"
+        return _refused_as_spam(weight, case, limit, word, why)
+    if policy.mark_above is not None and _reaches(score, policy.mark_above):
+        told = f"{number(score)} reaches {key}.mark_above = {number(policy.mark_above)}: spam"
+        return _delivered(weight, case, True, f"{key}.mark_above", (*why, told))
+    if weight.spam:
+        return _delivered(
+            weight, case, True, key, (*why, *map(saw, weight.spam), f"{key}: counted as spam, whatever the score")
+        )
+    if weight.unchecked:
+        return _delivered(weight, case, False, f"{key}.unchecked", why)
+    if weight.tests:
+        why += (f"{number(score)} reaches no threshold of {key}: delivered",)
+    return _delivered(weight, case, False, key, why or (f"No check found anything; {key}: delivered",))
+
+
+def _refused_as_spam(weight: Weight, case: Case, limit: float, word: str, why: tuple[str, ...]) -> Choice:
+    rule, verdict = f"policies.{case.name}.{word}_above", _spam_class(weight)
+    why += (f"{number(weight.score)} reaches {rule} = {number(limit)}: {_DONE[word]}",)
+    if word == "discard":
+        return Choice(verdict, Disposition.DISCARD, rule, why)
+    reply = _reply("554 5.7.1", case.policy.spam_text, "spam", case)
+    return Choice(verdict, Disposition.REJECT, rule, why, reply, spam=True, unchecked=bool(weight.unchecked))
+
+
+def _delivered(weight: Weight, case: Case, spam: bool, rule: str, why: tuple[str, ...]) -> Choice:
+    """Deliver, with the marks that are due; `tag` only where there is one to put."""
+    unchecked = bool(weight.unchecked)
+    verdict = _spam_class(weight) if spam or unchecked else Verdict.CLEAN
+    marked = case.ours and _marked(spam, unchecked, case)
+    if (spam or unchecked) and not case.ours:
+        why += ("The recipient is in no domain of ours: no marks are put",)
+    return Choice(verdict, Disposition.TAG if marked else Disposition.DELIVER, rule, why, "", spam, unchecked)
+
+
+def _marked(spam: bool, unchecked: bool, case: Case) -> bool:
+    return (spam and (case.marks.spam or bool(case.policy.subject_mark))) or (
+        unchecked and bool(case.policy.unchecked_mark)
+    )
+
+
+def _spam_class(weight: Weight) -> Verdict:
+    """Return the class that goes first of those that the score decides about."""
+    if weight.unchecked:
+        return Verdict.UNCHECKED
+    forged = any(finding.verdict is Verdict.FORGED_BOUNCE for finding in weight.spam)
+    return Verdict.FORGED_BOUNCE if forged else Verdict.SPAM
+
+
+def _behind_a_queue(choice: Choice, case: Case) -> Choice:
+    """Turn a refusal into what makes no bounce and loses nothing (see the top of this file)."""
+    if choice.spam and case.ours:
+        why = (
+            *choice.why,
+            "Behind a queue a refusal would make a bounce, and nothing can be held yet: delivered with its marks",
+        )
+        disposition = Disposition.TAG if _marked(True, choice.unchecked, case) else Disposition.DELIVER
+        return replace(choice, disposition=disposition, why=why, reply="")
+    why = (
+        *choice.why,
+        "Behind a queue a refusal would make a bounce, and nothing can be held yet: deferred, the MTA keeps it",
+    )
+    reply = _reply("451 4.7.1", case.policy.defer_text, "it is to be held", case)
+    return replace(choice, disposition=Disposition.DEFER, why=why, reply=reply)
+
+
+def _reply(codes: str, text: str, reason: str, case: Case) -> str:
+    return f"{codes} {fill(text, reason=reason, contact=case.contact) or 'Message not accepted'}"
+
+
+def _reaches(score: float, limit: float) -> bool:
+    return score >= round(limit, 3)

@@ -1,0 +1,71 @@
+"""What is changed in the copy of one recipient: fields removed, fields put on top, the mark before the subject.
+
+Called by mpp.verdict.decide. The fields that we put stand in one block at offset 0 (the gateway puts its Received before
+them), each name once: older ones of that name go, wherever the message came from. Marks are put only for recipients of
+our own domains. Edits come sorted by offset and never overlap. Reads the header, never the parts.
+"""
+
+from functools import lru_cache
+
+from mpp.mail.edits import Edit
+from mpp.verdict.choose import Case, Choice
+from mpp.verdict.removal import candidates, forged
+from mpp.verdict.score_fields import score_fields
+from mpp.verdict.subject import mark_subject, new_subject
+from mpp.verdict.transaction import Transaction
+from mpp.verdict.weigh import Weight
+
+_SCANNED = b"X-Virus-Scanned"
+
+
+def edits_for(transaction: Transaction, weight: Weight, case: Case, choice: Choice) -> tuple[Edit, ...]:
+    """Return the edits for one recipient's copy; none where nothing was parsed."""
+    message = transaction.message
+    if message is None:
+        return ()
+    block, names = b"", ()
+    if case.ours:
+        block, names = _block(transaction.hostname, weight, case, choice)
+    globs, outside = case.marks.remove, not transaction.trusted
+    gone = [
+        field
+        for field in candidates(message, globs if outside else (), *names)
+        if field.key in names or (outside and forged(field, globs, transaction.hostname))
+    ]
+    edits = [Edit(field.offset, field.length, b"") for field in gone]
+    if case.ours and (choice.spam or choice.unchecked):
+        marks = _subject_marks(case, choice)
+        subject = message.field(b"subject")
+        if marks and (subject is None or subject in gone):
+            block += b"Subject: " + new_subject(marks) + b"\r\n"
+        elif marks and subject is not None and (edit := mark_subject(message, subject, marks)):
+            edits.append(edit)
+            edits.sort()
+    if block:
+        edits.insert(0, Edit(0, 0, block))
+    return tuple(edits)
+
+
+def _block(hostname: str, weight: Weight, case: Case, choice: Choice) -> tuple[bytes, tuple[bytes, ...]]:
+    """Return the fields to put, and their names in lower case."""
+    block, names = b"", ()
+    if weight.scanned and (text := case.marks.virus_scanned):
+        block, names = _virus_scanned(text, hostname)
+    score, tag_above = weight.score, case.policy.tag_above
+    tagged = choice.spam or (tag_above is not None and score >= round(tag_above, 3))
+    if case.marks.spam and (choice.spam or (weight.known and (tagged or case.marks.always))):
+        fields = score_fields(weight, case.policy, spam=choice.spam, tagged=tagged)
+        block += b"".join([b"%b: %b\r\n" % field for field in fields])
+        names += tuple([name.lower() for name, _ in fields])
+    return block, names
+
+
+@lru_cache(64)
+def _virus_scanned(text: str, hostname: str) -> tuple[bytes, tuple[bytes, ...]]:
+    value = text.replace("{hostname}", hostname).encode("ascii", "backslashreplace")
+    return b"%b: %b\r\n" % (_SCANNED, value), (_SCANNED.lower(),)
+
+
+def _subject_marks(case: Case, choice: Choice) -> list[str]:
+    marks = [(choice.unchecked, case.policy.unchecked_mark), (choice.spam, case.policy.subject_mark)]
+    return [mark for due, mark in marks if due and mark.strip()]
