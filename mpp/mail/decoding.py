@@ -1,0 +1,95 @@
+"""Transfer encodings (RFC 2045, 6) and charsets, read as leniently as mail programs do. Nothing here raises on any octets.
+
+A gateway must hand its scanners what the recipient's program will show, so broken base64 and quoted-printable give what can
+be had of them. Linear, in C primitives.
+"""
+
+import codecs
+import re
+from binascii import a2b_qp
+from functools import lru_cache
+
+from pybase64 import b64decode
+
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+_NO_BASE64 = bytes(octet for octet in range(256) if octet not in _ALPHABET)
+_MAX_RUNS = 64  # pieces of one body that each end in padding; what follows is read as one
+
+_SOFT_BREAK = re.compile(rb"=[ \t]++(?=\r?\n|\Z)")
+_BARE_CR = re.compile(rb"=\r(?!\n)")
+
+_ALIASES = {
+    "x-unknown": "utf-8", "unknown-8bit": "utf-8", "unknown": "utf-8", "binary": "utf-8", "us-ascii": "utf-8",
+    "ascii": "utf-8", "utf8mb4": "utf-8", "default": "utf-8", "gb2312": "gb18030", "gbk": "gb18030",
+    "ks_c_5601-1987": "cp949", "euc-kr": "cp949", "iso-8859-8-i": "iso-8859-8", "iso-8859-8-e": "iso-8859-8",
+    "iso-8859-6-i": "iso-8859-6", "x-sjis": "cp932", "shift_jis": "cp932", "windows-31j": "cp932",
+    "windows-874": "cp874", "iso-8859-1": "cp1252", "latin1": "cp1252", "x-gbk": "gb18030", "cp-850": "cp850",
+    "x-mac-roman": "mac_roman", "macintosh": "mac_roman", "unicode-1-1-utf-7": "utf-7",
+}  # fmt: skip
+# Codecs that are no charset, or cost more than linear time.
+_NOT_CHARSETS = frozenset({"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "mbcs", "oem"})
+
+
+def decode_transfer(data: bytes, encoding: str) -> bytes:
+    """Undo a transfer encoding by its lower-case name; every other name than the two encodings leaves the octets as they are."""
+    if encoding == "base64":
+        return decode_base64(data)
+    if encoding == "quoted-printable":
+        return decode_quoted_printable(data)
+    return data
+
+
+def decode_base64(data: bytes) -> bytes:
+    """Decode base64: octets outside the alphabet are skipped, missing padding is added, reading goes on after padding."""
+    clean = data.translate(None, _NO_BASE64)
+    padding = clean.find(b"=")
+    if padding < 0:
+        return _run(clean)
+    if not clean[padding:].strip(b"="):
+        return _run(clean[:padding])
+    runs = [run for run in re.split(rb"=++", clean, maxsplit=_MAX_RUNS) if run]
+    return b"".join(_run(run.replace(b"=", b"")) for run in runs)
+
+
+def _run(clean: bytes) -> bytes:
+    odd = len(clean) & 3
+    if odd == 1:  # six bits are no octet
+        clean = clean[:-1]
+    elif odd:
+        clean += b"=" * (4 - odd)
+    return b64decode(clean)
+
+
+def decode_quoted_printable(data: bytes) -> bytes:
+    """Decode quoted-printable: line ends stay as they came, what is no escape stays as it stands."""
+    if b"= " in data or b"=\t" in data:
+        data = _SOFT_BREAK.sub(b"=", data)
+    if b"=\r" in data:  # a2b_qp takes "=" CR for a soft break and skips all up to the next LF
+        data = _BARE_CR.sub(b"=3D\r", data)
+    return a2b_qp(data)
+
+
+def decode_charset(data: bytes, charset: str) -> str:
+    """Turn octets into text; an unknown charset is read as UTF-8, octets that are none as windows-1252."""
+    name = _codec(charset.lower().strip(" \t\"'"))
+    try:
+        return data.decode(name)
+    except (UnicodeError, ValueError):
+        if name == "utf-8" and charset.lower() not in ("utf-8", "utf8"):
+            name = "cp1252"
+        try:
+            return data.decode(name, "replace")
+        except (UnicodeError, ValueError):  # a codec that knows no "replace"
+            return data.decode("latin-1")
+
+
+@lru_cache(512)
+def _codec(charset: str) -> str:
+    charset = _ALIASES.get(charset, charset)
+    try:
+        info = codecs.lookup(charset)
+    except (LookupError, ValueError, UnicodeError):
+        return "utf-8"
+    if info.name in _NOT_CHARSETS or not getattr(info, "_is_text_encoding", True):
+        return "utf-8"
+    return info.name

@@ -1,0 +1,77 @@
+"""Header fields as spans (RFC 5322, 2.2), read from any octets; used for the message and for each of its parts.
+
+Lines end with CRLF or LF, mixed as they come; a CR alone is an octet like others. The header ends before the first empty
+line, or with the octets. Lines that are neither field nor continuation are skipped: they stay in the message, in no field.
+"""
+
+import re
+from itertools import islice
+from typing import NamedTuple
+
+_SMALL = 1 << 16
+_BLANK_STEP = 1 << 12
+_FIELD = re.compile(rb"(([!-9;-~]++)[ \t]*+:((?:[^\n]*+\n[ \t])*+[^\n]*+)(?:\n|\Z))")
+_FIELD_AT_LINE = re.compile(rb"^([!-9;-~]++)[ \t]*+:((?:[^\n]*+\n[ \t])*+[^\n]*+)(?:\n|\Z)", re.MULTILINE)
+
+
+class Field(NamedTuple):
+    """One field. `value` is raw: folds and white space as they came, without the last line end."""
+
+    name: bytes  # as it came
+    key: bytes  # lower case
+    offset: int
+    length: int  # with its line end
+    value: bytes
+
+
+class Header(NamedTuple):
+    fields: list[Field]
+    clean: bool  # every octet belongs to a field
+    exceeded: bool  # there were more fields
+
+
+def header_end(raw: bytes, start: int, end: int) -> tuple[int, int]:
+    """Return where the header's last line ends and where the body begins; both are `end` where there is no empty line."""
+    if raw.startswith(b"\n", start, end):
+        return start, start + 1
+    if raw.startswith(b"\r\n", start, end):
+        return start, start + 2
+    # In steps: an LF mail has no CRLF pair, and looking for one in all that follows, part after part, would be quadratic.
+    position, step = start, _BLANK_STEP
+    while position < end:
+        stop = min(position + step, end)
+        crlf = raw.find(b"\n\r\n", position, stop)
+        lf = raw.find(b"\n\n", position, stop if crlf < 0 else crlf)
+        if lf >= 0:
+            return lf + 1, lf + 2
+        if crlf >= 0:
+            return crlf + 1, crlf + 3
+        if stop == end:
+            break
+        position, step = stop - 2, step * 2
+    return end, end
+
+
+def read_fields(raw: bytes, start: int, end: int, limit: int) -> Header:
+    """Read the fields between `start` and `end`, at most `limit`."""
+    fields: list[Field] = []
+    if end - start <= _SMALL:
+        offset = start
+        for whole, name, value in _FIELD.findall(raw, start, end):
+            length = len(whole)
+            fields.append(Field(name, name.lower(), offset, length, value[:-1] if value[-1:] == b"\r" else value))
+            offset += length
+        # The pattern is not anchored: only where the lengths add up was nothing skipped, and the offsets are right.
+        if offset == end and len(fields) <= limit:
+            return Header(fields, True, False)
+        fields.clear()
+    covered = 0
+    matches = _FIELD_AT_LINE.finditer(raw, start, end)
+    for match in islice(matches, limit):
+        name, value = match.groups()
+        offset = match.start()
+        length = match.end() - offset
+        covered += length
+        fields.append(Field(name, name.lower(), offset, length, value[:-1] if value[-1:] == b"\r" else value))
+    exceeded = len(fields) == limit and next(matches, None) is not None
+    return Header(fields, exceeded or covered == end - start, exceeded)

@@ -1,0 +1,86 @@
+"""A message: octets that do not change, and what is found in them as offsets (RFC 5322, RFC 2045 to 2049).
+
+For every stage: constructing costs nothing, the header is read when a field is first asked for, the parts when they are.
+Nothing here raises on any octets; what was odd is named in `defects`, limits that were hit in `exceeded`. A message that
+exceeded a limit was not read to its end: whoever decides treats it as unchecked.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from mpp.mail.fields import Field, Header, header_end, read_fields
+from mpp.mail.words import header_text
+
+__all__ = ["Field", "Limits", "Message"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Up to where a message is read."""
+
+    parts: int = 1000  # leaves and containers, nested messages' too
+    depth: int = 50  # containers within containers
+    encoded_depth: int = 4  # nested messages that are themselves encoded, which costs a decoded copy each
+    header_fields: int = 2000  # of one header
+    header_size: int = 1 << 20  # octets of one header that are read
+
+
+class Message:
+    """The octets of one mail with its fields and parts.
+
+    >>> Message(b"Subject: =?utf-8?q?caf=C3=A9?=\\r\\n\\r\\nHello\\r\\n").text(b"subject")
+    'café'
+    """
+
+    def __init__(self, raw: bytes, limits: Limits = Limits()) -> None:
+        self.raw = raw
+        self.limits = limits
+
+    @cached_property
+    def _span(self) -> tuple[int, int]:
+        return header_end(self.raw, 0, len(self.raw))
+
+    @cached_property
+    def _header(self) -> Header:
+        return read_fields(self.raw, 0, min(self._span[0], self.limits.header_size), self.limits.header_fields)
+
+    @cached_property
+    def _index(self) -> dict[bytes, list[Field]]:
+        index: dict[bytes, list[Field]] = {}
+        for field in self.fields:
+            index.setdefault(field.key, []).append(field)
+        return index
+
+    @property
+    def header_length(self) -> int:
+        """Offset of the body, behind the empty line."""
+        return self._span[1]
+
+    @property
+    def fields(self) -> list[Field]:
+        """The fields in order; not to be changed."""
+        return self._header.fields
+
+    @cached_property
+    def line_end(self) -> bytes:
+        """The first line end that stands in the message, CRLF where there is none."""
+        first = self.raw.find(b"\n")
+        return b"\n" if first >= 0 and self.raw[first - 1 : first] != b"\r" else b"\r\n"
+
+    def field(self, key: bytes) -> Field | None:
+        """Return the first field of that name (lower case)."""
+        found = self._index.get(key)
+        return found[0] if found else None
+
+    def all_fields(self, key: bytes) -> list[Field]:
+        """Return the fields of that name (lower case) in order."""
+        return self._index.get(key, [])
+
+    def values(self, key: bytes) -> list[bytes]:
+        """Return the raw values of the fields of that name (lower case) in order."""
+        return [field.value for field in self._index.get(key, ())]
+
+    def text(self, key: bytes) -> str:
+        """Return the first such field unfolded and decoded (RFC 2047), "" where there is none."""
+        found = self._index.get(key)
+        return header_text(found[0].value) if found else ""
