@@ -1,0 +1,168 @@
+r"""Collectors of message content: after DATA up to CRLF.CRLF, after BDAT the octets announced (RFC 5321, 4.5.2; RFC 3030).
+
+For the server codec. Octets are judged, counted and unstuffed piece by piece as they arrive, and the pieces are joined
+once at the end, so that 50 MiB never cost one long step. Nothing is folded, cut or mended here: what is unusual is told by
+flags, and the caller decides. Never raises.
+
+End of data is CRLF.CRLF and nothing else. Hosts that also took LF.LF, LF.CRLF, CR.CR or CRLF.NUL CRLF let one message be
+read as two (SMTP smuggling).
+"""
+
+import re
+from dataclasses import dataclass
+
+from mpp.mail.line_ends import bare
+
+_END = b"\r\n.\r\n"
+_DOT = re.compile(rb"\r\n\.")  # twice as fast as bytes.find on text with lines
+_SMALL = 16 << 10  # pieces below are put together: a piece of two octets costs memory for forty
+_FULL = 128 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The content of one transaction. `data` is empty where it was too large or discarded; the flags hold for all octets."""
+
+    data: bytes  # without transparency dots; ends with CRLF or is empty, but where bare line ends are in it
+    bare: bool = False  # a CR or LF outside of a CRLF was in it
+    nul: bool = False
+    too_large: bool = False
+    long_line: bool = False
+    chunked: bool = False  # came by BDAT
+    discarded: bool = False  # by ServerCodec.discard
+
+
+class _Pieces:
+    """What both ways of sending content have in common."""
+
+    def __init__(self, max_size: int, max_line: int) -> None:
+        self.held = 0  # octets kept
+        self.too_large = self.discarded = False
+        self._pieces: list[bytes] = []
+        self._small = bytearray()  # what came after the last of the pieces
+        self._max_size, self._max_line = max_size, max_line
+        self._size = 0
+        self._bare = self._nul = self._long_line = False
+        self._open_line = 0  # octets of the line that the last piece left unfinished
+
+    def discard(self) -> None:
+        """Keep nothing of what came and comes."""
+        self.discarded = True
+        self._drop()
+
+    def _drop(self) -> None:
+        self._pieces.clear()
+        self._small.clear()
+        self.held = 0
+
+    def _look(self, piece: bytes) -> None:
+        """Judge a piece that cuts no CRLF in two."""
+        self._bare = self._bare or bare(piece)
+        self._nul = self._nul or b"\0" in piece
+        if self._max_line and not self._long_line:
+            first, *others = piece.split(b"\r\n")
+            self._long_line = (
+                self._open_line + len(first) > self._max_line or max(map(len, others), default=0) > self._max_line
+            )
+            self._open_line = len(others[-1]) if others else self._open_line + len(first)
+
+    def _keep(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self._max_size and self._size > self._max_size:
+            self.too_large = True
+            self._drop()
+        if self.too_large or self.discarded:
+            return
+        self.held += len(piece)
+        if len(piece) < _SMALL:
+            self._small += piece
+            if len(self._small) < _FULL:
+                return
+            self._flush()
+        else:
+            self._flush()
+            self._pieces.append(piece)
+
+    def _flush(self) -> None:
+        if self._small:
+            self._pieces.append(bytes(self._small))
+            self._small.clear()
+
+    def _content(self, *, chunked: bool) -> Content:
+        self._flush()
+        data = b"".join(self._pieces)
+        self._drop()
+        return Content(data, self._bare, self._nul, self.too_large, self._long_line, chunked, self.discarded)
+
+
+class Lines(_Pieces):
+    """Content after DATA.
+
+    The stream is taken as if a CRLF came before it, so that a dot at its very start needs no rule of its own. Only a trailing
+    part of a possible CRLF.CRLF is held back; what is passed on before it can be judged and unstuffed alone, since no CRLF
+    and no CRLF-dot lies across its border.
+    """
+
+    def __init__(self, max_size: int, max_line: int) -> None:
+        super().__init__(max_size, max_line)
+        self._tail = b"\r\n"
+        self._at_start = True
+
+    def feed(self, octets: bytes) -> bytes | None:
+        """Take octets; return those behind the end of data (b"" too), or None where the end has not come."""
+        whole = self._tail + octets
+        dot = _DOT.search(whole)
+        end = -1 if dot is None else whole.find(_END, dot.start())
+        if end >= 0:
+            self._pass(whole, end + 2, stuffed=dot is not None and dot.start() < end)
+            return whole[end + len(_END) :]
+        kept = next((length for length in (4, 3, 2, 1) if whole.endswith(_END[:length])), 0)
+        self._tail = whole[len(whole) - kept :]
+        self._pass(whole, len(whole) - kept, stuffed=dot is not None)
+        return None
+
+    def content(self) -> Content:
+        """What came before the end of data."""
+        return self._content(chunked=False)
+
+    def _pass(self, whole: bytes, end: int, *, stuffed: bool) -> None:
+        start = 0
+        if self._at_start and end:
+            # The piece begins with the CRLF that we put there ourselves, and maybe with its transparency dot.
+            start = 3 if whole.startswith(b"\r\n.") and end > 2 else 2
+            self._at_start = False
+        piece = whole[start:end]
+        self._look(piece)
+        self._keep(piece.replace(b"\r\n.", b"\r\n") if stuffed else piece)
+
+
+class Chunks(_Pieces):
+    """Content by BDAT: any octets, as many as announced, over one chunk or several."""
+
+    def __init__(self, max_size: int, max_line: int) -> None:
+        super().__init__(max_size, max_line)
+        self._tail = b""  # a CR whose LF may come
+
+    def announce(self, size: int) -> None:
+        """Take the size of the next chunk: what would be too large is not kept in the first place."""
+        if self._max_size and self._size + len(self._tail) + size > self._max_size:
+            self.too_large = True
+            self._drop()
+
+    def feed(self, octets: bytes) -> None:
+        """Take octets of a chunk."""
+        whole = self._tail + octets
+        self._tail = b"\r" if whole.endswith(b"\r") else b""
+        piece = whole[: len(whole) - len(self._tail)]
+        self._look(piece)
+        self._keep(piece)
+
+    def content(self) -> Content:
+        """All chunks, ended by a CRLF where the client sent none (a next hop without CHUNKING needs it)."""
+        if self._tail:
+            self._look(self._tail)
+            self._keep(self._tail)
+        self._flush()
+        if self._pieces and not self._pieces[-1].endswith((b"\n", b"\r")):
+            self._pieces.append(b"\r\n")
+        return self._content(chunked=True)

@@ -1,0 +1,70 @@
+"""Replies of our SMTP and LMTP server (RFC 5321, 4.2; enhanced codes by RFC 2034 and 3463).
+
+Made by the session and by the server codec; replies of other servers are the client codec's. The text may come from
+outside (a next hop, an operator, an address): the wire form is cleaned, so that it can neither end a line nor steer a
+terminal. Raises ValueError for a code that is no reply code, and nothing else.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+from mpp.mail.escape import ascii_only
+
+MAX_LINE = 512  # octets with CRLF (RFC 5321, 4.5.3.1.5)
+
+_ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply. `text` may have several lines, parted by LF; `enhanced` is "" where none belongs (greeting, EHLO, 354)."""
+
+    code: int
+    enhanced: str
+    text: str
+    _wire: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not 200 <= self.code <= 599:
+            raise ValueError("no reply code of SMTP")
+
+    @property
+    def wire(self) -> bytes:
+        """The octets to send: ASCII, lines of at most 512 octets. Built once for each Reply."""
+        if not self._wire:
+            self._wire.append(self._write())
+        return self._wire[0]
+
+    @property
+    def positive(self) -> bool:
+        return self.code < 300
+
+    @property
+    def transient(self) -> bool:
+        return 400 <= self.code < 500
+
+    @property
+    def permanent(self) -> bool:
+        return self.code >= 500
+
+    def _write(self) -> bytes:
+        # An enhanced code of another class than the code's would say two things at once: a next hop's slip is not passed on.
+        fits = _ENHANCED.fullmatch(self.enhanced) is not None and int(self.enhanced[0]) == self.code // 100
+        prefix = f"{self.enhanced} " if fits else ""
+        room = MAX_LINE - len("250-\r\n") - len(prefix)
+        lines = [piece for line in self.text.split("\n") for piece in _fold(ascii_only(line), room)]
+        last = lines.pop()
+        written = [f"{self.code}-{prefix}{line}\r\n" for line in lines]
+        written.append(f"{self.code} {prefix}{last}".rstrip() + "\r\n")
+        return "".join(written).encode("ascii")
+
+
+def _fold(line: str, room: int) -> list[str]:
+    """Cut a line where it is too long, at a space if its last half has one."""
+    pieces = []
+    while len(line) > room:
+        cut = line.rfind(" ", room // 2, room) + 1 or room
+        pieces.append(line[:cut].rstrip())
+        line = line[cut:]
+    pieces.append(line)
+    return pieces

@@ -1,0 +1,457 @@
+"""SMTP and LMTP, server side: octets to events, replies to octets (RFC 5321, 2033, 2920, 3030, 3207).
+
+Called by the session: one codec for one connection. It owns the order of commands and learns from the replies sent what
+was accepted; it never decides about an address, a client or a content. Commands of one group may wait unread: each event is
+answered by one `send` before `next_event` gives the following one, so nothing is read ahead of a STARTTLS. Never opens a
+socket or reads a clock.
+
+Only CRLF ends a command. A line with a CR or LF of its own is `Fatal`, since another host may have read two lines there.
+
+`next_event` never raises; `send` and its kin raise LocalProtocolError where no reply of that kind is owed.
+"""
+
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
+from functools import lru_cache
+
+from mpp.protocols.errors import NEED_DATA, LocalProtocolError, NeedData
+from mpp.protocols.smtp.commands import (
+    UNKNOWN,
+    Bdat,
+    Chunk,
+    Command,
+    Data,
+    Expand,
+    Fatal,
+    Hello,
+    Help,
+    Invalid,
+    Mail,
+    Noop,
+    Quit,
+    Rcpt,
+    Reset,
+    StartTls,
+    Verify,
+    Xclient,
+    Xforward,
+    parse_command,
+)
+from mpp.protocols.smtp.data import Chunks, Content, Lines
+from mpp.protocols.smtp.reply import Reply
+
+__all__ = [
+    "Chunk",
+    "Content",
+    "Data",
+    "Event",
+    "Expand",
+    "Fatal",
+    "Hello",
+    "Help",
+    "Invalid",
+    "Mail",
+    "Noop",
+    "Quit",
+    "Rcpt",
+    "Reset",
+    "ServerCodec",
+    "StartTls",
+    "Verify",
+    "Xclient",
+    "Xforward",
+]
+
+Event = (
+    Hello
+    | Mail
+    | Rcpt
+    | Data
+    | Chunk
+    | Content
+    | StartTls
+    | Quit
+    | Reset
+    | Noop
+    | Verify
+    | Expand
+    | Help
+    | Xclient
+    | Xforward
+    | Invalid
+    | Fatal
+)
+
+
+class State(Enum):
+    """Where the dialogue stands."""
+
+    NEW = auto()  # before HELO, EHLO or LHLO
+    READY = auto()
+    MAIL = auto()  # MAIL accepted, no recipient yet
+    RCPT = auto()  # at least one recipient accepted
+    CHUNKS = auto()  # at least one chunk accepted
+
+
+_HELLO_FIRST = Reply(503, "5.5.1", "Send HELO or EHLO first")
+_MAIL_FIRST = Reply(503, "5.5.1", "Send MAIL first")
+_NESTED = Reply(503, "5.5.1", "Nested MAIL command")
+_NO_RECIPIENT = Reply(554, "5.5.1", "No valid recipients")
+_NO_RECIPIENT_LMTP = Reply(503, "5.5.1", "No valid recipients")  # RFC 2033, 4.2
+_CHUNKS_BEGUN = Reply(503, "5.5.1", "BDAT has begun, only BDAT or RSET may follow")
+_IN_TRANSACTION = Reply(503, "5.5.1", "Mail transaction in progress")
+_NOT_OFFERED = Reply(502, "5.5.1", "Command not available here")
+_NOT_AUTHORIZED = Reply(550, "5.7.0", "Not allowed from this client")
+_PARAMETER_NOT_OFFERED = Reply(555, "5.5.4", "Parameter not available here")
+_TOO_LARGE = Reply(552, "5.3.4", "Message is larger than allowed here")
+_DISCARDED = Reply(452, "4.3.1", "Too much mail at the moment, please try again later")
+_UTF8_RECIPIENT = Reply(553, "5.6.7", "Address is not ASCII, MAIL needs SMTPUTF8")
+_LINE_TOO_LONG = Reply(500, "5.5.2", "Command line too long")
+_BARE = Reply(521, "5.5.2", "Bare CR or LF in a command, lines must end in CR LF")
+
+# What a state refuses; all else is in order.
+_OUT_OF_ORDER: dict[tuple[type, State], Reply] = {
+    (Mail, State.NEW): _HELLO_FIRST,
+    (Mail, State.MAIL): _NESTED,
+    (Mail, State.RCPT): _NESTED,
+    (Mail, State.CHUNKS): _CHUNKS_BEGUN,
+    (Rcpt, State.NEW): _HELLO_FIRST,
+    (Rcpt, State.READY): _MAIL_FIRST,
+    (Rcpt, State.CHUNKS): _CHUNKS_BEGUN,
+    (Data, State.NEW): _HELLO_FIRST,
+    (Data, State.READY): _MAIL_FIRST,
+    (Data, State.MAIL): _NO_RECIPIENT,
+    (Data, State.CHUNKS): _CHUNKS_BEGUN,
+    (Bdat, State.NEW): _HELLO_FIRST,
+    (Bdat, State.READY): _MAIL_FIRST,
+    (Bdat, State.MAIL): _NO_RECIPIENT,
+    (StartTls, State.NEW): _HELLO_FIRST,
+    **{
+        (event, state): _IN_TRANSACTION
+        for event in (StartTls, Xclient, Xforward)
+        for state in (State.MAIL, State.RCPT, State.CHUNKS)
+    },
+}
+_OFFERED_AS: dict[type, tuple[str, Reply]] = {
+    Bdat: ("CHUNKING", _NOT_OFFERED),
+    StartTls: ("STARTTLS", _NOT_OFFERED),
+    Xclient: ("XCLIENT", _NOT_AUTHORIZED),
+    Xforward: ("XFORWARD", _NOT_AUTHORIZED),
+}
+_PARAMETER_OFFERED_AS = {
+    "SIZE": "SIZE",
+    "BODY": "8BITMIME",
+    "SMTPUTF8": "SMTPUTF8",
+    "RET": "DSN",
+    "ENVID": "DSN",
+    "NOTIFY": "DSN",
+    "ORCPT": "DSN",
+}
+
+
+@lru_cache(256)
+def _keywords(extensions: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(extension.partition(" ")[0].upper() for extension in extensions)
+
+
+def _usual_extensions(max_size: int) -> tuple[str, ...]:
+    return ("PIPELINING", f"SIZE {max_size}", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "CHUNKING")
+
+
+@lru_cache(256)
+def _hello_reply(verb: str, name: str, extensions: tuple[str, ...]) -> Reply:
+    return Reply(250, "", name if verb == "HELO" else "\n".join((name, *extensions)))
+
+
+class ServerCodec:
+    """One connection, from after our greeting to QUIT.
+
+    `max_command` octets of a command line with CRLF; `max_line` octets of a line of content without CRLF (0: any);
+    `max_size` octets of content (0: any). `max_size` and `extensions` may be changed at any time.
+    """
+
+    def __init__(
+        self,
+        *,
+        lmtp: bool = False,
+        max_command: int = 2048,
+        max_line: int = 0,
+        max_size: int = 50 << 20,
+        extensions: Sequence[str] | None = None,
+    ) -> None:
+        self.lmtp = lmtp
+        self.max_command, self.max_line, self.max_size = max_command, max_line, max_size
+        self.state = State.NEW
+        self.accepted = 0  # recipients of this transaction
+        self.extensions = _usual_extensions(max_size) if extensions is None else extensions
+        self._buffer, self._position = b"", 0
+        self._arrived: list[bytes] = []  # not yet in the buffer
+        self._owed: Event | None = None
+        self._read: Callable[[], Event | NeedData] = self._read_command
+        self._overlong, self._overlong_bare, self._last_octet = b"", False, b""
+        self._content: Lines | Chunks | None = None
+        self._chunk = Bdat(0, last=False)  # the one being read
+        self._left = 0  # octets of it that are still to come
+        self._chunk_refused: Invalid | None = None
+        self._discard = self._utf8 = False
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """What EHLO lists, in this order; it decides too which commands and parameters are taken."""
+        return self._extensions
+
+    @extensions.setter
+    def extensions(self, extensions: Sequence[str]) -> None:
+        self._extensions = tuple(extensions)
+        self._offered = _keywords(self._extensions)
+
+    @property
+    def owes(self) -> bool:
+        """True while an event waits for its reply."""
+        return self._owed is not None
+
+    @property
+    def receiving(self) -> bool:
+        """True while octets of content come in."""
+        return self._read == self._read_lines or self._read == self._read_chunk
+
+    @property
+    def closed(self) -> bool:
+        """True after QUIT, a Fatal or a reply that ends the connection: nothing more is read."""
+        return self._read == self._read_nothing
+
+    @property
+    def held(self) -> int:
+        """Octets of content held now."""
+        return self._content.held if self._content is not None else 0
+
+    def receive_data(self, data: bytes) -> None:
+        """Take what was read. Parses nothing, raises nothing."""
+        if data:
+            self._arrived.append(data)
+
+    def next_event(self) -> Event | NeedData:
+        """Return the next event; NEED_DATA too while a reply is owed, in the TLS handshake and after the end."""
+        if self._owed is not None:
+            return NEED_DATA
+        if self._arrived:
+            self._arrived.insert(0, self._buffer[self._position :])
+            self._buffer, self._position = b"".join(self._arrived), 0
+            self._arrived.clear()
+        event = self._read()
+        if event is not NEED_DATA:
+            self._owed = event
+        return event
+
+    def discard(self) -> None:
+        """Read the content of this transaction away: Content comes with `discarded` and no data."""
+        self._discard = True
+        if self._content is not None:
+            self._content.discard()
+
+    # replies
+
+    def send(self, reply: Reply) -> bytes:
+        """Return the octets that answer the event owed.
+
+        To Content over LMTP the reply is given once for each accepted recipient. Raises LocalProtocolError.
+        """
+        event = self._take_owed()
+        wire = reply.wire * self.accepted if self.lmtp and isinstance(event, Content) else reply.wire
+        self._answered(event, reply)
+        if reply.code in (421, 521):
+            self._read = self._read_nothing
+        return wire
+
+    def send_each(self, replies: Sequence[Reply]) -> bytes:
+        """Return the octets that answer Content: over LMTP a reply for each accepted recipient in their order, else one."""
+        if not isinstance(self._owed, Content) or len(replies) != (self.accepted if self.lmtp else 1):
+            raise LocalProtocolError(f"{len(replies)} replies are not what is owed")
+        self._answered(self._take_owed(), replies[-1])
+        return b"".join([reply.wire for reply in replies])
+
+    def hello_reply(self, name: str) -> Reply:
+        """Return the positive reply to the Hello owed, with the extensions offered now. Raises LocalProtocolError."""
+        if not isinstance(self._owed, Hello):
+            raise LocalProtocolError("no Hello to answer")
+        return _hello_reply(self._owed.verb, name, self._extensions)
+
+    def send_hello(self, name: str) -> bytes:
+        """Accept the Hello owed as the host `name`."""
+        return self.send(self.hello_reply(name))
+
+    def reset_for_tls(self) -> None:
+        """Forget every octet and all that was said before the handshake (RFC 3207, 4.2)."""
+        self._arrived.clear()
+        self._buffer, self._position = b"", 0
+        self._owed = None
+        self._read = self._read_command
+        self._end_transaction()
+        self.state = State.NEW
+
+    def _take_owed(self) -> Event:
+        event, self._owed = self._owed, None
+        if event is None:
+            raise LocalProtocolError("no reply is owed")
+        return event
+
+    def _answered(self, event: Event, reply: Reply) -> None:
+        match event:
+            case Rcpt():
+                if reply.positive:
+                    self.accepted += 1
+                    self.state = State.RCPT
+            case Mail():
+                if reply.positive:
+                    self._end_transaction()
+                    self.state = State.MAIL
+                    self._utf8 = "SMTPUTF8" in event.parameters
+            case Data():
+                if reply.code == 354:
+                    self._content = Lines(self.max_size, self.max_line)
+                    self._read = self._read_lines
+                    if self._discard:
+                        self._content.discard()
+            case Content():
+                self._end_transaction()
+            case Chunk():
+                if not reply.positive:
+                    self._end_transaction()
+            case Hello() | Reset():
+                if reply.positive:
+                    self._end_transaction()
+                    self.state = State.READY if isinstance(event, Hello) else self.state
+            case Xclient():
+                if reply.code == 220:
+                    self.state = State.NEW
+            case StartTls():
+                if reply.code == 220:
+                    self._read = self._read_nothing
+            case Quit() | Fatal():
+                self._read = self._read_nothing
+            case _:
+                pass
+
+    def _end_transaction(self) -> None:
+        if self.state is not State.NEW:
+            self.state = State.READY
+        self.accepted = 0
+        self._content = None
+        self._discard = self._utf8 = False
+
+    # reading
+
+    def _read_nothing(self) -> NeedData:
+        self._buffer, self._position = b"", 0
+        return NEED_DATA
+
+    def _read_command(self) -> Event | NeedData:
+        buffer, start = self._buffer, self._position
+        end = buffer.find(b"\n", start)
+        length = (end + 1 or len(buffer)) - start
+        if length > self.max_command:
+            self._overlong, self._overlong_bare, self._last_octet = buffer[start : start + 256], False, b""
+            self._read = self._read_overlong
+            return self._read_overlong()
+        if end < 0:
+            return NEED_DATA
+        self._position = end + 1
+        line = buffer[start : end - 1]
+        if end == start or buffer[end - 1] != 13 or b"\r" in line:
+            return Fatal(_BARE)
+        event = parse_command(line)
+        if isinstance(event, Invalid | Fatal):
+            return event
+        refusal = self._refusal(event)
+        if isinstance(event, Bdat):
+            return self._begin_chunk(event, refusal, line)
+        return event if refusal is None else Invalid(refusal, line[:256])
+
+    def _read_overlong(self) -> Event | NeedData:
+        """Read an over-long line away up to its end, and still look for a CR or LF alone in it."""
+        buffer, start = self._buffer, self._position
+        end = buffer.find(b"\n", start)
+        rest = self._last_octet + buffer[start : end + 1 or len(buffer)]
+        self._overlong_bare = self._overlong_bare or rest.find(b"\r", 0, -2 if end >= 0 else -1) >= 0
+        if end < 0:
+            self._last_octet = rest[-1:]
+            self._buffer, self._position = b"", 0
+            return NEED_DATA
+        self._position = end + 1
+        self._read = self._read_command
+        return (
+            Fatal(_BARE)
+            if self._overlong_bare or not rest.endswith(b"\r\n")
+            else Invalid(_LINE_TOO_LONG, self._overlong)
+        )
+
+    def _refusal(self, event: Command) -> Reply | None:
+        """Say what the dialogue as it stands has against a command that is well-formed."""
+        kind = type(event)
+        needed = _OFFERED_AS.get(kind)
+        if needed is not None and needed[0] not in self._offered:
+            return needed[1]
+        refusal = _OUT_OF_ORDER.get((kind, self.state))
+        if refusal is not None:
+            return _NO_RECIPIENT_LMTP if refusal is _NO_RECIPIENT and self.lmtp else refusal
+        if isinstance(event, Mail | Rcpt):
+            return self._envelope_refusal(event)
+        if isinstance(event, Hello) and (event.verb == "LHLO") != self.lmtp:
+            return UNKNOWN
+        return None
+
+    def _envelope_refusal(self, event: Mail | Rcpt) -> Reply | None:
+        for keyword in event.parameters:
+            if _PARAMETER_OFFERED_AS[keyword] not in self._offered:
+                return _PARAMETER_NOT_OFFERED
+        if isinstance(event, Rcpt):
+            return None if self._utf8 or event.address.isascii() else _UTF8_RECIPIENT
+        size = event.parameters.get("SIZE")
+        return _TOO_LARGE if size is not None and self.max_size and int(size) > self.max_size else None
+
+    def _read_lines(self) -> Event | NeedData:
+        assert isinstance(self._content, Lines)
+        if self._position == len(self._buffer):
+            return NEED_DATA
+        rest = self._content.feed(self._buffer[self._position :])
+        self._buffer, self._position = rest or b"", 0
+        if rest is None:
+            return NEED_DATA
+        self._read = self._read_command
+        return self._content.content()
+
+    def _begin_chunk(self, event: Bdat, refusal: Reply | None, line: bytes) -> Event | NeedData:
+        """Begin to read a chunk, a refused one too: its octets are on their way whatever we say (RFC 3030, 2)."""
+        self._chunk, self._left = event, event.size
+        self._chunk_refused = None if refusal is None else Invalid(refusal, line[:256])
+        if refusal is None:
+            if not isinstance(self._content, Chunks):
+                self._content = Chunks(self.max_size, self.max_line)
+                if self._discard:
+                    self._content.discard()
+            self._content.announce(event.size)
+            self.state = State.CHUNKS
+        self._read = self._read_chunk
+        return self._read_chunk()
+
+    def _read_chunk(self) -> Event | NeedData:
+        octets = self._buffer[self._position : self._position + self._left]
+        self._position += len(octets)
+        self._left -= len(octets)
+        if octets and self._chunk_refused is None:
+            assert isinstance(self._content, Chunks)
+            self._content.feed(octets)
+        if self._left:
+            return NEED_DATA
+        self._read = self._read_command
+        return self._chunk_refused or self._chunk_event()
+
+    def _chunk_event(self) -> Event:
+        content = self._content
+        assert isinstance(content, Chunks)
+        if self._chunk.last:
+            return content.content()
+        if content.too_large or content.discarded:
+            self._end_transaction()
+            return Invalid(_TOO_LARGE if content.too_large else _DISCARDED, b"BDAT")
+        return Chunk(self._chunk.size, self._chunk.last)
