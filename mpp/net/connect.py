@@ -1,0 +1,186 @@
+"""Outgoing connections: TCP, TLS and unix sockets, opened within a deadline, with TCP_NODELAY.
+
+For next hops (mpp.gateway), which bring a protocol class of their own, and for scanners (mpp.checks.scanners), which
+use Connection. Deadlines are the loop's monotonic seconds. Raises OSError, TimeoutError and ssl.SSLError among them.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+UNREAD = 256 << 10  # octets read ahead before the peer is made to wait
+PIECE = 256 << 10  # octets handed to the transport in one step
+
+P = TypeVar("P", bound=asyncio.Protocol)
+Buffer = bytes | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One server of a pool as its settings write it."""
+
+    name: str  # as written: in logs, metrics and evidence
+    host: str  # "" where it is a unix socket
+    port: int
+    path: str = ""
+    tls: bool = False
+
+
+def read_server(text: str) -> Server:
+    """Return the server of "HOST:PORT", "[IPv6]:PORT", "unix:PATH" or "tls:HOST:PORT". Raises ValueError."""
+    rest = text.removeprefix("tls:")
+    tls = rest is not text
+    if rest.startswith("unix:") and len(rest) > 5 and not tls:
+        return Server(text, "", 0, rest[5:])
+    host, _, port = rest.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        host = ""
+    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port[:6]) < 65536:
+        raise ValueError(f'{text!r} is no server; write "HOST:PORT", "[IPv6]:PORT", "unix:PATH" or "tls:HOST:PORT"')
+    return Server(text, host, int(port), "", tls)
+
+
+async def connect_protocol(
+    factory: Callable[[], P],
+    host: str,
+    port: int,
+    path: str,
+    deadline: float,
+    context: ssl.SSLContext | None = None,
+) -> P:
+    """Open a connection to host and port, or to the unix socket `path` where it is set; return the protocol.
+
+    With `context` the connection is returned after the TLS handshake. Raises OSError, TimeoutError at the deadline.
+    """
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout_at(deadline):
+        if path:
+            _, protocol = await loop.create_unix_connection(factory, path, ssl=context)
+            return protocol
+        transport, protocol = await loop.create_connection(factory, host, port, ssl=context)
+    endpoint = transport.get_extra_info("socket")
+    if endpoint is not None:
+        endpoint.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return protocol
+
+
+async def connect(server: Server, deadline: float, context: ssl.SSLContext | None = None) -> "Connection":
+    """Open a Connection to a server; `context` is used where the server is a tls: one. Raises OSError."""
+    tls = context if server.tls else None
+    return await connect_protocol(Connection, server.host, server.port, server.path, deadline, tls)
+
+
+class Connection(asyncio.Protocol):
+    """Octets to and from a peer, with back-pressure both ways. Waits have no deadline: the caller sets one around."""
+
+    def __init__(self) -> None:
+        self.closed = False  # no more octets will come, though some may still be unread
+        self._transport: asyncio.Transport | None = None
+        self._unread: list[bytes] = []
+        self._length = 0
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None  # while the transport's buffer is full
+        self._full = self._paused = False
+        self._error: Exception | None = None
+
+    @property
+    def readable(self) -> bool:
+        """True where `read` would not wait."""
+        return bool(self._unread) or self.closed
+
+    async def read(self) -> bytes:
+        """Return what has come, waiting where there is nothing; b"" where the peer has closed. Raises OSError."""
+        if not self._unread and not self.closed:
+            self._reader = asyncio.get_running_loop().create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        if not self._unread:
+            if self._error is not None:
+                raise ConnectionResetError(str(self._error)) from self._error
+            return b""
+        data = self._unread[0] if len(self._unread) == 1 else b"".join(self._unread)
+        self._unread, self._length = [], 0
+        if self._paused and self._transport is not None and not self.closed:
+            self._paused = False
+            self._transport.resume_reading()
+        return data
+
+    async def write(self, buffers: Iterable[Buffer]) -> bool:
+        """Write buffers, waiting where the peer is slow.
+
+        Stops early and returns False where the peer answers or closes before the end: read what it says. Large buffers
+        go in pieces without a copy, so that no step is long.
+        """
+        for buffer in buffers:
+            if len(buffer) <= PIECE:
+                if not await self._write(buffer):
+                    return False
+                continue
+            view = memoryview(buffer)
+            for start in range(0, len(view), PIECE):
+                if not await self._write(view[start : start + PIECE]):
+                    return False
+        return True
+
+    async def _write(self, buffer: Buffer) -> bool:
+        if self.readable or self._transport is None:
+            return False
+        self._transport.write(buffer)
+        if self._full:
+            self._writer = asyncio.get_running_loop().create_future()
+            try:
+                await self._writer
+            finally:
+                self._writer = None
+        return True
+
+    def close(self) -> None:
+        """Close without waiting; what was not sent is thrown away."""
+        self.closed = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._unread.append(data)
+        self._length += len(data)
+        if self._length > UNREAD and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> bool:
+        self.closed = True
+        self._wake()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        self._error = exc
+        self._wake()
+
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        if self._writer is not None and not self._writer.done():
+            self._writer.set_result(None)
+
+    def _wake(self) -> None:
+        """Let both sides look again: a writer too, since a peer that answers early may never read the rest."""
+        for waiter in (self._reader, self._writer):
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
