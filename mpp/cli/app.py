@@ -10,6 +10,8 @@ import typer
 
 from mpp import __version__
 from mpp.cli import settings
+from mpp.cli.check import check
+from mpp.cli.scan import scan
 from mpp.cli.serve import serve
 
 app = typer.Typer(
@@ -38,4 +40,6 @@ def root(
 
 
 app.command()(serve)
+app.command()(scan)
+app.command()(check)
 app.add_typer(settings.app)

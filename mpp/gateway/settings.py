@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from mpp.checks.scanners.settings import Scanner
+from mpp.mail.address import a_labels
 from mpp.settings.common import Log, Networks, Node, Tls
 from mpp.settings.model import Section
 from mpp.settings.values import Duration, EndpointValue, Name, Size, read_domain
@@ -87,7 +88,8 @@ class Memory(Section):
 
 
 def _route_domain(value: str) -> str:
-    return value if value == "*" else read_domain(value)
+    """Routes are looked up by A-labels (RFC 5890), so that both spellings of a domain find them."""
+    return value if value == "*" else a_labels(read_domain(value))
 
 
 RouteDomain = Annotated[str, AfterValidator(_route_domain)]

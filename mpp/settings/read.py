@@ -30,7 +30,8 @@ class Loaded(Generic[S]):
 
     settings: S
     name: str  # of the file, as it stands in messages
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # a line each
+    problems: tuple[Problem, ...] = ()  # the same as values
     lines: Lines = field(default_factory=dict)  # of every key that the file has
 
 
@@ -41,7 +42,7 @@ def load(text: str, name: str, model: type[S], rules: Sequence[Rule] = ()) -> Lo
     told = report(problems, name, lines)
     if settings is None:
         raise SettingsError(told, problems)
-    return Loaded(settings, name, tuple(told), lines)
+    return Loaded(settings, name, tuple(told), tuple(problems), lines)
 
 
 def examine(values: Mapping[str, Any], model: type[S], rules: Sequence[Rule] = ()) -> tuple[S | None, list[Problem]]:

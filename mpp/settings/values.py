@@ -134,11 +134,11 @@ def read_domain(value: str) -> str:
 
 
 def read_recipient(value: str) -> str:
-    """Return an address, or a domain in lower case."""
+    """Return an address or a domain in lower case: recipients are compared so."""
     local, at, domain = value.rpartition("@")
     if at and not local:
         raise ValueError('is no address; write "user@example.org", "example.org" or ".example.org"')
-    return f"{local}{at}{read_domain(domain)}"
+    return f"{local.lower()}{at}{read_domain(domain)}"
 
 
 def read_server(value: str) -> str:

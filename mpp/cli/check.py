@@ -1,0 +1,60 @@
+"""`mpp check`: would the gateway run as the settings say? Each problem with its line and its cure."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mpp.cli.errors import fail
+from mpp.cli.options import DEFAULT_FILE, SettingsOption
+
+if TYPE_CHECKING:
+    from mpp.gateway.settings import Settings
+    from mpp.settings.problem import Lines, Problem
+
+
+def check(
+    settings: SettingsOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, one for each problem.")] = False,
+) -> None:
+    """Check settings, ports, servers, certificates, disk and DNS. Exit 1 if there is an error; warnings are told."""
+    from mpp.gateway.load import load_settings
+    from mpp.settings.problem import SettingsError, report
+
+    path = settings or DEFAULT_FILE
+    try:
+        loaded = load_settings(path)
+    except SettingsError as error:
+        fail(str(error))
+    problems = [*loaded.problems, *_problems(loaded.settings)]
+    if as_json:
+        _json_lines(problems, loaded.name, loaded.lines)
+    else:
+        for line in report(problems, loaded.name, loaded.lines):
+            typer.echo(line, err=True)
+    if any(problem.severity == "error" for problem in problems):
+        raise typer.Exit(1)
+    if not as_json:
+        typer.echo(f"{loaded.name}: ready to serve" + (", with warnings" if problems else ""))
+
+
+def _problems(settings: "Settings") -> "list[Problem]":
+    import asyncio
+    import time
+
+    from mpp.gateway.assembly import own_hostname
+    from mpp.gateway.machine import machine
+    from mpp.gateway.probes import probe
+
+    found = list(machine(settings, time.time()))
+    return found + asyncio.run(probe(settings, settings.node.hostname or own_hostname()))
+
+
+def _json_lines(problems: "list[Problem]", name: str, lines: "Lines") -> None:
+    import json
+
+    from mpp.settings.problem import dotted, line_of
+
+    for problem in sorted(problems, key=lambda each: line_of(each.path, lines)):
+        line = line_of(problem.path, lines)
+        about = {"file": name, "line": line, "key": dotted(problem.path), "severity": problem.severity}
+        typer.echo(json.dumps({**about, "what": problem.what, "cure": problem.cure}))

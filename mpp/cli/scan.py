@@ -1,0 +1,250 @@
+"""`mpp scan`: the whole pipeline on files, without delivery: what the checks find, what is decided, and why.
+
+Files may have LF or CRLF ends; they are judged as the gateway would have got them, with CRLF. A leading mbox line
+`From ` is skipped.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from mpp.cli import options as given
+from mpp.cli.errors import fail
+
+if TYPE_CHECKING:
+    from mpp.checks.layers import Check
+    from mpp.gateway.settings import Listener, Settings
+    from mpp.mail.message import Message
+    from mpp.verdict.finding import Finding
+    from mpp.verdict.plan import Plan
+    from mpp.verdict.transaction import Transaction
+
+CLEAN, FOUND, FAILED = 0, 1, 2  # exit codes
+_MBOX = re.compile(rb"From [^\r\n]*\r?\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What became of one file; `error` where it could not be read."""
+
+    file: str
+    plan: "Plan | None" = None
+    findings: "Sequence[Finding]" = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who is said to have sent the files, and to whom."""
+
+    reverse_path: str
+    recipients: tuple[str, ...]
+    address: str
+    helo: str
+
+
+def scan(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Mail files (RFC 5322).")],
+    settings: given.SettingsOption = None,
+    scanner: given.ScannerOption = None,
+    no_checks: given.NoChecksOption = False,
+    sender: Annotated[str, typer.Option("--from", metavar="ADDRESS", help="Reverse-path; default: null sender.")] = "",
+    rcpt: Annotated[
+        list[str] | None, typer.Option("--rcpt", metavar="ADDRESS", help="A recipient; may be repeated.")
+    ] = None,
+    ip: Annotated[str, typer.Option("--ip", metavar="ADDRESS", help="Address of the client.")] = "127.0.0.1",
+    helo: Annotated[str, typer.Option("--helo", metavar="NAME", help="Name that the client gave.")] = "localhost",
+    listener: Annotated[
+        str, typer.Option("--listener", metavar="NAME", help="Judge as for this listener; default: the first one.")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, one for each file.")] = False,
+) -> None:
+    """Scan mail files. Exit 0: clean; 1: another verdict; 2: a scanner failed or a file could not be read."""
+    import asyncio
+
+    value = given.scan_settings(settings, given.Options(scanners=tuple(scanner or ()), no_checks=no_checks))
+    place = _listener(value, listener)
+    who = Sender(*_addresses(sender, rcpt or ["recipient@localhost"]), _address(ip), helo)
+    code = CLEAN
+    shown = _json_line if as_json else _table
+    for scanned in asyncio.run(_scan_all(files, value, place, who, is_ours=not rcpt)):
+        shown(scanned)
+        code = max(code, exit_code(scanned))
+    raise typer.Exit(code)
+
+
+def exit_code(scanned: Scanned) -> int:
+    """0 clean; 2 where it is unchecked because a scanner failed, or was not read; else 1."""
+    from mpp.verdict.finding import OnFailure, Verdict
+
+    if scanned.plan is None:
+        return FAILED
+    if scanned.plan.verdict is Verdict.CLEAN:
+        return CLEAN
+    failed = any(finding.failure not in (None, OnFailure.CONTINUE) for finding in scanned.findings)
+    return FAILED if failed and scanned.plan.verdict is Verdict.UNCHECKED else FOUND
+
+
+def as_object(scanned: Scanned) -> dict[str, Any]:
+    """Return the object that `--json` prints."""
+    if scanned.plan is None:
+        return {"file": scanned.file, "error": scanned.error}
+    plan = scanned.plan
+    return {
+        "file": scanned.file,
+        "verdict": plan.verdict.value,
+        "disposition": {recipient: fate.disposition.value for recipient, fate in plan.fates.items()},
+        "score": plan.score,
+        "findings": [
+            {key: getattr(finding, key) for key in ("check", "symbol", "score", "text", "evidence")}
+            for finding in scanned.findings
+        ],
+        "why": list(plan.why),
+    }
+
+
+async def _scan_all(
+    files: Sequence[Path], settings: "Settings", listener: "Listener | None", who: Sender, *, is_ours: bool
+) -> list[Scanned]:
+    """One after the other: a scanner is asked as it is by the gateway, and answers stay in the files' order."""
+    from mpp.checks.scanners.build import scanners
+
+    checks = tuple(scanners(settings.scanners)) if settings.checks else ()
+    return [await _scan(file, checks, settings, listener, who, is_ours) for file in files]
+
+
+async def _scan(
+    file: Path,
+    checks: "Sequence[Check]",
+    settings: "Settings",
+    listener: "Listener | None",
+    who: Sender,
+    is_ours: bool,
+) -> Scanned:
+    from mpp.checks.layers import judge
+    from mpp.mail.line_ends import normalise
+    from mpp.mail.message import Limits, Message
+    from mpp.verdict.decide import decide
+
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        return Scanned(str(file), error=f"cannot be read: {error.strerror or error}")
+    mbox = _MBOX.match(data)
+    limits = settings.limits
+    bounds = Limits(
+        parts=limits.parts, depth=limits.depth, header_fields=limits.header_fields, header_size=limits.header_size
+    )
+    message = Message(normalise(data[mbox.end() :] if mbox else data), bounds)
+    transaction = _transaction(message, settings, listener, who, is_ours)
+    findings = await judge(checks, message, transaction, limits.checks_timeout) if settings.checks else []
+    return Scanned(str(file), decide(transaction, settings.marks, findings), findings)
+
+
+def _transaction(
+    message: "Message", settings: "Settings", listener: "Listener | None", who: Sender, is_ours: bool
+) -> "Transaction":
+    """What the session would have made of it. Without --rcpt the recipient counts as one of ours."""
+    from mpp.gateway.assembly import own_hostname
+    from mpp.gateway.routes import RouteTable
+    from mpp.mail.address import parse_address
+    from mpp.mail.envelope import Client, Envelope, Recipient
+    from mpp.net.networks import matcher
+    from mpp.verdict.select import PolicySelector
+    from mpp.verdict.transaction import Transaction
+
+    routes, trusted = RouteTable(settings), matcher(settings.networks.trusted)(who.address)
+    found = {recipient: routes.find(parse_address(recipient)) for recipient in who.recipients}
+    ours = frozenset(
+        recipient for recipient, route in found.items() if is_ours or not settings.routes or (route and route.ours)
+    )
+    directions: dict[str, Literal["inbound", "internal", "outbound"]] = {
+        recipient: "inbound" if not trusted else "internal" if recipient in ours else "outbound" for recipient in found
+    }
+    select, name = PolicySelector(settings.policies, settings.policy_rules), listener.name if listener else ""
+    return Transaction(
+        id="scan",
+        envelope=Envelope(who.reverse_path, tuple(map(Recipient, who.recipients))),
+        client=Client(who.address, helo=who.helo),
+        message=message,
+        size=len(message.raw),
+        listener=name,
+        stage=listener.stage if listener else "edge",
+        direction=directions[who.recipients[0]],
+        trusted=trusted,
+        ours=ours,
+        policies={recipient: select.choose(name, recipient, directions[recipient]) for recipient in who.recipients},
+        hostname=settings.node.hostname or own_hostname(),
+        contact=settings.node.contact,
+    )
+
+
+def _listener(settings: "Settings", name: str) -> "Listener | None":
+    if not name:
+        return settings.listeners[0] if settings.listeners else None
+    listener = next((each for each in settings.listeners if each.name == name), None)
+    if listener is None:
+        known = ", ".join(each.name for each in settings.listeners)
+        fail(f"--listener: there is no listener of this name; there are: {known or 'none'}", FAILED)
+    return listener
+
+
+def _addresses(sender: str, recipients: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    from mpp.mail.address import AddressError, parse_address
+    from mpp.mail.escape import printable
+
+    try:
+        for address in (*recipients, *([sender] if sender else [])):
+            parse_address(address)
+    except AddressError as error:
+        fail(f"{printable(address, 80)}: {printable(str(error))}; write user@example.org", FAILED)
+    return sender, tuple(dict.fromkeys(recipients))
+
+
+def _address(text: str) -> str:
+    import ipaddress
+
+    from mpp.mail.escape import printable
+
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        fail(f"--ip {printable(text, 60)} is no address; write for example 192.0.2.1", FAILED)
+
+
+def _json_line(scanned: Scanned) -> None:
+    typer.echo(json.dumps(as_object(scanned)))
+
+
+def _table(scanned: Scanned) -> None:
+    """For people: a table of the findings, then the decision and why. Outside text is escaped, markup is off."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from mpp.mail.escape import printable
+
+    file = printable(scanned.file)
+    if scanned.plan is None:
+        typer.echo(f"{file}: {printable(scanned.error)}; name a file that can be read", err=True)
+        return
+    console = Console(markup=False, highlight=False, emoji=False)
+    plan = scanned.plan
+    console.print(f"{file}: {plan.verdict.value}, score {plan.score:g}", soft_wrap=True)
+    if scanned.findings:
+        table = Table("check", "symbol", "score", "what it saw", box=None, pad_edge=False)
+        for finding in scanned.findings:
+            text = " ".join(filter(None, (finding.text, finding.evidence)))
+            cells = (finding.check, finding.symbol, f"{finding.score:g}", text)
+            table.add_row(*(Text(printable(cell, 300)) for cell in cells))
+        console.print(table)
+    for recipient, fate in plan.fates.items():
+        console.print(f"  {printable(recipient)}: {fate.disposition.value} ({printable(fate.rule)})", soft_wrap=True)
+    for sentence in plan.why:
+        console.print(f"  {printable(sentence)}", soft_wrap=True)
+    console.print()
