@@ -15,6 +15,10 @@ from mpp.verdict.subject import mark_subject, new_subject
 from mpp.verdict.transaction import Transaction
 from mpp.verdict.weigh import Weight
 
+Block = tuple[bytes, tuple[bytes, ...]]
+"""Fields to put, and their names in lower case."""
+
+_NONE: Block = (b"", ())
 _SCANNED = b"X-Virus-Scanned"
 
 
@@ -23,9 +27,7 @@ def edits_for(transaction: Transaction, weight: Weight, case: Case, choice: Choi
     message = transaction.message
     if message is None:
         return ()
-    block, names = b"", ()
-    if case.ours:
-        block, names = _block(transaction.hostname, weight, case, choice)
+    block, names = _block(transaction.hostname, weight, case, choice) if case.ours else _NONE
     globs, outside = case.marks.remove, not transaction.trusted
     gone = [
         field
@@ -46,11 +48,10 @@ def edits_for(transaction: Transaction, weight: Weight, case: Case, choice: Choi
     return tuple(edits)
 
 
-def _block(hostname: str, weight: Weight, case: Case, choice: Choice) -> tuple[bytes, tuple[bytes, ...]]:
+def _block(hostname: str, weight: Weight, case: Case, choice: Choice) -> Block:
     """Return the fields to put, and their names in lower case."""
-    block, names = b"", ()
-    if weight.scanned and (text := case.marks.virus_scanned):
-        block, names = _virus_scanned(text, hostname)
+    text = case.marks.virus_scanned
+    block, names = _virus_scanned(text, hostname) if weight.scanned and text else _NONE
     score, tag_above = weight.score, case.policy.tag_above
     tagged = choice.spam or (tag_above is not None and score >= round(tag_above, 3))
     if case.marks.spam and (choice.spam or (weight.known and (tagged or case.marks.always))):
@@ -61,7 +62,7 @@ def _block(hostname: str, weight: Weight, case: Case, choice: Choice) -> tuple[b
 
 
 @lru_cache(64)
-def _virus_scanned(text: str, hostname: str) -> tuple[bytes, tuple[bytes, ...]]:
+def _virus_scanned(text: str, hostname: str) -> Block:
     value = text.replace("{hostname}", hostname).encode("ascii", "backslashreplace")
     return b"%b: %b\r\n" % (_SCANNED, value), (_SCANNED.lower(),)
 

@@ -53,4 +53,4 @@ def _keys(address: str) -> frozenset[str]:
     domain = address.rpartition("@")[2] if "@" in address else ""
     labels = domain.split(".")[-127:] if domain else []  # more labels than DNS allows are not looked at
     above = {"." + ".".join(labels[start:]) for start in range(len(labels))}
-    return frozenset({address, domain, "@" + domain} | above) if domain else frozenset({address})
+    return frozenset({address, domain} | above) if domain else frozenset({address})
