@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mpp.mail.fields import Field, Header, header_end, read_fields
+from mpp.mail.mime import Found, ScanLimits, scan
+from mpp.mail.part import Part
 from mpp.mail.words import header_text
 
 __all__ = ["Field", "Limits", "Message"]
@@ -84,3 +86,31 @@ class Message:
         """Return the first such field unfolded and decoded (RFC 2047), "" where there is none."""
         found = self._index.get(key)
         return header_text(found[0].value) if found else ""
+
+    @cached_property
+    def _tree(self) -> tuple[Part, Found]:
+        limits, found = self.limits, Found()
+        return scan(self.raw, ScanLimits(limits.parts, limits.depth, limits.encoded_depth, limits.header_size), found), found
+
+    @property
+    def root(self) -> Part:
+        """The outermost part: the message's own body."""
+        return self._tree[0]
+
+    def leaves(self) -> list[Part]:
+        """Return what is not divided further, in order, messages within walked into."""
+        return list(self.root.leaves())
+
+    @cached_property
+    def defects(self) -> tuple[str, ...]:
+        """What is odd about header and structure, by name."""
+        odd = [] if self._header.clean else ["header-line"]
+        return (*odd, *self._tree[1].defects)
+
+    @cached_property
+    def exceeded(self) -> tuple[str, ...]:
+        """The limits that were hit: "header-fields", "header-size", "parts", "depth"."""
+        names = dict(self._tree[1].exceeded)
+        if self._header.exceeded:
+            names["header-fields"] = None
+        return tuple(names)

@@ -1,0 +1,228 @@
+"""The scan that finds the parts of a message (RFC 2046, 5.1): one pass, iterative, linear on every input.
+
+Called by mpp.mail.message for whoever asks for parts. It only finds lines; what a header means is mpp.mail.content's to
+say. Delimiters of all open multiparts are looked for at the same time, an outer one ends all within it. Nothing raises;
+odd things are named in `defects`, limits that were hit in `exceeded`.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from mpp.mail.content import Content, content_of
+from mpp.mail.fields import header_end
+from mpp.mail.part import Part
+
+_CANDIDATE = re.compile(rb"\n(--[^ \t\r\n]*+(?:[ \t\r]++[^ \t\r\n]++)*+)")
+_AFTER = re.compile(rb"(--)?+[ \t]*+(?:\r?\n|\r?\Z)")
+_PATIENCE = 100  # lines that only begin like the delimiter before its pattern is compiled
+
+
+@dataclass(frozen=True, slots=True)
+class ScanLimits:
+    parts: int
+    depth: int
+    encoded_depth: int
+    header_size: int
+
+
+@dataclass(slots=True)
+class Found:
+    """What a scan says beside the parts."""
+
+    parts: int = 0
+    defects: dict[str, None] = field(default_factory=dict)  # in order, each once
+    exceeded: dict[str, None] = field(default_factory=dict)
+
+
+class _Hit(NamedTuple):
+    end: int  # of the content before it, the line break left out
+    next: int  # where the line after it begins
+    level: int  # index in the stack of open containers
+    closing: bool
+
+
+class _Open:
+    """A container whose end has not been seen."""
+
+    __slots__ = ("delimiter", "keys", "part", "prefix")
+
+    def __init__(self, part: Part, prefix: str, delimiter: bytes) -> None:
+        self.part = part
+        self.prefix = prefix  # of the paths of its children
+        self.delimiter = delimiter  # b"" for a message, and behind the closing delimiter
+        self.keys: list[bytes] = []
+
+
+def scan(raw: bytes, limits: ScanLimits, found: Found) -> Part:
+    """Find the parts of a whole message. Encoded messages within are decoded and scanned too."""
+    root, waiting = _Scan(raw, limits, found, "", 0, 0).run()
+    depth = 0
+    while waiting:
+        if depth == limits.encoded_depth:
+            found.exceeded["depth"] = None
+            break
+        depth += 1
+        inner: list[tuple[Part, int]] = []
+        for part, level in waiting:
+            if found.parts >= limits.parts:
+                found.exceeded["parts"] = None
+                break
+            child, more = _Scan(part.decode(), limits, found, part.path, 0, level + 1).run()
+            for below in child.walk():
+                below.nested = True
+            part.children.append(child)
+            inner += more
+        waiting = inner
+    return root
+
+
+class _Scan:
+    def __init__(self, raw: bytes, limits: ScanLimits, found: Found, prefix: str, start: int, depth: int) -> None:
+        self._raw = raw
+        self._limits = limits
+        self._found = found
+        self._prefix = prefix
+        self._start = start
+        self._depth = depth  # containers around these octets
+        self._stack: list[_Open] = []
+        self._delimiters: dict[bytes, tuple[int, bool]] = {}  # line -> level, closing
+        self._blank = (-1, -1)  # the last header's end, good for every start before it
+        self._encoded: list[tuple[Part, int]] = []
+
+    def run(self) -> tuple[Part, list[tuple[Part, int]]]:
+        root, leaf, hit, position = self._open(self._start, self._prefix, True, "text/plain")
+        while True:
+            if hit is None and self._delimiters:
+                hit = self._next(position, len(self._raw))
+            if hit is None:
+                break
+            leaf.end = min(leaf.end, hit.end)
+            self._close(hit)
+            if hit.closing:
+                position, hit = hit.next, None
+                continue
+            if self._found.parts >= self._limits.parts:
+                self._found.exceeded["parts"] = None
+                break
+            opened = self._stack[hit.level]
+            number = len(opened.part.children) + 1
+            path = f"{opened.prefix}.{number}" if opened.prefix else str(number)
+            default = "message/rfc822" if opened.part.type == "multipart/digest" else "text/plain"
+            part, leaf, hit, position = self._open(hit.next, path, False, default)
+            opened.part.children.append(part)
+        self._finish()
+        return root, self._encoded
+
+    def _open(self, start: int, path: str, whole: bool, default: str) -> tuple[Part, Part, _Hit | None, int]:
+        """Read the header at `start`; descend where the body is a message. Returns the part, the innermost part, and the
+        delimiter that cut its header off, or else where to look for one."""
+        raw, outer = self._raw, None
+        while True:
+            self._found.parts += 1
+            fields_end, body, hit = self._header(start)
+            header = raw[start : min(fields_end, start + self._limits.header_size)]
+            if fields_end - start > self._limits.header_size:
+                self._found.exceeded["header-size"] = None
+            content = content_of(header, default)
+            if whole and not content.multipart:
+                path = f"{path}.1" if path else "1"
+            part = Part(raw, path, start, fields_end, body, content)
+            if outer is None:
+                first = part
+            else:
+                outer.children.append(part)
+            deep = self._depth + len(self._stack) >= self._limits.depth
+            if deep and (content.multipart or content.message):
+                self._found.exceeded["depth"] = None
+            elif hit is None and content.multipart:
+                self._push(part, path, content)
+            elif hit is None and content.message:
+                if content.encoding in ("base64", "quoted-printable"):
+                    self._encoded.append((part, self._depth + len(self._stack)))
+                elif self._found.parts >= self._limits.parts:
+                    self._found.exceeded["parts"] = None
+                else:
+                    self._stack.append(_Open(part, path, b""))
+                    start, whole, default, outer = body, True, "text/plain", part
+                    continue
+            return first, part, hit, body
+
+    def _header(self, start: int) -> tuple[int, int, _Hit | None]:
+        raw = self._raw
+        if raw.startswith((b"\n", b"\r\n"), start) or start >= self._blank[0]:
+            fields_end, body = header_end(raw, start, len(raw))
+            if fields_end > start:
+                self._blank = fields_end, body
+        else:
+            fields_end, body = self._blank
+        hit = self._next(start, fields_end) if self._delimiters and fields_end > start else None
+        if hit is None:
+            return fields_end, body, None
+        self._found.defects["header-without-end"] = None
+        return max(hit.end, start), max(hit.end, start), hit
+
+    def _push(self, part: Part, path: str, content: Content) -> None:
+        if not content.boundary:
+            self._found.defects["no-boundary"] = None
+            return
+        opened = _Open(part, path, b"--" + content.boundary)
+        for line, closing in ((opened.delimiter, False), (opened.delimiter + b"--", True)):
+            if line not in self._delimiters:
+                self._delimiters[line] = len(self._stack), closing
+                opened.keys.append(line)
+        self._stack.append(opened)
+
+    def _close(self, hit: _Hit) -> None:
+        keep = hit.level + 1
+        while len(self._stack) > keep:
+            opened = self._stack.pop()
+            opened.part.end = min(opened.part.end, hit.end)
+            self._forget(opened)
+            if opened.delimiter:
+                self._found.defects["not-closed"] = None
+        if hit.closing:
+            self._forget(self._stack[hit.level])
+            self._stack[hit.level].delimiter = b""
+
+    def _forget(self, opened: _Open) -> None:
+        for line in opened.keys:
+            del self._delimiters[line]
+        opened.keys.clear()
+
+    def _finish(self) -> None:
+        if any(opened.delimiter for opened in self._stack):
+            self._found.defects["not-closed"] = None
+
+    def _next(self, start: int, end: int) -> _Hit | None:
+        """Find the next delimiter whose line begins in [start, end)."""
+        if len(self._stack) == 1 and len(self._delimiters) == 2:
+            return self._next_of_one(start, end)
+        delimiters, raw = self._delimiters, self._raw
+        for match in _CANDIDATE.finditer(raw, max(start - 1, 0), end):
+            known = delimiters.get(match[1])
+            if known is not None:
+                return self._hit(match.start(), match.end(), *known)
+        return None
+
+    def _next_of_one(self, start: int, end: int) -> _Hit | None:
+        raw, needle = self._raw, b"\n" + self._stack[0].delimiter
+        position = max(start - 1, 0)
+        for _ in range(_PATIENCE):
+            position = raw.find(needle, position, end)
+            if position < 0:
+                return None
+            after = position + len(needle)
+            match = _AFTER.match(raw, after)
+            if match is not None:
+                return self._hit(position, after, 0, match[1] is not None)
+            position = after
+        pattern = re.compile(re.escape(needle) + rb"(--)?+[ \t]*+(?=\r?\n|\r?\Z)")
+        match = pattern.search(raw, position, end)
+        return None if match is None else self._hit(match.start(), match.end(), 0, match[1] is not None)
+
+    def _hit(self, line_break: int, after: int, level: int, closing: bool) -> _Hit:
+        raw = self._raw
+        following = raw.find(b"\n", after)
+        before = line_break - 1 if line_break and raw[line_break - 1] == 13 else line_break
+        return _Hit(before, len(raw) if following < 0 else following + 1, level, closing)
