@@ -7,6 +7,7 @@ One class between asyncio and the session; a group of pipelined commands is answ
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from mpp.gateway.log import event as log
 from mpp.gateway.session import TROUBLE, Session
@@ -48,8 +49,7 @@ class Connection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are not subclasses
         self.deadline = self._loop.time() + self._limits.command_timeout
 
     def data_received(self, data: bytes) -> None:

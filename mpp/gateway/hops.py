@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mpp.gateway.hop import Hop, HopError, HopSettings
-from mpp.net.dial import dial
+from mpp.net.connect import connect_protocol
 
 DEAD_S = 1.0  # a host that could not be reached is left alone so long; then one connection tries it
 IDLE_S = 10.0  # Postfix under stress closes after 10 s; a connection kept longer would only be found closed
@@ -107,7 +107,7 @@ class Hops:
         hop = Hop(settings)
         try:
             until = min(deadline, loop.time() + settings.connect_timeout)
-            await dial(
+            await connect_protocol(
                 lambda: hop, settings.endpoint.host, settings.endpoint.port, settings.endpoint.path, until
             )
             self._busy.add(hop)  # the sweep watches its deadline while it opens

@@ -190,8 +190,15 @@ def _delivery(
     assembly: Assembly,
 ) -> Delivery:
     target, edits = key
-    only = recipients[0].address if len(received.accepted) == 1 else ""
-    top = received_field(received.client, assembly.hostname, received.id, only, time.time())
+    top = received_field(
+        received.client,
+        hostname=assembly.hostname,
+        instance=assembly.settings.node.instance,
+        identifier=received.id,
+        now=time.time(),
+        recipient=recipients[0].address if len(received.accepted) == 1 else "",
+        smtputf8=received.envelope.smtputf8,
+    )
     buffers = [top, *apply_edits(message.raw, edits)]
     header = message.raw[: message.header_length] if received.eight_bit and received.envelope.smtputf8 else b""
     content = Content(buffers, sum(map(len, buffers)), received.eight_bit, not header.isascii())

@@ -306,7 +306,7 @@ class Session:
             direction=self._direction(transaction.accepted[0].target),
             envelope=Envelope(
                 transaction.reverse_path,
-                tuple(dict.fromkeys(entry.recipient for entry in transaction.accepted)),
+                tuple({entry.recipient.address: entry.recipient for entry in transaction.accepted}.values()),
                 transaction.parameters,
             ),
             accepted=transaction.accepted,

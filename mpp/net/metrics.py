@@ -49,6 +49,7 @@ class Counter(_Numbered):
     NEXT_HOP_LOST = auto()
     NEXT_HOP_UNREACHED = auto()
     LOG_LINES_DROPPED = auto()
+    FAULTS = auto()
 
 
 class Gauge(_Numbered):
@@ -154,6 +155,7 @@ COUNTERS: dict[Counter, Described] = {
         unreached=Counter.NEXT_HOP_UNREACHED,
     ),
     Counter.LOG_LINES_DROPPED: Described("mpp_log_lines_dropped", "Log lines that nobody took in time"),
+    Counter.FAULTS: Described("mpp_faults", "Faults of our own at the edge of a task; the client was told 451"),
 }
 
 GAUGES: dict[Gauge, Described] = {
