@@ -11,8 +11,9 @@ Only CRLF ends a command. A line with a CR or LF of its own is `Fatal`, since an
 """
 
 from collections.abc import Callable, Sequence
-from enum import Enum, auto
+from enum import IntEnum, auto
 from functools import lru_cache
+from typing import ClassVar
 
 from mpp.protocols.errors import NEED_DATA, LocalProtocolError, NeedData
 from mpp.protocols.smtp.commands import (
@@ -83,8 +84,8 @@ Event = (
 )
 
 
-class State(Enum):
-    """Where the dialogue stands."""
+class State(IntEnum):
+    """Where the dialogue stands. Of int for its hash, which is Python code in a plain Enum."""
 
     NEW = auto()  # before HELO, EHLO or LHLO
     READY = auto()
@@ -235,13 +236,19 @@ class ServerCodec:
         if self._owed is not None:
             return NEED_DATA
         if self._arrived:
-            self._arrived.insert(0, self._buffer[self._position :])
-            self._buffer, self._position = b"".join(self._arrived), 0
-            self._arrived.clear()
+            self._store()
+        if self._position == len(self._buffer):
+            return NEED_DATA
         event = self._read()
         if event is not NEED_DATA:
             self._owed = event
         return event
+
+    def _store(self) -> None:
+        if self._position < len(self._buffer):
+            self._arrived.insert(0, self._buffer[self._position :])
+        self._buffer, self._position = b"".join(self._arrived), 0
+        self._arrived.clear()
 
     def discard(self) -> None:
         """Read the content of this transaction away: Content comes with `discarded` and no data."""
@@ -296,41 +303,67 @@ class ServerCodec:
         return event
 
     def _answered(self, event: Event, reply: Reply) -> None:
-        match event:
-            case Rcpt():
-                if reply.positive:
-                    self.accepted += 1
-                    self.state = State.RCPT
-            case Mail():
-                if reply.positive:
-                    self._end_transaction()
-                    self.state = State.MAIL
-                    self._utf8 = "SMTPUTF8" in event.parameters
-            case Data():
-                if reply.code == 354:
-                    self._content = Lines(self.max_size, self.max_line)
-                    self._read = self._read_lines
-                    if self._discard:
-                        self._content.discard()
-            case Content():
-                self._end_transaction()
-            case Chunk():
-                if not reply.positive:
-                    self._end_transaction()
-            case Hello() | Reset():
-                if reply.positive:
-                    self._end_transaction()
-                    self.state = State.READY if isinstance(event, Hello) else self.state
-            case Xclient():
-                if reply.code == 220:
-                    self.state = State.NEW
-            case StartTls():
-                if reply.code == 220:
-                    self._read = self._read_nothing
-            case Quit() | Fatal():
-                self._read = self._read_nothing
-            case _:
-                pass
+        if (follow := self._FOLLOW.get(type(event))) is not None:
+            follow(self, event, reply)
+
+    def _after_hello(self, _event: Event, reply: Reply) -> None:
+        if reply.positive:
+            self._end_transaction()
+            self.state = State.READY
+
+    def _after_mail(self, event: Event, reply: Reply) -> None:
+        if reply.positive and isinstance(event, Mail):
+            self._end_transaction()
+            self.state = State.MAIL
+            self._utf8 = "SMTPUTF8" in event.parameters
+
+    def _after_rcpt(self, _event: Event, reply: Reply) -> None:
+        if reply.positive:
+            self.accepted += 1
+            self.state = State.RCPT
+
+    def _after_data(self, _event: Event, reply: Reply) -> None:
+        if reply.code == 354:
+            self._content = Lines(self.max_size, self.max_line)
+            self._read = self._read_lines
+            if self._discard:
+                self._content.discard()
+
+    def _after_chunk(self, _event: Event, reply: Reply) -> None:
+        if not reply.positive:
+            self._end_transaction()
+
+    def _after_content(self, _event: Event, _reply: Reply) -> None:
+        self._end_transaction()
+
+    def _after_reset(self, _event: Event, reply: Reply) -> None:
+        if reply.positive:
+            self._end_transaction()
+
+    def _after_xclient(self, _event: Event, reply: Reply) -> None:
+        if reply.code == 220:
+            self.state = State.NEW
+
+    def _after_start_tls(self, _event: Event, reply: Reply) -> None:
+        if reply.code == 220:
+            self._read = self._read_nothing
+
+    def _after_last(self, _event: Event, _reply: Reply) -> None:
+        self._read = self._read_nothing
+
+    _FOLLOW: ClassVar[dict[type, Callable[["ServerCodec", Event, Reply], None]]] = {
+        Hello: _after_hello,
+        Mail: _after_mail,
+        Rcpt: _after_rcpt,
+        Data: _after_data,
+        Chunk: _after_chunk,
+        Content: _after_content,
+        Reset: _after_reset,
+        Xclient: _after_xclient,
+        StartTls: _after_start_tls,
+        Quit: _after_last,
+        Fatal: _after_last,
+    }
 
     def _end_transaction(self) -> None:
         if self.state is not State.NEW:
@@ -411,8 +444,6 @@ class ServerCodec:
 
     def _read_lines(self) -> Event | NeedData:
         assert isinstance(self._content, Lines)
-        if self._position == len(self._buffer):
-            return NEED_DATA
         rest = self._content.feed(self._buffer[self._position :])
         self._buffer, self._position = rest or b"", 0
         if rest is None:
