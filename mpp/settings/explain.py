@@ -37,6 +37,7 @@ _REFUSED = {
     "int_type": ("whole number", "write a whole number without quotes"),
     "int_from_float": ("whole number", "write a whole number"),
     "float_type": ("number", "write a number without quotes"),
+    "finite_number": ("finite number", "write a finite number"),
     "bool_type": ("true or false", "write true or false without quotes"),
     "tuple_type": ("list", "write a list in square brackets"),
     "path_type": ("path", "write a path in quotes"),
@@ -129,13 +130,13 @@ def _bounds(info: FieldInfo) -> str:
     high = next((mark for mark in info.metadata if isinstance(mark, (Le, Lt))), None)
     words = []
     if isinstance(low, Ge):
-        words.append(f"at least {low.ge}")
+        words.append(f"at least {_plain(low.ge)}")
     elif isinstance(low, Gt):
-        words.append(f"more than {low.gt}")
+        words.append(f"more than {_plain(low.gt)}")
     if isinstance(high, Le):
-        words.append(f"at most {high.le}")
+        words.append(f"at most {_plain(high.le)}")
     elif isinstance(high, Lt):
-        words.append(f"less than {high.lt}")
+        words.append(f"less than {_plain(high.lt)}")
     if any(isinstance(mark, MinLen) for mark in info.metadata):
         words.append("at least one")
     return ", ".join(words)
@@ -181,7 +182,7 @@ def _problem(path: Path, detail: ErrorDetails, model: type[Section]) -> Problem:
     bound = next((word for key, word in _BOUNDS.items() if key in context), None)
     if bound:
         limit = next(context[key] for key in _BOUNDS if key in context)
-        return Problem(path, f"{_shown(detail['input'])} is out of range", f"write {bound} {limit}")
+        return Problem(path, f"{_shown(detail['input'])} is out of range", f"write {bound} {_plain(limit)}")
     return Problem(
         path, f"{_shown(detail['input'])} is refused: {printable(detail['msg'])}", "see `mpp settings example`"
     )
@@ -229,6 +230,10 @@ def _not_one_of(path: Path, value: object, expected: str) -> Problem:
     near = difflib.get_close_matches(str(value), [choice.strip('"') for choice in choices.split(", ")], 1)
     cure = f'did you mean "{near[0]}"? It is one of {choices}' if near else f"write one of {choices}"
     return Problem(path, f"{_shown(value)} is not one of its values", cure)
+
+
+def _plain(bound: object) -> str:
+    return str(int(bound)) if isinstance(bound, float) and bound.is_integer() else str(bound)
 
 
 def _shown(value: object) -> str:
