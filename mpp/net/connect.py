@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
+from mpp.settings.values import read_endpoint
+
 UNREAD = 256 << 10  # octets read ahead before the peer is made to wait
 PIECE = 256 << 10  # octets handed to the transport in one step
 
@@ -29,20 +31,11 @@ class Server:
     tls: bool = False
 
 
-def read_server(text: str) -> Server:
+def server_of(text: str) -> Server:
     """Return the server of "HOST:PORT", "[IPv6]:PORT", "unix:PATH" or "tls:HOST:PORT". Raises ValueError."""
     rest = text.removeprefix("tls:")
-    tls = rest is not text
-    if rest.startswith("unix:") and len(rest) > 5 and not tls:
-        return Server(text, "", 0, rest[5:])
-    host, _, port = rest.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        host = ""
-    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port[:6]) < 65536:
-        raise ValueError(f'{text!r} is no server; write "HOST:PORT", "[IPv6]:PORT", "unix:PATH" or "tls:HOST:PORT"')
-    return Server(text, host, int(port), "", tls)
+    endpoint = read_endpoint(rest)
+    return Server(text, endpoint.host, endpoint.port, endpoint.path, rest != text)
 
 
 async def connect_protocol(

@@ -49,7 +49,7 @@ class Scanner(Section):
     user: Literal["none", "recipient", "domain", "fixed"] = Field(
         "none", description="spamd's User: whose preferences hold; recipient and domain ask once for each"
     )
-    user_name: str = Field("", description="The name for user = fixed")
+    user_name: str = Field("", pattern=r"^[!-~]{0,320}$", description="The name for user = fixed")
     spam_signatures: tuple[str, ...] = Field(
         (
             "PUA.*",

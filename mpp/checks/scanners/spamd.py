@@ -1,0 +1,145 @@
+"""SpamAssassin: gives each message to a spamd, once for each user whose preferences hold, and reads the points.
+
+spamd needs to know the last hop, which no field of the message tells. So it is given, above the message as it came, a
+Return-Path and a Received field with the client and `(envelope-from <...>)`: the place where SpamAssassin looks for the
+reverse-path first, before X-Envelope-From and others that a sender could have written. Its REPORT method is used
+always: it names the points of each rule, and costs spamd no more than SYMBOLS.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from math import fsum
+
+from mpp.checks.scanners.report import Row, read_report
+from mpp.checks.scanners.scanner import ScannerCheck
+from mpp.mail.address import AddressError, parse_address
+from mpp.mail.message import Message
+from mpp.mail.trace import received_field
+from mpp.net.connect import Server, connect
+from mpp.net.pool import PoolError
+from mpp.protocols.errors import NEED_DATA, RemoteProtocolError
+from mpp.protocols.spamd import Reply, Request, SpamdCodec
+from mpp.verdict.finding import SPAM_SCANNED, Finding
+from mpp.verdict.transaction import Transaction
+
+TOTAL = "SPAMD_SCORE"  # a symbol of ours, for points that the report names no rule for
+
+Everyone: frozenset[str] = frozenset()
+
+
+class SpamdCheck(ScannerCheck):
+    """The Check that asks spamd."""
+
+    async def examine(self, message: Message, transaction: Transaction) -> list[Finding]:
+        """Return a note that spamd answered and a finding for each of its rules, for each user."""
+        if len(message.raw) > self.max_size:
+            return [self.too_large(len(message.raw), f"{self.max_size} (max_size)")]
+        top = trace_for_spamd(transaction, time.time())
+        deadline = self.deadline()
+        users = self.users(transaction)
+        if len(users) == 1:
+            ((user, recipients),) = users.items()
+            return await self._ask(user, recipients, top, message.raw, deadline)
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(
+                    self._ask(user, recipients, top, message.raw, deadline), name=f"{transaction.id} {self.name} {user}"
+                )
+                for user, recipients in users.items()
+            ]
+        return [finding for task in tasks for finding in task.result()]
+
+    def users(self, transaction: Transaction) -> Mapping[str, frozenset[str]]:
+        """Return the users to ask for, each with the recipients it stands for: empty means all of them."""
+        if self.settings.user == "fixed":
+            return {self.settings.user_name: Everyone}
+        if self.settings.user == "none":
+            return {"": Everyone}
+        users: dict[str, set[str]] = {}
+        for recipient in transaction.envelope.recipients:
+            users.setdefault(self._user_of(recipient.address), set()).add(recipient.address)
+        if len(users) == 1:
+            return dict.fromkeys(users, Everyone)
+        return {user: frozenset(recipients) for user, recipients in users.items()} or {"": Everyone}
+
+    def _user_of(self, recipient: str) -> str:
+        """Return the name for a recipient; "", spamd's own user, where it cannot be written as one."""
+        try:
+            address = parse_address(recipient)
+        except AddressError:
+            return ""
+        name = address.ascii_domain if self.settings.user == "domain" else f"{address.local}@{address.ascii_domain}"
+        return name if name.isascii() and name.isprintable() and " " not in name and len(name) <= 320 else ""
+
+    async def _ask(
+        self, user: str, recipients: frozenset[str], top: bytes, raw: bytes, deadline: float
+    ) -> list[Finding]:
+        async def job(server: Server, until: float) -> Reply:
+            return await self._report(server, Request("REPORT", len(top) + len(raw), user), (top, raw), until)
+
+        try:
+            reply = await self.pool.run(job, deadline)
+        except PoolError as error:
+            return [self.failed(error.server, error.cause, recipients)]
+        rows = read_report(reply.body)
+        return [
+            Finding(self.name, SPAM_SCANNED, recipients=recipients),
+            *(
+                Finding(self.name, row.symbol, row.score, row.description, recipients=recipients)
+                for row in balanced(rows, reply.score)
+            ),
+        ]
+
+    async def _report(self, server: Server, request: Request, message: tuple[bytes, bytes], deadline: float) -> Reply:
+        """Return spamd's answer to one request. Raises OSError and RemoteProtocolError, for its error codes too."""
+        connection = await connect(server, self.connect_deadline(deadline), self.context)
+        try:
+            codec = SpamdCodec()
+            await connection.write((codec.send(request), *message))
+            while (reply := codec.next_event()) is NEED_DATA:
+                codec.receive_data(await connection.read())
+        finally:
+            connection.close()
+        if reply.code:
+            raise RemoteProtocolError(f"spamd says {reply.name}: {reply.text}")
+        return reply
+
+
+def balanced(rows: list[Row], total: float) -> list[Row]:
+    """Return the rows with scores that add up to the total, which alone counts: it is what spamd decides by.
+
+    Rounding in print is put on the weightiest row. More than rounding, or no rows, gives a row of its own.
+    """
+    missing = round(total - fsum(row.score for row in rows), 3)
+    if not missing:
+        return rows
+    if not rows or abs(missing) > fsum(row.fuzz for row in rows) + 0.051:
+        return [*rows, Row(TOTAL, missing, 0.0, "Points of spamd that its report names no rule for")]
+    weightiest = max(range(len(rows)), key=lambda index: abs(rows[index].score))
+    row = rows[weightiest]
+    rows[weightiest] = Row(row.symbol, round(row.score + missing, 3), 0.0, row.description)
+    return rows
+
+
+def trace_for_spamd(transaction: Transaction, now: float) -> bytes:
+    """Return the fields that tell SpamAssassin where the message came from; `now` is seconds since 1970."""
+    reverse_path = transaction.envelope.reverse_path.encode(errors="replace")[:900]
+    recipients = transaction.envelope.recipients
+    received = received_field(
+        transaction.client,
+        hostname=transaction.hostname,
+        instance="scan",
+        identifier=transaction.id,
+        now=now,
+        recipient=recipients[0].address if len(recipients) == 1 else "",
+        smtputf8=transaction.envelope.smtputf8,
+    )
+    head, semicolon, date = received.rpartition(b";")
+    return b"Return-Path: <%b>\r\n%b\r\n\t(envelope-from <%b>)%b%b" % (
+        reverse_path,
+        head,
+        reverse_path,
+        semicolon,
+        date,
+    )
