@@ -246,6 +246,11 @@ def configure(
     _Process.log = Log(form, level, sink, fixed, on_drop)
 
 
+def plain(text: str) -> None:
+    """Write a line that scripts wait for, such as "ready", as it is."""
+    _current().sink.write(f"{text}\n".encode(), lambda dropped: b"")
+
+
 def reopen() -> None:
     """Take what stderr is now; for a process that has put another file in its place."""
     if _Process.log:
@@ -255,8 +260,12 @@ def reopen() -> None:
 
 def event(level: Level, name: str, /, **fields: Value) -> None:
     """Write one line. `name` and the keys are ours; values may be outside text. None leaves a field out."""
-    log = _Process.log
-    if log is None:
-        log = _Process.log = Log()
+    log = _Process.log or _current()
     if LEVELS[level] >= log.least:
         log.event(level, name, fields)
+
+
+def _current() -> Log:
+    if _Process.log is None:
+        _Process.log = Log()
+    return _Process.log

@@ -1,0 +1,301 @@
+"""The supervisor: binds the ports, drops privileges, keeps the workers running (design section 5). No mail passes here.
+
+One thread and no event loop, so that forking is safe. Called by `mpp serve`, with the worker's body handed in. What
+operators meet: `ready` on stderr and to systemd once every worker accepts; SIGTERM and SIGINT end it (exit 0), SIGHUP
+has the settings read again; a worker that dies or is silent is replaced, and the messages it had in hand are named.
+"""
+
+import gc
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from mpp.gateway import log, privileges, sockets
+from mpp.gateway.children import Child
+from mpp.gateway.reload import read_again
+from mpp.gateway.settings import Listener, Settings
+from mpp.gateway.systemd import Notifier, passed_sockets
+from mpp.net.metrics import Counter
+from mpp.net.table import NodeTable
+
+SILENCE_S = 10.0
+DEADLINE_S = 30.0
+_GIVE_UP = 5  # short lives of a process before all were ready for the first time: these settings cannot work
+_TURN_S = 0.5  # longest wait of the loop
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerContext:
+    """What a worker is given.
+
+    On `control` it writes b"R" when it accepts and b"L" when it has taken new settings; b"r" to it means: read
+    `<node.data>/settings.good.toml` again. SIGTERM: finish what is in flight, and return. It beats in the table.
+    """
+
+    slot: int
+    settings: Settings
+    sockets: list[tuple[Listener, socket.socket]]
+    table: NodeTable
+    control: socket.socket
+
+
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """What was bound while still privileged."""
+
+    slots: list[sockets.SlotSockets]
+    status: socket.socket | None
+
+    def close_but(self, slot: int | None) -> None:
+        """Let go of all that is not the slot's; None: that is not the status page's."""
+        kept = {bound for _, bound in self.slots[slot]} if slot is not None else {self.status}
+        for bound in {bound for sockets_ in self.slots for _, bound in sockets_} | {self.status}:
+            if bound and bound not in kept:
+                bound.close()
+
+
+def supervise(
+    settings: Settings,
+    settings_path: Path | None,
+    run_worker: Callable[[WorkerContext], None],
+    *,
+    silence_s: float = SILENCE_S,
+    deadline_s: float = DEADLINE_S,
+) -> int:
+    """Run the gateway until it is told to end. Returns the exit status: 0, or 1 where it could not start."""
+    log.configure(settings.log.format, settings.log.level)
+    try:
+        bound = _prepare(settings)
+    except (sockets.BindError, privileges.PrivilegeError, OSError, ValueError) as error:
+        log.event("error", "start.failed", error=str(error))
+        return 1
+    for listener, listening in bound.slots[0]:
+        log.event("info", "listening", listener=listener.name, address=sockets.describe(listening))
+    return _Supervisor(settings, settings_path, run_worker, bound, silence_s, deadline_s).run()
+
+
+def _prepare(settings: Settings) -> _Bound:
+    """Do all that needs privileges, then drop them."""
+    node = settings.node
+    passed = passed_sockets()
+    slots = sockets.bind(settings.listeners, node.workers or len(os.sched_getaffinity(0)), passed)
+    status = sockets.bind_status(node.status) if node.status else None
+    for name in passed.keys() - {listener.name for listener in settings.listeners}:
+        log.event("warning", "systemd.socket.unused", socket=name, cure="FileDescriptorName= must name a listener")
+    privileges.make_folder(node.data, node.user, node.group)
+    privileges.drop(node.user, node.group)
+    files = {"certificate": settings.tls.certificate, "key": settings.tls.key, "ca": settings.tls.ca}
+    privileges.check_access([(f"tls.{name}", path) for name, path in files.items() if path], node.data)
+    return _Bound(slots, status)
+
+
+class _Supervisor:
+    def __init__(
+        self,
+        settings: Settings,
+        path: Path | None,
+        run_worker: Callable[[WorkerContext], None],
+        bound: _Bound,
+        silence_s: float,
+        deadline_s: float,
+    ) -> None:
+        self._settings, self._path, self._run_worker, self._bound = settings, path, run_worker, bound
+        self._silence_s, self._deadline_s = silence_s, deadline_s
+        self._table = NodeTable.create(len(bound.slots), settings.limits.connections)
+        self._workers = [Child(f"worker {slot}", partial(self._be_worker, slot)) for slot in range(len(bound.slots))]
+        self._children = [*self._workers, *([Child("status", self._be_status)] if bound.status else [])]
+        self._notifier = Notifier()
+        self._signals: set[int] = set()
+        self._waker, self._woken = socket.socketpair()
+        self._turn = self._awake = time.monotonic()  # the last turn of the loop; the end of our own last long sleep
+        self._expire_at = self._turn + 60.0
+        self._taking: set[Child] = set()  # workers that have not yet taken the newest settings
+        self._was_ready = False
+        self._kill_at: float | None = None  # when what still runs is killed; None: we are not ending
+        self._status = 0
+
+    def run(self) -> int:
+        self._catch_signals()
+        gc.collect()
+        gc.freeze()  # the collector of a worker would otherwise touch, and so copy, every page that it shares with us
+        while self._kill_at is None or any(child.pid for child in self._children):
+            now = time.monotonic()
+            self._watch_clock(now)
+            if self._kill_at is None:
+                self._begin(now)
+            self._listen(now)
+            now = time.monotonic()
+            self._answer_signals(now)
+            self._reap(now)
+            self._end_silent(now)
+            self._notifier.alive(now)
+            if now >= self._expire_at:
+                self._expire_at = now + 60.0
+                self._table.expire(now)
+        log.event("info", "stopped")
+        return self._status
+
+    # What the processes do
+
+    def _be_worker(self, slot: int, control: socket.socket) -> None:
+        self._let_go(slot)
+        settings = self._settings
+        if settings.node.pin:
+            cores = sorted(os.sched_getaffinity(0))
+            os.sched_setaffinity(0, {cores[slot % len(cores)]})
+        dropped = partial(self._table.writer(slot).add, Counter.LOG_LINES_DROPPED)
+        log.configure(settings.log.format, settings.log.level, dropped, worker=slot)
+        self._run_worker(WorkerContext(slot, settings, self._bound.slots[slot], self._table, control))
+
+    def _be_status(self, control: socket.socket) -> None:
+        from mpp.gateway.status import serve_status  # only this process needs what it imports
+
+        self._let_go(None)
+        control.send(b"R")
+        assert self._bound.status is not None
+        serve_status(self._bound.status, self._table, self._silence_s)
+
+    def _let_go(self, slot: int | None) -> None:
+        """Close what belongs to the supervisor and to other children: a dead one's end must be seen as such."""
+        self._waker.close()
+        self._woken.close()
+        self._bound.close_but(slot)
+        for child in self._children:
+            if child.control:
+                child.control.close()
+
+    # One turn of the loop
+
+    def _watch_clock(self, now: float) -> None:
+        """After a sleep of the whole machine, or a SIGSTOP of us all, nobody is blamed for silence."""
+        if now - self._turn > 2 * _TURN_S:
+            self._awake = now
+        self._turn = now
+
+    def _begin(self, now: float) -> None:
+        for child in self._children:
+            if not child.pid and now >= child.start_at:
+                child.start(now)
+                log.event("debug", "process.started", process=child.name, pid=child.pid)
+
+    def _listen(self, now: float) -> None:
+        """Wait for signals and words of the children, until the next thing is due."""
+        due = [now + min(_TURN_S, self._silence_s / 4, self._notifier.watchdog_s or _TURN_S)]
+        if self._kill_at is None:
+            due += [child.start_at for child in self._children if not child.pid]
+        due += [child.kill_at for child in self._children if child.pid and child.kill_at]
+        waiting = select.poll()
+        waiting.register(self._woken, select.POLLIN)
+        talking = {child.control.fileno(): child for child in self._children if child.control}
+        for descriptor in talking:
+            waiting.register(descriptor, select.POLLIN)
+        for descriptor, _ in waiting.poll(max(min(due) - now, 0.0) * 1000):
+            if descriptor in talking:
+                self._hear(talking[descriptor])
+            else:
+                self._woken.recv(4096)
+
+    def _hear(self, child: Child) -> None:
+        said = child.receive()
+        if b"R" in said:
+            child.ready = True
+            if not self._was_ready and all(each.ready for each in self._children):
+                self._was_ready = True
+                log.plain("ready")
+                log.event("info", "ready", workers=len(self._workers), pid=os.getpid())
+                self._notifier.ready()
+        if b"L" in said:
+            self._taken(child)
+
+    def _reap(self, now: float) -> None:
+        for child in self._children:
+            end = child.reap(now)
+            if end is None:
+                continue
+            self._taken(child)
+            if self._kill_at is not None and end in ("exit status 0", "signal SIGTERM"):
+                log.event("debug", "process.ended", process=child.name)
+                continue
+            log.event("error", "process.died", process=child.name, end=end, after_s=now - child.started)
+            if child in self._workers:
+                self._account(self._workers.index(child), now)
+            if not self._was_ready and child.short_lives >= _GIVE_UP and self._kill_at is None:
+                log.event("error", "start.failed", error=f"{child.name} died {_GIVE_UP} times; its errors are above")
+                self._status = 1
+                self._end(now)
+
+    def _account(self, slot: int, now: float) -> None:
+        """Clear what a dead worker held in the table, and tell the operator which messages it had in hand."""
+        for digest, crashes in self._table.clear(slot, now).items():
+            log.event("error", "message.in_hand", worker=slot, digest=digest.hex(), crashes=crashes)
+
+    def _end_silent(self, now: float) -> None:
+        beats = self._table.heartbeats()
+        for slot, child in enumerate(self._workers):
+            if not child.pid:
+                continue
+            heard = max(beats[slot], child.started, self._awake)
+            if not child.kill_at and self._kill_at is None and now - heard > self._silence_s:
+                log.event("error", "worker.silent", worker=slot, pid=child.pid, silent_s=now - heard)
+                child.abort(now)
+        for child in self._children:
+            deadlines = [at for at in (child.kill_at, self._kill_at) if at]
+            if child.pid and deadlines and now >= min(deadlines):
+                log.event("error", "process.killed", process=child.name, pid=child.pid)
+                child.kill_at = 0.0
+                child.signal(signal.SIGKILL)
+
+    # Signals
+
+    def _catch_signals(self) -> None:
+        for end in (self._waker, self._woken):
+            end.setblocking(False)
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        for number in _SIGNALS:
+            signal.signal(number, lambda number, _: self._signals.add(number))
+
+    def _answer_signals(self, now: float) -> None:
+        arrived, self._signals = self._signals, set()
+        if signal.SIGHUP in arrived and self._kill_at is None:
+            self._reload()
+        if arrived & {signal.SIGTERM, signal.SIGINT}:
+            self._end(now)
+
+    def _end(self, now: float) -> None:
+        """Ask all to finish; asked again, wait no longer."""
+        if self._kill_at is not None:
+            self._kill_at = now
+            return
+        self._notifier.stopping()
+        log.event("info", "stopping", deadline_s=self._deadline_s)
+        self._kill_at = now + self._deadline_s
+        for child in self._children:
+            child.signal(signal.SIGTERM)
+
+    def _reload(self) -> None:
+        self._notifier.reloading()
+        if self._path is None:
+            log.event("warning", "settings.refused", problem="started by options alone: no settings file to read again")
+        elif taken := read_again(self._path, self._settings):
+            self._settings = taken
+            log.configure(taken.log.format, taken.log.level)
+            self._taking = {child for child in self._workers if child.pid}
+            for child in self._taking:
+                child.send(b"r")
+            return
+        self._notifier.ready()
+
+    def _taken(self, child: Child) -> None:
+        """A worker has taken the newest settings, or died: the next one in its slot begins with them."""
+        if child in self._taking:
+            self._taking.discard(child)
+            if not self._taking:
+                log.event("info", "settings.taken")
+                self._notifier.ready()
