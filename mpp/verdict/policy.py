@@ -111,7 +111,7 @@ class Marks(Section):
 
 
 class DeferralEnd(Section):
-    """When a message that a failed scanner holds back goes another way: both must be reached."""
+    """When a message that a failed scanner defers gets that scanner's second action: both must be reached."""
 
-    after: Duration = Field(4 * 3600.0, gt=0, description="Deferred by a scanner's failure for so long ...")
-    times: int = Field(3, ge=1, description="... and at least so many times: the scanner's second action holds")
+    after: Duration = Field(4 * 3600.0, gt=0, description="Time since the first deferral by a scanner's failure")
+    times: int = Field(3, ge=1, description="Deferrals of the same message")
