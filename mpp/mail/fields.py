@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 _SMALL = 1 << 16
 _BLANK_STEP = 1 << 12
-_FIELD = re.compile(rb"(([!-9;-~]++)[ \t]*+:((?:[^\n]*+\n[ \t])*+[^\n]*+)(?:\n|\Z))")
-_FIELD_AT_LINE = re.compile(rb"^([!-9;-~]++)[ \t]*+:((?:[^\n]*+\n[ \t])*+[^\n]*+)(?:\n|\Z)", re.MULTILINE)
+_FIELD = re.compile(rb"(([!-9;-~]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)(?:\n|\Z))")
+_FIELD_AT_LINE = re.compile(rb"^([!-9;-~]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)(?:\n|\Z)", re.MULTILINE)
 
 
 class Field(NamedTuple):

@@ -23,8 +23,9 @@ class Limits:
     parts: int = 1000  # leaves and containers, nested messages' too
     depth: int = 50  # containers within containers
     encoded_depth: int = 4  # nested messages that are themselves encoded, which costs a decoded copy each
+    delimiters: int = 50_000  # lines that look like a delimiter and are none, where several multiparts are open
     header_fields: int = 2000  # of one header
-    header_size: int = 1 << 20  # octets of one header that are read
+    header_size: int = 1 << 19  # octets of one header that are read
 
 
 class Message:
@@ -90,7 +91,11 @@ class Message:
     @cached_property
     def _tree(self) -> tuple[Part, Found]:
         limits, found = self.limits, Found()
-        return scan(self.raw, ScanLimits(limits.parts, limits.depth, limits.encoded_depth, limits.header_size), found), found
+        return scan(
+            self.raw,
+            ScanLimits(limits.parts, limits.depth, limits.encoded_depth, limits.delimiters, limits.header_size),
+            found,
+        ), found
 
     @property
     def root(self) -> Part:
@@ -109,7 +114,7 @@ class Message:
 
     @cached_property
     def exceeded(self) -> tuple[str, ...]:
-        """The limits that were hit: "header-fields", "header-size", "parts", "depth"."""
+        """The limits that were hit: "header-fields", "header-size", "parts", "depth", "delimiters"."""
         names = dict(self._tree[1].exceeded)
         if self._header.exceeded:
             names["header-fields"] = None

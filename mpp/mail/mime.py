@@ -23,6 +23,7 @@ class ScanLimits:
     parts: int
     depth: int
     encoded_depth: int
+    delimiters: int
     header_size: int
 
 
@@ -31,6 +32,7 @@ class Found:
     """What a scan says beside the parts."""
 
     parts: int = 0
+    false_delimiters: int = 0
     defects: dict[str, None] = field(default_factory=dict)  # in order, each once
     exceeded: dict[str, None] = field(default_factory=dict)
 
@@ -198,11 +200,15 @@ class _Scan:
         """Find the next delimiter whose line begins in [start, end)."""
         if len(self._stack) == 1 and len(self._delimiters) == 2:
             return self._next_of_one(start, end)
-        delimiters, raw = self._delimiters, self._raw
+        delimiters, raw, found = self._delimiters, self._raw, self._found
         for match in _CANDIDATE.finditer(raw, max(start - 1, 0), end):
             known = delimiters.get(match[1])
             if known is not None:
                 return self._hit(match.start(), match.end(), *known)
+            found.false_delimiters += 1
+            if found.false_delimiters > self._limits.delimiters:
+                found.exceeded["delimiters"] = None
+                break
         return None
 
     def _next_of_one(self, start: int, end: int) -> _Hit | None:
