@@ -22,7 +22,7 @@ from mpp.gateway.reload import read_again
 from mpp.gateway.settings import Listener, Settings
 from mpp.gateway.systemd import Notifier, passed_sockets
 from mpp.net.metrics import Counter
-from mpp.net.table import NodeTable
+from mpp.net.table import NodeTable, SlotWriter
 
 SILENCE_S = 10.0
 DEADLINE_S = 30.0
@@ -36,13 +36,14 @@ class WorkerContext:
     """What a worker is given.
 
     On `control` it writes b"R" when it accepts and b"L" when it has taken new settings; b"r" to it means: read
-    `<node.data>/settings.good.toml` again. SIGTERM: finish what is in flight, and return. It beats in the table.
+    `<node.data>/settings.good.toml` again. SIGTERM: finish what is in flight, and return. `table` is its slot's writer,
+    which it beats by.
     """
 
     slot: int
     settings: Settings
     sockets: list[tuple[Listener, socket.socket]]
-    table: NodeTable
+    table: SlotWriter
     control: socket.socket
 
 
@@ -150,9 +151,10 @@ class _Supervisor:
         if settings.node.pin:
             cores = sorted(os.sched_getaffinity(0))
             os.sched_setaffinity(0, {cores[slot % len(cores)]})
-        dropped = partial(self._table.writer(slot).add, Counter.LOG_LINES_DROPPED)
+        writer = self._table.writer(slot)
+        dropped = partial(writer.add, Counter.LOG_LINES_DROPPED)
         log.configure(settings.log.format, settings.log.level, dropped, worker=slot)
-        self._run_worker(WorkerContext(slot, settings, self._bound.slots[slot], self._table, control))
+        self._run_worker(WorkerContext(slot, settings, self._bound.slots[slot], writer, control))
 
     def _be_status(self, control: socket.socket) -> None:
         from mpp.gateway.status import serve_status  # only this process needs what it imports
