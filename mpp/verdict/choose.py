@@ -11,7 +11,8 @@ operator's eyes. To throw them away is only done where the policy says discard.
 """
 
 import re
-from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import NamedTuple
 
 from mpp.verdict.finding import Finding, OnFailure, Verdict
 from mpp.verdict.plan import Disposition
@@ -24,9 +25,8 @@ _DONE = {"reject": "refused", "discard": "accepted and thrown away", "defer": "d
 _REFUSAL = re.compile(r"(?:4\d\d 4|5\d\d 5)\.\d{1,3}\.\d{1,3} .+", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """What a choice depends on, beside the findings."""
+class Case(NamedTuple):
+    """What a choice depends on, beside the findings. (A tuple: one is made for each message.)"""
 
     name: str  # of the policy
     policy: Policy
@@ -36,8 +36,7 @@ class Case:
     marks: Marks
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     verdict: Verdict
     disposition: Disposition
     rule: str
@@ -53,7 +52,7 @@ def choose(weight: Weight, case: Case) -> Choice:
     if case.stage == "after-queue" and choice.disposition is Disposition.REJECT:
         choice = _behind_a_queue(choice, case)
     if weight.passed:
-        choice = replace(choice, why=(*map(gone_on, weight.passed), *choice.why))
+        choice = choice._replace(why=(*map(gone_on, weight.passed), *choice.why))
     return choice
 
 
@@ -122,11 +121,11 @@ def _by_score(weight: Weight, case: Case) -> Choice:
     if weight.unchecked:
         why += (*map(saw, weight.unchecked), f"{key}.unchecked = 'deliver': what could not be looked into goes on")
     limits = ((policy.reject_above, "reject"), (policy.discard_above, "discard"))
-    reached = [(limit, word) for limit, word in limits if limit is not None and _reaches(score, limit)]
+    reached = [(limit, word) for limit, word in limits if limit is not None and score >= limit]
     if reached:
         limit, word = max(reached)  # "reject" sorts after "discard"
         return _refused_as_spam(weight, case, limit, word, why)
-    if policy.mark_above is not None and _reaches(score, policy.mark_above):
+    if policy.mark_above is not None and score >= policy.mark_above:
         told = f"{number(score)} reaches {key}.mark_above = {number(policy.mark_above)}: spam"
         return _delivered(weight, case, True, f"{key}.mark_above", (*why, told))
     if weight.spam:
@@ -137,7 +136,12 @@ def _by_score(weight: Weight, case: Case) -> Choice:
         return _delivered(weight, case, False, f"{key}.unchecked", why)
     if weight.tests:
         why += (f"{number(score)} reaches no threshold of {key}: delivered",)
-    return _delivered(weight, case, False, key, why or (f"No check found anything; {key}: delivered",))
+    return _delivered(weight, case, False, key, why) if why else _nothing_found(key)
+
+
+@lru_cache(256)
+def _nothing_found(key: str) -> Choice:
+    return Choice(Verdict.CLEAN, Disposition.DELIVER, key, (f"No check found anything; {key}: delivered",))
 
 
 def _refused_as_spam(weight: Weight, case: Case, limit: float, word: str, why: tuple[str, ...]) -> Choice:
@@ -181,18 +185,14 @@ def _behind_a_queue(choice: Choice, case: Case) -> Choice:
             "Behind a queue a refusal would make a bounce, and nothing can be held yet: delivered with its marks",
         )
         disposition = Disposition.TAG if _marked(True, choice.unchecked, case) else Disposition.DELIVER
-        return replace(choice, disposition=disposition, why=why, reply="")
+        return choice._replace(disposition=disposition, why=why, reply="")
     why = (
         *choice.why,
         "Behind a queue a refusal would make a bounce, and nothing can be held yet: deferred, the MTA keeps it",
     )
     reply = _reply("451 4.7.1", case.policy.defer_text, "it is to be held", case)
-    return replace(choice, disposition=Disposition.DEFER, why=why, reply=reply)
+    return choice._replace(disposition=Disposition.DEFER, why=why, reply=reply)
 
 
 def _reply(codes: str, text: str, reason: str, case: Case) -> str:
     return f"{codes} {fill(text, reason=reason, contact=case.contact) or 'Message not accepted'}"
-
-
-def _reaches(score: float, limit: float) -> bool:
-    return score >= round(limit, 3)

@@ -48,7 +48,7 @@ def decide(transaction: Transaction, marks: Marks, findings: Sequence[Finding]) 
         choice, fates[address] = pair
         stories.setdefault(choice.why, []).append(address)
         scores.append(weight.score)
-        if _RANK[choice.verdict] < _RANK[verdict]:
+        if choice.verdict is not verdict and _RANK[choice.verdict] < _RANK[verdict]:
             verdict = choice.verdict
     return Plan(verdict, max(scores, default=0.0), fates, _told(stories))
 

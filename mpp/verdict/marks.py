@@ -31,7 +31,7 @@ def edits_for(transaction: Transaction, weight: Weight, case: Case, choice: Choi
     globs, outside = case.marks.remove, not transaction.trusted
     gone = [
         field
-        for field in candidates(message, globs if outside else (), *names)
+        for field in candidates(message, globs if outside else (), names)
         if field.key in names or (outside and forged(field, globs, transaction.hostname))
     ]
     edits = [Edit(field.offset, field.length, b"") for field in gone]
@@ -53,7 +53,7 @@ def _block(hostname: str, weight: Weight, case: Case, choice: Choice) -> Block:
     text = case.marks.virus_scanned
     block, names = _virus_scanned(text, hostname) if weight.scanned and text else _NONE
     score, tag_above = weight.score, case.policy.tag_above
-    tagged = choice.spam or (tag_above is not None and score >= round(tag_above, 3))
+    tagged = choice.spam or (tag_above is not None and score >= tag_above)
     if case.marks.spam and (choice.spam or (weight.known and (tagged or case.marks.always))):
         fields = score_fields(weight, case.policy, spam=choice.spam, tagged=tagged)
         block += b"".join([b"%b: %b\r\n" % field for field in fields])

@@ -23,7 +23,12 @@ def number(value: float) -> str:
 
 def name_of(finding: Finding) -> str:
     """Return the name of a check, for a settings key."""
-    return printable(finding.check, 60)
+    return _name(finding.check)
+
+
+@lru_cache(1024)
+def _name(text: str) -> str:
+    return printable(text, 100)
 
 
 def names(found: Sequence[Finding]) -> str:
@@ -71,4 +76,4 @@ def summed(weight: Weight) -> tuple[str, ...]:
 
 
 def _test(finding: Finding) -> str:
-    return f"{printable(finding.symbol, 100)} ({name_of(finding)})"
+    return f"{_name(finding.symbol)} ({name_of(finding)})"

@@ -7,15 +7,18 @@ count as 0, what is beyond MOST is cut, and both are named in `odd`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum, isfinite
+from operator import attrgetter
 
 from mpp.verdict.finding import NOTES, SPAM_SCANNED, VIRUS_SCANNED, Finding, OnFailure, Verdict
+
+_SHORT = attrgetter("symbol", "check")
 
 MOST = 1e6  # points, up or down: so that sums and header fields stay readable
 
 
 @dataclass(slots=True)
 class Weight:
-    """Frozen by habit: made once here, only read afterwards. Each list is in the order of `_canonical`."""
+    """Frozen by habit: made once here, only read afterwards. Each list is in the order of names."""
 
     score: float  # rounded to 1/1000
     known: bool  # a spam scanner gave an answer
@@ -33,9 +36,11 @@ class Weight:
 
 def weigh(findings: Sequence[Finding]) -> Weight:
     """Add up the findings of one recipient. Never raises."""
-    weight = Weight(0.0, False, False, [], [], [], [], [], [], [], [], [])
+    if not findings:
+        return _NOTHING
+    weight = _nothing()
     scores: list[float] = []
-    for finding in sorted(findings, key=_canonical) if len(findings) > 1 else findings:
+    for finding in _in_order(findings):
         if (score := finding.score) != 0:
             scores.append(within(score))
             if scores[-1] != score:
@@ -44,6 +49,13 @@ def weigh(findings: Sequence[Finding]) -> Weight:
     if scores:
         weight.score = round(fsum(scores), 3) + 0.0  # + 0.0 makes of -0.0 a plain 0
     return weight
+
+
+def _nothing() -> Weight:
+    return Weight(0.0, False, False, [], [], [], [], [], [], [], [], [])
+
+
+_NOTHING = _nothing()
 
 
 def within(score: float) -> float:
@@ -79,8 +91,16 @@ def _file(finding: Finding, weight: Weight) -> None:
         weight.known = True
 
 
+def _in_order(findings: Sequence[Finding]) -> Sequence[Finding]:
+    """Return the findings in an order that does not depend on the one they came in."""
+    if len(findings) == 1:
+        return findings
+    distinct = len(set(map(_SHORT, findings))) == len(findings)
+    return sorted(findings, key=_SHORT if distinct else _canonical)
+
+
 def _canonical(finding: Finding) -> tuple[str, ...]:
-    """A key that orders any two findings alike wherever they came from; a score as text, since nan has no order."""
+    """Everything that makes a difference; a score as text, since nan has no order."""
     return (
         finding.symbol,
         finding.check,
