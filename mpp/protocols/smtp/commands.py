@@ -18,6 +18,7 @@ from mpp.protocols.smtp.attributes import XCLIENT, XFORWARD, AttributeSyntaxErro
 from mpp.protocols.smtp.reply import Reply
 
 MAX_NAME = 255  # octets of a HELO name
+SHOWN = 256  # octets of a refused command told to the caller
 MAX_LOCAL = 64  # octets of a local part (RFC 5321, 4.5.3.1.1)
 _CACHED = 512  # octets: longer lines are rare, and would make the cache large
 
@@ -124,7 +125,7 @@ class Invalid:
     """A command refused by the codec: send `reply` (or one that ends the connection) and count an error."""
 
     reply: Reply
-    command: bytes  # as it came, cut to 256 octets; hostile
+    command: bytes  # as it came, cut to SHOWN octets; hostile
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +160,11 @@ def _parse(line: bytes) -> Parsed:
     if parse is None:
         return _unknown(verb, line)
     if _CONTROL.search(argument):
-        return Invalid(BAD_ARGUMENT, line[:256])
+        return Invalid(BAD_ARGUMENT, line[:SHOWN])
     try:
         return parse(argument.strip(b" "))
     except _Refused as refused:
-        return Invalid(refused.reply, line[:256])
+        return Invalid(refused.reply, line[:SHOWN])
 
 
 _parse_cached = lru_cache(2048)(_parse)
@@ -173,7 +174,7 @@ _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 def _unknown(verb: bytes, line: bytes) -> Parsed:
     if verb in _HTTP or verb.endswith(b":"):
         return Fatal(NOT_SMTP)  # a browser or a proxy made to speak to us; its body would be read as commands
-    return Invalid(NOT_IMPLEMENTED if verb in _UNOFFERED else UNKNOWN, line[:256])
+    return Invalid(NOT_IMPLEMENTED if verb in _UNOFFERED else UNKNOWN, line[:SHOWN])
 
 
 _HTTP = frozenset({b"GET", b"POST", b"PUT", b"HEAD", b"CONNECT", b"OPTIONS", b"DELETE", b"PATCH", b"TRACE", b"PRI"})

@@ -17,6 +17,7 @@ from typing import ClassVar
 
 from mpp.protocols.errors import NEED_DATA, LocalProtocolError, NeedData
 from mpp.protocols.smtp.commands import (
+    SHOWN,
     UNKNOWN,
     Bdat,
     Chunk,
@@ -383,7 +384,11 @@ class ServerCodec:
         end = buffer.find(b"\n", start)
         length = (end + 1 or len(buffer)) - start
         if length > self.max_command:
-            self._overlong, self._overlong_bare, self._last_octet = buffer[start : start + 256], False, b""
+            self._overlong, self._overlong_bare, self._last_octet = (
+                buffer[start : start + min(self.max_command, SHOWN)],
+                False,
+                b"",
+            )
             self._read = self._read_overlong
             return self._read_overlong()
         if end < 0:
@@ -398,7 +403,7 @@ class ServerCodec:
         refusal = self._refusal(event)
         if isinstance(event, Bdat):
             return self._begin_chunk(event, refusal, line)
-        return event if refusal is None else Invalid(refusal, line[:256])
+        return event if refusal is None else Invalid(refusal, line[:SHOWN])
 
     def _read_overlong(self) -> Event | NeedData:
         """Read an over-long line away up to its end, and still look for a CR or LF alone in it."""
@@ -454,7 +459,7 @@ class ServerCodec:
     def _begin_chunk(self, event: Bdat, refusal: Reply | None, line: bytes) -> Event | NeedData:
         """Begin to read a chunk, a refused one too: its octets are on their way whatever we say (RFC 3030, 2)."""
         self._chunk, self._left = event, event.size
-        self._chunk_refused = None if refusal is None else Invalid(refusal, line[:256])
+        self._chunk_refused = None if refusal is None else Invalid(refusal, line[:SHOWN])
         if refusal is None:
             if not isinstance(self._content, Chunks):
                 self._content = Chunks(self.max_size, self.max_line)
