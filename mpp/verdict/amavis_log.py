@@ -20,7 +20,7 @@ from mpp.verdict.transaction import Transaction
 
 _QUEUED_AS = re.compile(r"queued as ([0-9A-Za-z]{1,64})")
 _LONGEST_VALUE = 250
-_DELIMITERS = str.maketrans({"<": r"\x3c", ">": r"\x3e", ",": r"\x2c"})
+_DELIMITERS = str.maketrans({character: f"\\x{ord(character):02x}" for character in "<>,(){}"})
 _ACTIONS = {
     Disposition.REJECT: "Rejected",
     Disposition.DISCARD: "Discarded",
@@ -65,7 +65,9 @@ def _class(fates: Mapping[str, Fate], findings: Sequence[Finding], answers: Mapp
     """Return amavisd's name for the worst class of these recipients."""
     fate = min(fates.values(), key=lambda fate: list(Verdict).index(fate.verdict))
     if fate.verdict in (Verdict.VIRUS, Verdict.BANNED):
-        names = dict.fromkeys(printable(each.symbol, 100) for each in findings if each.verdict is fate.verdict)
+        names = dict.fromkeys(
+            printable(each.symbol, 100).translate(_DELIMITERS) for each in findings if each.verdict is fate.verdict
+        )
         return f"{'INFECTED' if fate.verdict is Verdict.VIRUS else 'BANNED'} ({', '.join(sorted(names))})"
     if any(address in answers and answers[address].state != "accepted" for address in fates):
         return "MTA-BLOCKED"
