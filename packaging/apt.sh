@@ -58,6 +58,15 @@ if ! { apt-get update && apt-get install --yes --no-install-recommends "${missin
     echo "apt-get could not install: ${missing[*]} (its last lines are above). Going on with what there is." >&2
 fi
 if [ -d /run/systemd/system ]; then
-    systemctl disable --quiet spamd.service clamav-daemon.service clamav-daemon.socket clamav-freshclam.service postfix.service 2>/dev/null
+    for name in "${missing[@]}"; do
+        case $name in
+            spamd) units="spamd.service" ;;
+            clamav-daemon) units="clamav-daemon.service clamav-daemon.socket" ;;
+            postfix) units="postfix.service" ;;
+            *) continue ;;
+        esac
+        # shellcheck disable=SC2086 # several units
+        systemctl disable --quiet $units 2>/dev/null
+    done
 fi
 exit 0
