@@ -121,24 +121,27 @@ def serve_settings(file: Path | None, options: Options) -> "tuple[Settings, Path
     return settings, path
 
 
-def scan_settings(file: Path | None, options: Options) -> "Settings":
-    """Return the settings to scan by: of the options, else of the file, else the defaults (no scanner)."""
+def scan_settings(file: Path | None, options: Options, code: int) -> "Settings":
+    """Return the settings to scan by: of the options, else of the file, else the defaults (no scanner).
+
+    Ends the command with `code` where they do not hold.
+    """
     if options.given:
-        _refuse_both(file)
-        return _examined(options)
+        _refuse_both(file, code)
+        return _examined(options, code)
     path = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
-    return read_file(path) if path else _examined(options)
+    return read_file(path, code) if path else _examined(options, code)
 
 
-def read_file(path: Path) -> "Settings":
-    """Return a file's settings, its warnings told on stderr. Ends the command where they do not hold."""
+def read_file(path: Path, code: int = 1) -> "Settings":
+    """Return a file's settings, its warnings told on stderr. Ends the command with `code` where they do not hold."""
     from mpp.gateway.load import load_settings
     from mpp.settings.problem import SettingsError
 
     try:
         loaded = load_settings(path)
     except SettingsError as error:
-        fail(str(error))
+        fail(str(error), code)
     for warning in loaded.warnings:
         typer.echo(warning, err=True)
     return loaded.settings
@@ -166,11 +169,12 @@ def values_of(options: Options) -> dict[str, Any]:
     return values
 
 
-def _refuse_both(file: Path | None) -> None:
+def _refuse_both(file: Path | None, code: int = 1) -> None:
     if file is not None:
         fail(
             "--settings cannot be mixed with options that stand for a settings file;\n"
-            "write them into the file (--print-settings shows how)"
+            "write them into the file (--print-settings shows how)",
+            code,
         )
 
 
@@ -223,7 +227,7 @@ def _make_room(values: dict[str, Any], message_size: str) -> None:
         values["memory"]["in_flight"] = needed
 
 
-def _examined(options: Options) -> "Settings":
+def _examined(options: Options, code: int = 1) -> "Settings":
     from mpp.gateway.load import ALL_RULES
     from mpp.gateway.settings import Settings
     from mpp.settings.read import examine
@@ -233,7 +237,7 @@ def _examined(options: Options) -> "Settings":
         mark = "warning: " if problem.severity == "warning" else ""
         typer.echo(f"{mark}{_in_option_words(problem, options)}", err=True)
     if settings is None:
-        raise typer.Exit(1)
+        raise typer.Exit(code)
     return settings
 
 

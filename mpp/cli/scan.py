@@ -6,7 +6,7 @@ Files may have LF or CRLF ends; they are judged as the gateway would have got th
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,7 +17,6 @@ from mpp.cli import options as given
 from mpp.cli.errors import fail
 
 if TYPE_CHECKING:
-    from mpp.checks.layers import Check
     from mpp.gateway.settings import Listener, Settings
     from mpp.mail.message import Message
     from mpp.verdict.finding import Finding
@@ -65,14 +64,12 @@ def scan(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, one for each file.")] = False,
 ) -> None:
     """Scan mail files. Exit 0: clean; 1: another verdict; 2: a scanner failed or a file could not be read."""
-    import asyncio
-
-    value = given.scan_settings(settings, given.Options(scanners=tuple(scanner or ()), no_checks=no_checks))
+    value = given.scan_settings(settings, given.Options(scanners=tuple(scanner or ()), no_checks=no_checks), FAILED)
     place = _listener(value, listener)
     who = Sender(*_addresses(sender, rcpt or ["recipient@localhost"]), _address(ip), helo)
     code = CLEAN
     shown = _json_line if as_json else _table
-    for scanned in asyncio.run(_scan_all(files, value, place, who, is_ours=not rcpt)):
+    for scanned in _scan_all(files, value, place, who, is_ours=not rcpt):
         shown(scanned)
         code = max(code, exit_code(scanned))
     raise typer.Exit(code)
@@ -108,42 +105,40 @@ def as_object(scanned: Scanned) -> dict[str, Any]:
     }
 
 
-async def _scan_all(
+def _scan_all(
     files: Sequence[Path], settings: "Settings", listener: "Listener | None", who: Sender, *, is_ours: bool
-) -> list[Scanned]:
-    """One after the other: a scanner is asked as it is by the gateway, and answers stay in the files' order."""
-    from mpp.checks.scanners.build import scanners
+) -> Iterator[Scanned]:
+    """One after the other, as answers come. Files are read outside the loop, so that Ctrl-C ends a slow read."""
+    import asyncio
 
-    checks = tuple(scanners(settings.scanners)) if settings.checks else ()
-    return [await _scan(file, checks, settings, listener, who, is_ours) for file in files]
-
-
-async def _scan(
-    file: Path,
-    checks: "Sequence[Check]",
-    settings: "Settings",
-    listener: "Listener | None",
-    who: Sender,
-    is_ours: bool,
-) -> Scanned:
     from mpp.checks.layers import judge
-    from mpp.mail.line_ends import normalise
-    from mpp.mail.message import Limits, Message
+    from mpp.checks.scanners.build import scanners
     from mpp.verdict.decide import decide
 
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        return Scanned(str(file), error=f"cannot be read: {error.strerror or error}")
-    mbox = _MBOX.match(data)
+    timeout_s = settings.limits.checks_timeout
+    checks = tuple(scanners(settings.scanners)) if settings.checks else ()
+    with asyncio.Runner() as runner:
+        for file in files:
+            try:
+                message = _message(file.read_bytes(), settings)
+            except OSError as error:
+                yield Scanned(str(file), error=f"cannot be read: {error.strerror or error}")
+                continue
+            transaction = _transaction(message, settings, listener, who, is_ours)
+            findings = runner.run(judge(checks, message, transaction, timeout_s)) if settings.checks else []
+            yield Scanned(str(file), decide(transaction, settings.marks, findings), findings)
+
+
+def _message(data: bytes, settings: "Settings") -> "Message":
+    from mpp.mail.line_ends import normalise
+    from mpp.mail.message import Limits, Message
+
     limits = settings.limits
     bounds = Limits(
         parts=limits.parts, depth=limits.depth, header_fields=limits.header_fields, header_size=limits.header_size
     )
-    message = Message(normalise(data[mbox.end() :] if mbox else data), bounds)
-    transaction = _transaction(message, settings, listener, who, is_ours)
-    findings = await judge(checks, message, transaction, limits.checks_timeout) if settings.checks else []
-    return Scanned(str(file), decide(transaction, settings.marks, findings), findings)
+    mbox = _MBOX.match(data)
+    return Message(normalise(data[mbox.end() :] if mbox else data), bounds)
 
 
 def _transaction(

@@ -5,9 +5,10 @@ Every wait has a deadline. Each function returns problems with the path of the s
 
 import asyncio
 import ipaddress
+import os
 import socket
 import ssl
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 
 from mpp.checks.scanners.settings import Scanner
 from mpp.gateway.hop import Hop, HopError, HopSettings
@@ -155,5 +156,7 @@ def _is_here(address: str) -> bool:
 def _cause(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return f"nothing came within {ANSWER_S:g} s"
-    causes: Sequence[object] = (getattr(error, "strerror", None), str(error), type(error).__name__)
-    return printable(str(next(cause for cause in causes if cause)), 200)
+    code = getattr(error, "errno", None) or 0
+    if code > 0 and not isinstance(error, ssl.SSLError):
+        return os.strerror(code)  # asyncio's own text repeats the address
+    return printable(str(getattr(error, "strerror", None) or error) or type(error).__name__, 200)

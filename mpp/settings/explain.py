@@ -192,15 +192,15 @@ _BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less tha
 
 
 def _unknown(path: Path, model: type[Section]) -> Problem:
-    """An unknown key: the nearest one of its own section, else the section that has one of that name."""
+    """An unknown key: the section that has one of that name, else the nearest one of its own section."""
     section = _model_at(path[:-1], model)
     own = list(section.model_fields) if section else []
-    near = difflib.get_close_matches(str(path[-1]), own, 1)
-    if near:
-        return Problem(path, "is no setting", f'did you mean "{near[0]}"?')
     elsewhere = [dotted(place) for place in _places(model) if place[-1] == path[-1]]
     if elsewhere:
         return Problem(path, "is no setting here", f"write it as {' or '.join(elsewhere)}")
+    near = difflib.get_close_matches(str(path[-1]), own, 1)
+    if near:
+        return Problem(path, "is no setting", f'did you mean "{near[0]}"?')
     return Problem(path, "is no setting", f"remove it; there are here: {', '.join(own)}")
 
 
