@@ -12,8 +12,8 @@ from functools import lru_cache
 from mpp.mail.message import Field, Message
 
 AUTHENTICATION_RESULTS = b"authentication-results"
-_COMMENTS = 8  # levels of comments taken off; deeper than any sender of good will
-_LOOKED_AT = 4096  # octets of an Authentication-Results field
+_COMMENTS = 4  # levels of comments taken off; deeper than any sender of good will
+_LOOKED_AT = 256  # octets of an Authentication-Results field in which its name must stand
 
 _NAMES_KEPT, _LONGEST_KEPT = 2000, 100  # names, octets of one
 
@@ -67,7 +67,7 @@ def claims(value: bytes, hostname: str) -> bool:
         if not left:
             break
     match = _AUTHSERV_ID.match(text)
-    if left or not match:
+    if left or not match or (match.end() == len(text) and len(value) > _LOOKED_AT):
         return True
     identity: bytes = match[2] if match[1] is None else re.sub(rb"\\(.)", rb"\1", match[1], flags=re.DOTALL)
     return identity.strip().rstrip(b".").lower() == ours

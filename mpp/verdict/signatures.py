@@ -13,8 +13,8 @@ from mpp.mail.escape import printable
 from mpp.mail.message import Field, Message
 
 _SIGNATURE = b"dkim-signature"
-_MOST = 20  # signatures looked at
-_LOOKED_AT = 16384  # octets of one
+_MOST = 10  # signatures looked at
+_LOOKED_AT = 8192  # octets of one
 _INSERTED = re.compile(rb"^([!-9;-~]+)[ \t]*:", re.MULTILINE)
 
 

@@ -46,7 +46,7 @@ def mark_subject(message: Message, field: Field, marks: Sequence[str]) -> Edit |
         return None
     raw, end = message.raw, field.offset + field.length
     start = raw.index(b":", field.offset, end) + 1
-    match = _FOLDS.match(raw, start, end)
+    match = _FOLDS.match(raw, start, min(end, start + _LOOKED_AT))
     at = match.end() if match else start
     empty = raw[at : at + 1] in (b"\r", b"\n", b"") or at >= end
     text = _written(missing, encoded_follows=raw.startswith(b"=?", at), last=empty)

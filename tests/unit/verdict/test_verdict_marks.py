@@ -133,6 +133,7 @@ def test_ours_replace_those_of_trusted_hosts(transaction):
         (b" (a (nested) \\) comment) mx.example.com (b); dkim=pass", True),
         (b" mx.example.com.; none", True),
         (b" (((((((((((( mx.example.com; spf=pass", True),
+        (b" " * 250 + b"mx.example.com; spf=pass", True),
         (b" other.example; spf=pass smtp.mailfrom=mx.example.com", False),
         (b" (mx.example.com) other.example; none", False),
         (b" mx.example.com.evil.test; none", False),
@@ -193,3 +194,10 @@ SIGNED = (
 def test_signatures_that_an_edit_breaks(transaction, raw, findings, broken):
     case = transaction(raw + BODY)
     assert broken_signatures(case.message, decide(case, Marks(), findings).fates[ANNA].edits) == broken
+
+
+def test_a_subject_of_blank_folds_alone_is_marked(transaction):
+    raw = b"Subject:" + b"\r\n " * 3000 + b"end\r\n" + BODY
+    after = result(transaction(raw), [Finding("spamd", "X", 7.0)], Marks(spam=False))
+    assert Message(after).text(b"subject").startswith("***SPAM***")
+    assert after.replace(b"***SPAM***", b"") == raw
