@@ -1,7 +1,7 @@
 r"""Collectors of message content: after DATA up to CRLF.CRLF, after BDAT the octets announced (RFC 5321, 4.5.2; RFC 3030).
 
-For the server codec. Octets are judged, counted and unstuffed piece by piece as they arrive, and the pieces are joined
-once at the end, so that 50 MiB never cost one long step. Nothing is folded, cut or mended here: what is unusual is told by
+For the server codec. Octets are judged, counted and unstuffed piece by piece as they arrive and put behind one
+another in place, so that 50 MiB never cost one long step. Nothing is folded, cut or mended here: what is unusual is told by
 flags, and the caller decides. Never raises.
 
 End of data is CRLF.CRLF and nothing else. Hosts that also took LF.LF, LF.CRLF, CR.CR or CRLF.NUL CRLF let one message be
@@ -10,13 +10,12 @@ read as two (SMTP smuggling).
 
 import re
 from dataclasses import dataclass
+from io import BytesIO
 
 from mpp.mail.line_ends import bare
 
 _END = b"\r\n.\r\n"
 _DOT = re.compile(rb"\r\n\.")  # twice as fast as bytes.find on text with lines
-_SMALL = 16 << 10  # pieces below are put together: a piece of two octets costs memory for forty
-_FULL = 128 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +37,7 @@ class _Pieces:
     def __init__(self, max_size: int, max_line: int) -> None:
         self.held = 0  # octets kept
         self.too_large = self.discarded = False
-        self._pieces: list[bytes] = []
-        self._small = bytearray()  # what came after the last of the pieces
+        self._data = BytesIO()  # grows in place, and gives its octets without a copy
         self._max_size, self._max_line = max_size, max_line
         self._size = 0
         self._bare = self._nul = self._long_line = False
@@ -51,8 +49,7 @@ class _Pieces:
         self._drop()
 
     def _drop(self) -> None:
-        self._pieces.clear()
-        self._small.clear()
+        self._data = BytesIO()
         self.held = 0
 
     def _look(self, piece: bytes) -> None:
@@ -71,26 +68,12 @@ class _Pieces:
         if self._max_size and self._size > self._max_size:
             self.too_large = True
             self._drop()
-        if self.too_large or self.discarded:
-            return
-        self.held += len(piece)
-        if len(piece) < _SMALL:
-            self._small += piece
-            if len(self._small) < _FULL:
-                return
-            self._flush()
-        else:
-            self._flush()
-            self._pieces.append(piece)
-
-    def _flush(self) -> None:
-        if self._small:
-            self._pieces.append(bytes(self._small))
-            self._small.clear()
+        if not (self.too_large or self.discarded):
+            self._data.write(piece)
+            self.held += len(piece)
 
     def _content(self, *, chunked: bool) -> Content:
-        self._flush()
-        data = b"".join(self._pieces)
+        data = self._data.getvalue()
         self._drop()
         return Content(data, self._bare, self._nul, self.too_large, self._long_line, chunked, self.discarded)
 
@@ -142,6 +125,7 @@ class Chunks(_Pieces):
     def __init__(self, max_size: int, max_line: int) -> None:
         super().__init__(max_size, max_line)
         self._tail = b""  # a CR whose LF may come
+        self._last = b""  # octet of all that came
 
     def announce(self, size: int) -> None:
         """Take the size of the next chunk: what would be too large is not kept in the first place."""
@@ -153,6 +137,7 @@ class Chunks(_Pieces):
         """Take octets of a chunk."""
         whole = self._tail + octets
         self._tail = b"\r" if whole.endswith(b"\r") else b""
+        self._last = whole[-1:] or self._last
         piece = whole[: len(whole) - len(self._tail)]
         self._look(piece)
         self._keep(piece)
@@ -162,7 +147,6 @@ class Chunks(_Pieces):
         if self._tail:
             self._look(self._tail)
             self._keep(self._tail)
-        self._flush()
-        if self._pieces and not self._pieces[-1].endswith((b"\n", b"\r")):
-            self._pieces.append(b"\r\n")
+        if self.held and self._last not in b"\r\n":
+            self._data.write(b"\r\n")
         return self._content(chunked=True)

@@ -22,7 +22,7 @@ class Reply:
     code: int
     enhanced: str
     text: str
-    _wire: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
+    _wire: bytes = field(default=b"", init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not 200 <= self.code <= 599:
@@ -32,8 +32,8 @@ class Reply:
     def wire(self) -> bytes:
         """The octets to send: ASCII, lines of at most 512 octets. Built once for each Reply."""
         if not self._wire:
-            self._wire.append(self._write())
-        return self._wire[0]
+            object.__setattr__(self, "_wire", self._write())
+        return self._wire
 
     @property
     def positive(self) -> bool:

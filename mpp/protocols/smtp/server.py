@@ -11,7 +11,6 @@ Only CRLF ends a command. A line with a CR or LF of its own is `Fatal`, since an
 """
 
 from collections.abc import Callable, Sequence
-from enum import IntEnum, auto
 from functools import lru_cache
 from typing import ClassVar
 
@@ -40,6 +39,7 @@ from mpp.protocols.smtp.commands import (
     parse_command,
 )
 from mpp.protocols.smtp.data import Chunks, Content, Lines
+from mpp.protocols.smtp.order import PARAMETER_OFFERED_AS, State, out_of_order
 from mpp.protocols.smtp.reply import Reply
 
 __all__ = [
@@ -85,70 +85,12 @@ Event = (
 )
 
 
-class State(IntEnum):
-    """Where the dialogue stands. Of int for its hash, which is Python code in a plain Enum."""
-
-    NEW = auto()  # before HELO, EHLO or LHLO
-    READY = auto()
-    MAIL = auto()  # MAIL accepted, no recipient yet
-    RCPT = auto()  # at least one recipient accepted
-    CHUNKS = auto()  # at least one chunk accepted
-
-
-_HELLO_FIRST = Reply(503, "5.5.1", "Send HELO or EHLO first")
-_MAIL_FIRST = Reply(503, "5.5.1", "Send MAIL first")
-_NESTED = Reply(503, "5.5.1", "Nested MAIL command")
-_NO_RECIPIENT = Reply(554, "5.5.1", "No valid recipients")
-_NO_RECIPIENT_LMTP = Reply(503, "5.5.1", "No valid recipients")  # RFC 2033, 4.2
-_CHUNKS_BEGUN = Reply(503, "5.5.1", "BDAT has begun, only BDAT or RSET may follow")
-_IN_TRANSACTION = Reply(503, "5.5.1", "Mail transaction in progress")
-_NOT_OFFERED = Reply(502, "5.5.1", "Command not available here")
-_NOT_AUTHORIZED = Reply(550, "5.7.0", "Not allowed from this client")
 _PARAMETER_NOT_OFFERED = Reply(555, "5.5.4", "Parameter not available here")
 _TOO_LARGE = Reply(552, "5.3.4", "Message is larger than allowed here")
 _DISCARDED = Reply(452, "4.3.1", "Too much mail at the moment, please try again later")
 _UTF8_RECIPIENT = Reply(553, "5.6.7", "Address is not ASCII, MAIL needs SMTPUTF8")
 _LINE_TOO_LONG = Reply(500, "5.5.2", "Command line too long")
 _BARE = Reply(521, "5.5.2", "Bare CR or LF in a command, lines must end in CR LF")
-
-# What a state refuses; all else is in order.
-_OUT_OF_ORDER: dict[tuple[type, State], Reply] = {
-    (Mail, State.NEW): _HELLO_FIRST,
-    (Mail, State.MAIL): _NESTED,
-    (Mail, State.RCPT): _NESTED,
-    (Mail, State.CHUNKS): _CHUNKS_BEGUN,
-    (Rcpt, State.NEW): _HELLO_FIRST,
-    (Rcpt, State.READY): _MAIL_FIRST,
-    (Rcpt, State.CHUNKS): _CHUNKS_BEGUN,
-    (Data, State.NEW): _HELLO_FIRST,
-    (Data, State.READY): _MAIL_FIRST,
-    (Data, State.MAIL): _NO_RECIPIENT,
-    (Data, State.CHUNKS): _CHUNKS_BEGUN,
-    (Bdat, State.NEW): _HELLO_FIRST,
-    (Bdat, State.READY): _MAIL_FIRST,
-    (Bdat, State.MAIL): _NO_RECIPIENT,
-    (StartTls, State.NEW): _HELLO_FIRST,
-    **{
-        (event, state): _IN_TRANSACTION
-        for event in (StartTls, Xclient, Xforward)
-        for state in (State.MAIL, State.RCPT, State.CHUNKS)
-    },
-}
-_OFFERED_AS: dict[type, tuple[str, Reply]] = {
-    Bdat: ("CHUNKING", _NOT_OFFERED),
-    StartTls: ("STARTTLS", _NOT_OFFERED),
-    Xclient: ("XCLIENT", _NOT_AUTHORIZED),
-    Xforward: ("XFORWARD", _NOT_AUTHORIZED),
-}
-_PARAMETER_OFFERED_AS = {
-    "SIZE": "SIZE",
-    "BODY": "8BITMIME",
-    "SMTPUTF8": "SMTPUTF8",
-    "RET": "DSN",
-    "ENVID": "DSN",
-    "NOTIFY": "DSN",
-    "ORCPT": "DSN",
-}
 
 
 @lru_cache(256)
@@ -308,18 +250,18 @@ class ServerCodec:
             follow(self, event, reply)
 
     def _after_hello(self, _event: Event, reply: Reply) -> None:
-        if reply.positive:
+        if reply.code < 300:
             self._end_transaction()
             self.state = State.READY
 
     def _after_mail(self, event: Event, reply: Reply) -> None:
-        if reply.positive and isinstance(event, Mail):
+        if reply.code < 300 and isinstance(event, Mail):
             self._end_transaction()
             self.state = State.MAIL
             self._utf8 = "SMTPUTF8" in event.parameters
 
     def _after_rcpt(self, _event: Event, reply: Reply) -> None:
-        if reply.positive:
+        if reply.code < 300:
             self.accepted += 1
             self.state = State.RCPT
 
@@ -331,14 +273,14 @@ class ServerCodec:
                 self._content.discard()
 
     def _after_chunk(self, _event: Event, reply: Reply) -> None:
-        if not reply.positive:
+        if reply.code >= 300:
             self._end_transaction()
 
     def _after_content(self, _event: Event, _reply: Reply) -> None:
         self._end_transaction()
 
     def _after_reset(self, _event: Event, reply: Reply) -> None:
-        if reply.positive:
+        if reply.code < 300:
             self._end_transaction()
 
     def _after_xclient(self, _event: Event, reply: Reply) -> None:
@@ -425,27 +367,28 @@ class ServerCodec:
 
     def _refusal(self, event: Command) -> Reply | None:
         """Say what the dialogue as it stands has against a command that is well-formed."""
-        kind = type(event)
-        needed = _OFFERED_AS.get(kind)
-        if needed is not None and needed[0] not in self._offered:
-            return needed[1]
-        refusal = _OUT_OF_ORDER.get((kind, self.state))
+        refusal = out_of_order(event, self.state, self._offered, lmtp=self.lmtp)
         if refusal is not None:
-            return _NO_RECIPIENT_LMTP if refusal is _NO_RECIPIENT and self.lmtp else refusal
-        if isinstance(event, Mail | Rcpt):
-            return self._envelope_refusal(event)
-        if isinstance(event, Hello) and (event.verb == "LHLO") != self.lmtp:
-            return UNKNOWN
-        return None
-
-    def _envelope_refusal(self, event: Mail | Rcpt) -> Reply | None:
-        for keyword in event.parameters:
-            if _PARAMETER_OFFERED_AS[keyword] not in self._offered:
-                return _PARAMETER_NOT_OFFERED
+            return refusal
+        if isinstance(event, Mail):
+            return self._mail_refusal(event) if event.parameters else None
         if isinstance(event, Rcpt):
-            return None if self._utf8 or event.address.isascii() else _UTF8_RECIPIENT
+            if not (self._utf8 or event.address.isascii()):
+                return _UTF8_RECIPIENT
+            return self._parameter_refusal(event) if event.parameters else None
+        return UNKNOWN if isinstance(event, Hello) and (event.verb == "LHLO") != self.lmtp else None
+
+    def _mail_refusal(self, event: Mail) -> Reply | None:
         size = event.parameters.get("SIZE")
-        return _TOO_LARGE if size is not None and self.max_size and int(size) > self.max_size else None
+        if size is not None and self.max_size and int(size) > self.max_size:
+            return _TOO_LARGE
+        return self._parameter_refusal(event)
+
+    def _parameter_refusal(self, event: Mail | Rcpt) -> Reply | None:
+        for keyword in event.parameters:
+            if PARAMETER_OFFERED_AS[keyword] not in self._offered:
+                return _PARAMETER_NOT_OFFERED
+        return None
 
     def _read_lines(self) -> Event | NeedData:
         assert isinstance(self._content, Lines)
