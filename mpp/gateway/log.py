@@ -69,9 +69,14 @@ class Sink:
             if self._rest:
                 self._put(b"")
             if self.dropped:
-                self._put(told(self.dropped))
-                self.dropped = 0
+                notice = told(self.dropped)
+                if len(notice) + len(line) <= MAX_LINE:  # in one piece, or a full pipe would take notices alone
+                    notice, line = b"", notice + line
+                if notice:
+                    self._put(notice)
+                    self.dropped = 0
             self._put(line)
+            self.dropped = 0
         except OSError:
             self.dropped += 1
             return False
@@ -132,12 +137,21 @@ class Log:
         """Return the line of an event."""
         head = self._head % (self._time(), level, name)
         line = f"{head}{self._write(fields)}{self._end}".encode()
-        kept = dict(fields) if len(line) > MAX_LINE else {}
-        while kept and len(line) > MAX_LINE:
-            kept.popitem()
-            cut = self._write({**kept, "cut": len(fields) - len(kept)})
-            line = f"{head}{cut}{self._end}".encode()
-        return line
+        return line if len(line) <= MAX_LINE else self._cut(head, fields)
+
+    def _cut(self, head: str, fields: Mapping[str, Value]) -> bytes:
+        """Return the line with as many whole fields as there is room for, and the number of the others."""
+        mark = self._write({"cut": len(fields)})
+        room = MAX_LINE - len(f"{head}{mark}{self._end}".encode())
+        kept = ""
+        for number, (key, value) in enumerate(fields.items()):
+            piece = self._write({key: value})
+            room -= len(piece.encode())
+            if room < 0:
+                kept += self._write({"cut": len(fields) - number})
+                break
+            kept += piece
+        return f"{head}{kept}{self._end}".encode()
 
     def _told(self, dropped: int) -> bytes:
         return self.line("warning", "log.dropped", {"lines": dropped})

@@ -1,6 +1,7 @@
 """The supervisor: binds the ports, drops privileges, keeps the workers running (design section 5). No mail passes here.
 
-One thread and no event loop, so that forking is safe. Called by `mpp serve`, with the worker's body handed in. What
+One thread and no event loop, so that forking is safe. All that a child runs is imported here, since the user that it
+becomes may not be able to read the interpreter's files. Called by `mpp serve`, with the worker's body handed in. What
 operators meet: `ready` on stderr and to systemd once every worker accepts; SIGTERM and SIGINT end it (exit 0), SIGHUP
 has the settings read again; a worker that dies or is silent is replaced, and the messages it had in hand are named.
 """
@@ -20,13 +21,14 @@ from mpp.gateway import log, privileges, sockets
 from mpp.gateway.children import Child
 from mpp.gateway.reload import read_again
 from mpp.gateway.settings import Listener, Settings
+from mpp.gateway.status import serve_status
 from mpp.gateway.systemd import Notifier, passed_sockets
 from mpp.net.metrics import Counter
 from mpp.net.table import NodeTable, SlotWriter
 
 SILENCE_S = 10.0
 DEADLINE_S = 30.0
-_GIVE_UP = 5  # short lives of a process before all were ready for the first time: these settings cannot work
+_GIVE_UP = 5  # short lives of a worker before all were ready for the first time: these settings cannot work
 _TURN_S = 0.5  # longest wait of the loop
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
@@ -157,10 +159,8 @@ class _Supervisor:
         self._run_worker(WorkerContext(slot, settings, self._bound.slots[slot], writer, control))
 
     def _be_status(self, control: socket.socket) -> None:
-        from mpp.gateway.status import serve_status  # only this process needs what it imports
-
         self._let_go(None)
-        control.send(b"R")
+        control.close()
         assert self._bound.status is not None
         serve_status(self._bound.status, self._table, self._silence_s)
 
@@ -208,7 +208,7 @@ class _Supervisor:
         said = child.receive()
         if b"R" in said:
             child.ready = True
-            if not self._was_ready and all(each.ready for each in self._children):
+            if not self._was_ready and all(each.ready for each in self._workers):
                 self._was_ready = True
                 log.plain("ready")
                 log.event("info", "ready", workers=len(self._workers), pid=os.getpid())
@@ -226,8 +226,9 @@ class _Supervisor:
                 log.event("debug", "process.ended", process=child.name)
                 continue
             log.event("error", "process.died", process=child.name, end=end, after_s=now - child.started)
-            if child in self._workers:
-                self._account(self._workers.index(child), now)
+            if child not in self._workers:
+                continue
+            self._account(self._workers.index(child), now)
             if not self._was_ready and child.short_lives >= _GIVE_UP and self._kill_at is None:
                 log.event("error", "start.failed", error=f"{child.name} died {_GIVE_UP} times; its errors are above")
                 self._status = 1

@@ -18,7 +18,7 @@ def passed_sockets() -> dict[str, list[socket.socket]]:
     Several sockets of one unit share its name. Raises ValueError where the variables make no sense.
     """
     pid, count, names = (os.environ.pop(name, "") for name in _TAKEN)
-    if not pid or int(pid) != os.getpid():  # they were meant for another process
+    if not count or pid != str(os.getpid()):  # they were meant for another process
         return {}
     found: dict[str, list[socket.socket]] = {}
     named = names.split(":") if names else []

@@ -193,7 +193,7 @@ class SlotWriter:
     def refused(self, host: str, now: float) -> None:
         """Count a refused command or connection of a host."""
         if row := self.table.hosts.claim(self.slot, self._key(host)):
-            minute = int(now) // 60
+            minute = max(int(now), 0) // 60
             cell = row + 2 + minute % REFUSALS_MINUTES
             word = self._words[cell]
             self._words[cell] = word + 1 if word >> 32 == minute and word & _COUNT < _COUNT else minute << 32 | 1
