@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mpp import __version__
-from mpp.cli import settings
+from mpp.cli import mail, settings
 from mpp.cli.check import check
 from mpp.cli.scan import scan
 from mpp.cli.serve import serve
@@ -43,3 +43,4 @@ app.command()(serve)
 app.command()(scan)
 app.command()(check)
 app.add_typer(settings.app)
+app.add_typer(mail.app)
