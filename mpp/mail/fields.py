@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 _SMALL = 1 << 16
 _BLANK_STEP = 1 << 12
-_FIELD = re.compile(rb"(([!-9;-~]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)(?:\n|\Z))")
-_FIELD_AT_LINE = re.compile(rb"^([!-9;-~]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)(?:\n|\Z)", re.MULTILINE)
+# Anchored at lines: without it a long run of octets without a colon is tried again from each of its octets.
+_FIELD = re.compile(rb"^(([!-9;-~]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)(?:\n|\Z))", re.MULTILINE)
 
 
 class Field(NamedTuple):
@@ -61,14 +61,14 @@ def read_fields(raw: bytes, start: int, end: int, limit: int) -> Header:
             length = len(whole)
             fields.append(Field(name, name.lower(), offset, length, value[:-1] if value[-1:] == b"\r" else value))
             offset += length
-        # The pattern is not anchored: only where the lengths add up was nothing skipped, and the offsets are right.
+        # Only where the lengths add up was nothing skipped, and the offsets are right.
         if offset == end and len(fields) <= limit:
             return Header(fields, True, False)
         fields.clear()
     covered = 0
-    matches = _FIELD_AT_LINE.finditer(raw, start, end)
+    matches = _FIELD.finditer(raw, start, end)
     for match in islice(matches, limit):
-        name, value = match.groups()
+        _whole, name, value = match.groups()
         offset = match.start()
         length = match.end() - offset
         covered += length

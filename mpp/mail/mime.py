@@ -91,6 +91,7 @@ class _Scan:
         self._delimiters: dict[bytes, tuple[int, bool]] = {}  # line -> level, closing
         self._blank = (-1, -1)  # the last header's end, good for every start before it
         self._encoded: list[tuple[Part, int]] = []
+        self._bodies: list[Part] = []  # multiparts that are the body of a whole message
 
     def run(self) -> tuple[Part, list[tuple[Part, int]]]:
         root, leaf, hit, position = self._open(self._start, self._prefix, True, "text/plain")
@@ -99,7 +100,8 @@ class _Scan:
                 hit = self._next(position, len(self._raw))
             if hit is None:
                 break
-            leaf.end = min(leaf.end, hit.end)
+            if leaf is not None:
+                leaf.end = max(min(leaf.end, hit.end), leaf.body)
             self._close(hit)
             if hit.closing:
                 position, hit = hit.next, None
@@ -108,17 +110,17 @@ class _Scan:
                 self._found.exceeded["parts"] = None
                 break
             opened = self._stack[hit.level]
-            number = len(opened.part.children) + 1
-            path = f"{opened.prefix}.{number}" if opened.prefix else str(number)
+            path = _below(opened.prefix, len(opened.part.children) + 1)
             default = "message/rfc822" if opened.part.type == "multipart/digest" else "text/plain"
             part, leaf, hit, position = self._open(hit.next, path, False, default)
             opened.part.children.append(part)
         self._finish()
         return root, self._encoded
 
-    def _open(self, start: int, path: str, whole: bool, default: str) -> tuple[Part, Part, _Hit | None, int]:
-        """Read the header at `start`; descend where the body is a message. Returns the part, the innermost part, and the
-        delimiter that cut its header off, or else where to look for one."""
+    def _open(self, start: int, path: str, whole: bool, default: str) -> tuple[Part, Part | None, _Hit | None, int]:
+        """Read the header at `start`; descend where the body is a message. Returns the part, the innermost part
+        (None where that is a container, which the stack knows), and the delimiter that cut its header off, or else where
+        to look for one."""
         raw, outer = self._raw, None
         while True:
             self._found.parts += 1
@@ -128,8 +130,10 @@ class _Scan:
                 self._found.exceeded["header-size"] = None
             content = content_of(header, default)
             if whole and not content.multipart:
-                path = f"{path}.1" if path else "1"
+                path = _below(path, 1)
             part = Part(raw, path, start, fields_end, body, content)
+            if whole and content.multipart:
+                self._bodies.append(part)
             if outer is None:
                 first = part
             else:
@@ -138,7 +142,7 @@ class _Scan:
             if deep and (content.multipart or content.message):
                 self._found.exceeded["depth"] = None
             elif hit is None and content.multipart:
-                self._push(part, path, content)
+                return first, None if self._push(part, path, content) else part, None, body
             elif hit is None and content.message:
                 if content.encoding in ("base64", "quoted-printable"):
                     self._encoded.append((part, self._depth + len(self._stack)))
@@ -164,22 +168,23 @@ class _Scan:
         self._found.defects["header-without-end"] = None
         return max(hit.end, start), max(hit.end, start), hit
 
-    def _push(self, part: Part, path: str, content: Content) -> None:
+    def _push(self, part: Part, path: str, content: Content) -> bool:
         if not content.boundary:
             self._found.defects["no-boundary"] = None
-            return
+            return False
         opened = _Open(part, path, b"--" + content.boundary)
         for line, closing in ((opened.delimiter, False), (opened.delimiter + b"--", True)):
             if line not in self._delimiters:
                 self._delimiters[line] = len(self._stack), closing
                 opened.keys.append(line)
         self._stack.append(opened)
+        return True
 
     def _close(self, hit: _Hit) -> None:
         keep = hit.level + 1
         while len(self._stack) > keep:
             opened = self._stack.pop()
-            opened.part.end = min(opened.part.end, hit.end)
+            opened.part.end = max(min(opened.part.end, hit.end), opened.part.body)
             self._forget(opened)
             if opened.delimiter:
                 self._found.defects["not-closed"] = None
@@ -195,6 +200,10 @@ class _Scan:
     def _finish(self) -> None:
         if any(opened.delimiter for opened in self._stack):
             self._found.defects["not-closed"] = None
+        for part in self._bodies:
+            if not part.children:  # nothing in it was found: it is the message's one part
+                part.path = _below(part.path, 1)
+                self._found.defects["no-parts"] = None
 
     def _next(self, start: int, end: int) -> _Hit | None:
         """Find the next delimiter whose line begins in [start, end)."""
@@ -232,3 +241,7 @@ class _Scan:
         following = raw.find(b"\n", after)
         before = line_break - 1 if line_break and raw[line_break - 1] == 13 else line_break
         return _Hit(before, len(raw) if following < 0 else following + 1, level, closing)
+
+
+def _below(path: str, number: int) -> str:
+    return f"{path}.{number}" if path else str(number)

@@ -42,7 +42,7 @@ def parse_parameters(value: bytes) -> dict[str, str]:
 
 
 def _text(octets: bytes) -> str:
-    text = decode_charset(octets, "utf-8")
+    text = decode_charset(octets, "")
     return decode_words(text) if "=?" in text else text
 
 

@@ -26,7 +26,7 @@ def header_text(value: bytes) -> str:
     try:
         text = raw.decode("ascii")
     except UnicodeDecodeError:
-        text = decode_charset(raw, "utf-8")
+        text = decode_charset(raw, "")
     return decode_words(text) if "=?" in text else text
 
 
