@@ -92,6 +92,9 @@ _UTF8_RECIPIENT = Reply(553, "5.6.7", "Address is not ASCII, MAIL needs SMTPUTF8
 _LINE_TOO_LONG = Reply(500, "5.5.2", "Command line too long")
 _BARE = Reply(521, "5.5.2", "Bare CR or LF in a command, lines must end in CR LF")
 
+_BROKEN = (Invalid, Fatal)
+_CLOSING = frozenset({421, 521})  # we close the connection after them
+
 
 @lru_cache(256)
 def _keywords(extensions: tuple[str, ...]) -> frozenset[str]:
@@ -209,8 +212,6 @@ class ServerCodec:
         event = self._take_owed()
         wire = reply.wire * self.accepted if self.lmtp and isinstance(event, Content) else reply.wire
         self._answered(event, reply)
-        if reply.code in (421, 521):
-            self._read = self._read_nothing
         return wire
 
     def send_each(self, replies: Sequence[Reply]) -> bytes:
@@ -248,6 +249,8 @@ class ServerCodec:
     def _answered(self, event: Event, reply: Reply) -> None:
         if (follow := self._FOLLOW.get(type(event))) is not None:
             follow(self, event, reply)
+        if reply.code in _CLOSING:
+            self._read = self._read_nothing
 
     def _after_hello(self, _event: Event, reply: Reply) -> None:
         if reply.code < 300:
@@ -326,11 +329,8 @@ class ServerCodec:
         end = buffer.find(b"\n", start)
         length = (end + 1 or len(buffer)) - start
         if length > self.max_command:
-            self._overlong, self._overlong_bare, self._last_octet = (
-                buffer[start : start + min(self.max_command, SHOWN)],
-                False,
-                b"",
-            )
+            self._overlong = buffer[start : start + min(self.max_command, SHOWN)]
+            self._overlong_bare, self._last_octet = False, b""
             self._read = self._read_overlong
             return self._read_overlong()
         if end < 0:
@@ -340,7 +340,7 @@ class ServerCodec:
         if end == start or buffer[end - 1] != 13 or b"\r" in line:
             return Fatal(_BARE)
         event = parse_command(line)
-        if isinstance(event, Invalid | Fatal):
+        if isinstance(event, _BROKEN):
             return event
         refusal = self._refusal(event)
         if isinstance(event, Bdat):
@@ -359,11 +359,9 @@ class ServerCodec:
             return NEED_DATA
         self._position = end + 1
         self._read = self._read_command
-        return (
-            Fatal(_BARE)
-            if self._overlong_bare or not rest.endswith(b"\r\n")
-            else Invalid(_LINE_TOO_LONG, self._overlong)
-        )
+        if self._overlong_bare or not rest.endswith(b"\r\n"):
+            return Fatal(_BARE)
+        return Invalid(_LINE_TOO_LONG, self._overlong)
 
     def _refusal(self, event: Command) -> Reply | None:
         """Say what the dialogue as it stands has against a command that is well-formed."""
