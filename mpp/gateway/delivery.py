@@ -30,7 +30,7 @@ class State(StrEnum):
     UNKNOWN = "unknown"  # the end of data was sent and no answer came: it may have been taken
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     state: State
     reply: Reply
@@ -42,7 +42,7 @@ class ClientGone(Exception):  # noqa: N818 it is no error of anybody's code
     """The client left before the content went out: nothing was delivered."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Content:
     """The octets of one group, as they leave."""
 
@@ -52,7 +52,7 @@ class Content:
     eight_bit_header: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Delivery:
     """All that one transaction at a next hop needs."""
 

@@ -51,7 +51,7 @@ class Accepted:
     policy: tuple[str, Policy]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Received:
     """A complete transaction, as the session hands it over."""
 

@@ -4,7 +4,7 @@ Called by mpp.gateway.session. All outside text is escaped by the log.
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from typing import Any
 
 from mpp.gateway.log import event as log
@@ -18,6 +18,13 @@ from mpp.protocols.smtp.reply import Reply
 NO_MEMORY = Reply(452, "4.3.1", "Too much mail at the moment, please try again later")
 
 
+def _several(values: Collection[str]) -> str | list[str] | None:
+    """Return what a log field shows of several values: nothing, the one, or a list of them."""
+    if len(values) == 1:
+        return next(iter(values)) or None
+    return [value for value in values if value] or None
+
+
 class Reporter:
     def __init__(self, table: SlotWriter) -> None:
         self._table = table
@@ -25,8 +32,8 @@ class Reporter:
 
     def message(self, received: Received, result: Result, now: float) -> None:
         """One line for a message that was judged, whatever became of it."""
-        plan, took = result.plan, now - received.arrived
-        states = [outcome.state for outcome in result.outcomes.values()]
+        plan, took, reply = result.plan, now - received.arrived, result.reply
+        outcomes = result.outcomes.values()
         log(
             "info",
             "message",
@@ -34,16 +41,16 @@ class Reporter:
             client=received.client.address,
             helo=received.client.helo,
             sender=received.envelope.reverse_path,
-            recipients=[recipient.address for recipient in received.envelope.recipients],
+            recipients=_several([recipient.address for recipient in received.envelope.recipients]),
             size=len(received.data),
-            verdict=plan.verdict if plan else "",
-            score=plan.score if plan else 0.0,
-            rules=sorted({fate.rule for fate in plan.fates.values()}) if plan else [],
-            findings=[finding.symbol for finding in result.findings],
-            outcome=states,
-            hops=sorted({outcome.host for outcome in result.outcomes.values() if outcome.host}),
-            causes=sorted({outcome.cause for outcome in result.outcomes.values() if outcome.cause}),
-            reply=f"{result.reply.code} {result.reply.enhanced} {result.reply.text}",
+            verdict=plan.verdict if plan else None,
+            score=plan.score if plan else None,
+            rules=_several({fate.rule for fate in plan.fates.values()}) if plan else None,
+            findings=_several([finding.symbol for finding in result.findings]),
+            outcome=_several([outcome.state for outcome in outcomes]),
+            hops=_several({outcome.host for outcome in outcomes}),
+            causes=_several({outcome.cause for outcome in outcomes}),
+            reply=f"{reply.code} {reply.enhanced} {reply.text}",
             checked_ms=round(result.checked_s * 1000, 1),
             ms=round(took * 1000, 1),
         )

@@ -5,6 +5,7 @@ not take over. SIGTERM: accepts no more, finishes what is in work within a deadl
 """
 
 import asyncio
+import gc
 import signal
 import ssl
 from pathlib import Path
@@ -57,6 +58,9 @@ class Worker:
         loop.add_reader(context.control.fileno(), self._control)
         for listener, listening in context.sockets:
             self._doors.open(listener, listening)
+        gc.collect()
+        gc.freeze()  # what lives as long as the worker is not looked at again by each collection
+        gc.set_threshold(20_000, 20, 50)
         context.control.send(b"R")
         ticking = asyncio.create_task(self._tick(), name="tick")
         await self._stopping.wait()
