@@ -27,8 +27,8 @@ class ProxyHeader:
     """Who is behind the proxy. Addresses in their shortest form, mapped IPv4 as IPv4; "" and 0 for unix sockets."""
 
     known: bool  # False: LOCAL or UNKNOWN, the client is the proxy itself
-    source: str = ""
-    source_port: int = 0
+    address: str = ""  # of the client
+    port: int = 0
     destination: str = ""
     destination_port: int = 0
 

@@ -36,10 +36,10 @@ class _Pieces:
 
     def __init__(self, max_size: int, max_line: int) -> None:
         self.held = 0  # octets kept
+        self.size = 0  # octets that came, without transparency dots
         self.too_large = self.discarded = False
         self._data = BytesIO()  # grows in place, and gives its octets without a copy
         self._max_size, self._max_line = max_size, max_line
-        self._size = 0
         self._bare = self._nul = self._long_line = False
         self._open_line = 0  # octets of the line that the last piece left unfinished
 
@@ -64,8 +64,8 @@ class _Pieces:
             self._open_line = len(others[-1]) if others else self._open_line + len(first)
 
     def _keep(self, piece: bytes) -> None:
-        self._size += len(piece)
-        if self._max_size and self._size > self._max_size:
+        self.size += len(piece)
+        if self._max_size and self.size > self._max_size:
             self.too_large = True
             self._drop()
         if not (self.too_large or self.discarded):
@@ -129,7 +129,7 @@ class Chunks(_Pieces):
 
     def announce(self, size: int) -> None:
         """Take the size of the next chunk: what would be too large is not kept in the first place."""
-        if self._max_size and self._size + len(self._tail) + size > self._max_size:
+        if self._max_size and self.size + len(self._tail) + size > self._max_size:
             self.too_large = True
             self._drop()
 

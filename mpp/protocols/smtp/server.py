@@ -172,6 +172,13 @@ class ServerCodec:
         """Octets of content held now."""
         return self._content.held if self._content is not None else 0
 
+    @property
+    def received(self) -> int:
+        """Octets of content that came so far, those read away too: what a minimum rate is measured by."""
+        if self._chunk_refused is not None:
+            return self._chunk.size - self._left
+        return self._content.size if self._content is not None else 0
+
     def receive_data(self, data: bytes) -> None:
         """Take what was read. Parses nothing, raises nothing."""
         if data:
@@ -235,7 +242,7 @@ class ServerCodec:
         """Forget every octet and all that was said before the handshake (RFC 3207, 4.2)."""
         self._arrived.clear()
         self._buffer, self._position = b"", 0
-        self._owed = None
+        self._owed = self._chunk_refused = None
         self._read = self._read_command
         self._end_transaction()
         self.state = State.NEW
@@ -421,7 +428,8 @@ class ServerCodec:
         if self._left:
             return NEED_DATA
         self._read = self._read_command
-        return self._chunk_refused or self._chunk_event()
+        refused, self._chunk_refused = self._chunk_refused, None
+        return refused or self._chunk_event()
 
     def _chunk_event(self) -> Event:
         content = self._content

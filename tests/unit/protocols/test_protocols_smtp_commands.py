@@ -184,17 +184,3 @@ def test_no_way_on(line: bytes, code: int) -> None:
     event = parse_command(line)
     assert isinstance(event, Fatal)
     assert event.reply.code == code
-
-
-@pytest.mark.parametrize(
-    ("given", "read"),
-    [
-        ("192.0.2.1", "192.0.2.1"),
-        ("IPV6:2001:DB8:0::1", "2001:db8::1"),
-        ("IPv6:::ffff:192.0.2.1", "192.0.2.1"),
-        ("2001:db8::1", "2001:db8::1"),
-        ("[TEMPUNAVAIL]", None),
-    ],
-)
-def test_addresses_of_xclient_have_one_form(given: str, read: str | None) -> None:
-    assert parse_command(f"XCLIENT ADDR={given}".encode()) == Xclient({"ADDR": read})

@@ -291,6 +291,21 @@ def test_held_counts_what_came() -> None:
     assert codec.held == 5000
 
 
+@pytest.mark.parametrize(
+    ("begin", "received"),
+    [
+        pytest.param(MAIL + RCPT + b"DATA\r\n", 300, id="DATA, too large"),
+        pytest.param(MAIL + RCPT + b"BDAT 900\r\n", 300, id="BDAT, too large"),
+        pytest.param(b"BDAT 900\r\n", 300, id="BDAT refused"),
+        pytest.param(MAIL + RCPT, 0, id="no content"),
+    ],
+)
+def test_received_counts_what_is_read_away_too(begin: bytes, received: int) -> None:
+    codec = ServerCodec(max_size=100)
+    talk(codec, HELLO + begin + b"x" * received)
+    assert (codec.received, codec.held) == (received, 0)
+
+
 @pytest.mark.parametrize("early", [True, False], ids=["before DATA", "within it"])
 def test_discard(early: bool) -> None:
     codec = ServerCodec()
