@@ -6,7 +6,6 @@ exceeded a limit was not read to its end: whoever decides treats it as unchecked
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 from mpp.mail.fields import Field, Header, header_end, read_fields
 from mpp.mail.mime import Found, ScanLimits, scan
@@ -28,6 +27,9 @@ class Limits:
     header_size: int = 1 << 19  # octets of one header that are read
 
 
+_LIMITS = Limits()
+
+
 class Message:
     """The octets of one mail with its fields and parts.
 
@@ -35,36 +37,50 @@ class Message:
     'café'
     """
 
-    def __init__(self, raw: bytes, limits: Limits = Limits()) -> None:
+    # Plain attributes filled on first use: functools.cached_property takes a lock each time in Python 3.11.
+    __slots__ = ("_found", "_header", "_index", "_root", "_span", "limits", "raw")
+
+    def __init__(self, raw: bytes, limits: Limits = _LIMITS) -> None:
         self.raw = raw
         self.limits = limits
+        self._span: tuple[int, int] | None = None
+        self._header: Header | None = None
+        self._index: dict[bytes, list[Field]] | None = None
+        self._root: Part | None = None
+        self._found = Found()
 
-    @cached_property
-    def _span(self) -> tuple[int, int]:
-        return header_end(self.raw, 0, len(self.raw))
+    def _read_header(self) -> Header:
+        if self._header is None:
+            if self._span is None:
+                self._span = header_end(self.raw, 0, len(self.raw))
+            end = min(self._span[0], self.limits.header_size)
+            self._header = read_fields(self.raw, 0, end, self.limits.header_fields)
+        return self._header
 
-    @cached_property
-    def _header(self) -> Header:
-        return read_fields(self.raw, 0, min(self._span[0], self.limits.header_size), self.limits.header_fields)
-
-    @cached_property
-    def _index(self) -> dict[bytes, list[Field]]:
-        index: dict[bytes, list[Field]] = {}
-        for field in self.fields:
-            index.setdefault(field.key, []).append(field)
-        return index
+    def _find(self, key: bytes) -> list[Field] | None:
+        index = self._index
+        if index is None:
+            index = self._index = {}
+            for field in self._read_header().fields:
+                if field[1] in index:
+                    index[field[1]].append(field)
+                else:
+                    index[field[1]] = [field]
+        return index.get(key)
 
     @property
     def header_length(self) -> int:
         """Offset of the body, behind the empty line."""
+        if self._span is None:
+            self._span = header_end(self.raw, 0, len(self.raw))
         return self._span[1]
 
     @property
     def fields(self) -> list[Field]:
         """The fields in order; not to be changed."""
-        return self._header.fields
+        return self._read_header().fields
 
-    @cached_property
+    @property
     def line_end(self) -> bytes:
         """The first line end that stands in the message, CRLF where there is none."""
         first = self.raw.find(b"\n")
@@ -72,50 +88,46 @@ class Message:
 
     def field(self, key: bytes) -> Field | None:
         """Return the first field of that name (lower case)."""
-        found = self._index.get(key)
+        found = self._find(key)
         return found[0] if found else None
 
     def all_fields(self, key: bytes) -> list[Field]:
         """Return the fields of that name (lower case) in order."""
-        return self._index.get(key, [])
+        return self._find(key) or []
 
     def values(self, key: bytes) -> list[bytes]:
         """Return the raw values of the fields of that name (lower case) in order."""
-        return [field.value for field in self._index.get(key, ())]
+        return [field.value for field in self._find(key) or ()]
 
     def text(self, key: bytes) -> str:
         """Return the first such field unfolded and decoded (RFC 2047), "" where there is none."""
-        found = self._index.get(key)
+        found = self._find(key)
         return header_text(found[0].value) if found else ""
-
-    @cached_property
-    def _tree(self) -> tuple[Part, Found]:
-        limits, found = self.limits, Found()
-        return scan(
-            self.raw,
-            ScanLimits(limits.parts, limits.depth, limits.encoded_depth, limits.delimiters, limits.header_size),
-            found,
-        ), found
 
     @property
     def root(self) -> Part:
         """The outermost part: the message's own body."""
-        return self._tree[0]
+        if self._root is None:
+            limits = self.limits
+            self._root = scan(
+                self.raw,
+                ScanLimits(limits.parts, limits.depth, limits.encoded_depth, limits.delimiters, limits.header_size),
+                self._found,
+            )
+        return self._root
 
     def leaves(self) -> list[Part]:
         """Return what is not divided further, in order, messages within walked into."""
         return list(self.root.leaves())
 
-    @cached_property
+    @property
     def defects(self) -> tuple[str, ...]:
-        """What is odd about header and structure, by name."""
-        odd = [] if self._header.clean else ["header-line"]
-        return (*odd, *self._tree[1].defects)
+        """What is odd about header and structure, by name; reads all."""
+        self.root  # noqa: B018  fills what was found
+        return (*(() if self._read_header().clean else ("header-line",)), *self._found.defects)
 
-    @cached_property
+    @property
     def exceeded(self) -> tuple[str, ...]:
-        """The limits that were hit: "header-fields", "header-size", "parts", "depth", "delimiters"."""
-        names = dict(self._tree[1].exceeded)
-        if self._header.exceeded:
-            names["header-fields"] = None
-        return tuple(names)
+        """The limits that were hit: "header-fields", "header-size", "parts", "depth", "delimiters"; reads all."""
+        self.root  # noqa: B018  fills what was found
+        return (*(("header-fields",) if self._read_header().exceeded else ()), *self._found.exceeded)

@@ -162,7 +162,10 @@ class _Scan:
                 self._blank = fields_end, body
         else:
             fields_end, body = self._blank
-        hit = self._next(start, fields_end) if self._delimiters and fields_end > start else None
+        if self._delimiters and fields_end > start and raw.find(b"\n--", max(start - 1, 0), fields_end) >= 0:
+            hit = self._next(start, fields_end)
+        else:
+            hit = None
         if hit is None:
             return fields_end, body, None
         self._found.defects["header-without-end"] = None

@@ -92,4 +92,4 @@ def test_limits_of_the_header_are_told():
 def test_asking_for_fields_does_not_scan_the_parts():
     message = Message(b"a: b\r\n\r\nbody")
     assert message.field(b"a")
-    assert "_tree" not in message.__dict__
+    assert message._root is None
