@@ -7,12 +7,12 @@ reload and by `mpp check`. What needs the file system stands in mpp.gateway.file
 import ipaddress
 from collections.abc import Iterable, Iterator
 
-from mpp.gateway.settings import Listener, Route, Settings
+from mpp.gateway.settings import PATIENCE_S, Listener, Route, Settings
 from mpp.settings.problem import Path, Problem, Rule, dotted
 from mpp.settings.values import Endpoint
 from mpp.verdict.contradictions import bounce_problems, rule_problems, threshold_problems
 
-PATIENCE = {"edge": 540.0, "proxy": 90.0, "after-queue": 90.0}  # seconds, by stage, where the listener says nothing
+_UNIQUE_LOCAL = ipaddress.ip_network("fc00::/7")  # RFC 4193; no private network is wider
 
 
 def on_loopback(endpoint: Endpoint) -> bool:
@@ -50,8 +50,9 @@ def _listener(path: Path, listener: Listener, settings: Settings) -> Iterator[Pr
         what = '"outbound" serves only networks.trusted, and there is none'
         yield Problem((*path, "direction"), what, "name your own networks in networks.trusted")
     checks_end = settings.limits.checks_timeout
-    if listener.patience is not None and listener.patience - 10 < checks_end:
-        what = f"{listener.patience:g} s less 10 s for delivery ends before limits.checks_timeout ({checks_end:g} s)"
+    patience = PATIENCE_S[listener.stage] if listener.patience is None else listener.patience
+    if patience - 10 < checks_end:
+        what = f"({patience:g} s) less 10 s for delivery ends before limits.checks_timeout ({checks_end:g} s)"
         yield Problem((*path, "patience"), what, f"write at least {checks_end + 10:g}, or lower checks_timeout")
 
 
@@ -63,10 +64,11 @@ def relaying(settings: Settings) -> Iterator[Problem]:
         names = ", ".join(str(settings.listeners[n].address) for n in outside)
         what = f"would make an open relay: {names} is reached from outside"
         yield Problem(("networks", "relay_all"), what, "name the domains that are ours instead, or listen on 127.0.0.1")
-    for number, network in enumerate(networks.trusted):
-        if network.prefixlen == 0:
-            what = f"{network} trusts the whole Internet, which makes an open relay"
-            yield Problem(("networks", "trusted", number), what, "name your own networks")
+    for key, harm in (("trusted", "makes an open relay"), ("proxies", "lets anybody pass for a trusted client")):
+        for number, network in enumerate(getattr(networks, key)):
+            if network.prefixlen < 8 and network != _UNIQUE_LOCAL:
+                what = f"{network} is as good as the whole Internet, which {harm}"
+                yield Problem(("networks", key, number), what, "name your own networks")
     if outside and not networks.relay_all and not networks.trusted and not any(route.ours for route in settings.routes):
         what = "is reached from outside, but no domain is ours and nobody is trusted, so every recipient is refused"
         yield Problem(("listeners", outside[0], "address"), what, "add a route with the domains that are ours")

@@ -14,6 +14,8 @@ from mpp.settings.model import Section
 from mpp.settings.values import Duration, EndpointValue, Name, Size, read_domain
 from mpp.verdict.policy import DeferralEnd, Marks, Policy, PolicyRule
 
+PATIENCE_S = {"edge": 540.0, "proxy": 90.0, "after-queue": 90.0}  # of the client, where the listener sets none
+
 
 class Listener(Section):
     """A place where mail comes in. Address and TLS are read at start; a change needs a restart."""

@@ -6,17 +6,19 @@ from typing import Literal
 from pydantic import Field
 
 from mpp.settings.model import Section
-from mpp.settings.values import HostPort, NetworkValue
+from mpp.settings.values import HostName, HostPort, Name, NetworkValue, Resolver
 
 
 class Node(Section):
     """This machine and its processes. Read at start; a change needs a restart."""
 
-    hostname: str = Field(
+    hostname: HostName = Field(
         "",
         description="Name in the greeting, in Received and as authserv-id; empty: the machine's own full name",
     )
-    instance: str = Field("mpp", description="Tells apart several gateways of one hostname, in the comment of Received")
+    instance: Name = Field(
+        "mpp", description="Tells apart several gateways of one hostname, in the comment of Received"
+    )
     data: Path = Field(
         Path("/var/lib/mpp"), description="Folder for what must survive a restart (memo, last good settings)"
     )
@@ -25,7 +27,7 @@ class Node(Section):
     user: str = Field("", description="User to become after the ports are bound; empty: stay")
     group: str = Field("", description="Group to become; empty: the user's own")
     status: HostPort = Field("", description='Where /metrics and /healthz answer, "127.0.0.1:9125"; empty: nowhere')
-    resolvers: tuple[str, ...] = Field(
+    resolvers: tuple[Resolver, ...] = Field(
         (), description='DNS servers, "192.0.2.53" or "127.0.0.1:5353"; none: those of the system'
     )
     contact: str = Field("postmaster", description="Address of a person, for {contact} in reject texts")

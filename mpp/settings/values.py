@@ -156,6 +156,25 @@ def read_name(value: str) -> str:
     return value
 
 
+def read_hostname(value: str) -> str:
+    """Return "", a name of DNS in lower case, or an address literal (RFC 5321, 4.1.3) as it came."""
+    if value.startswith("[") and value.endswith("]"):
+        ipaddress.ip_address(value[1:-1].removeprefix("IPv6:"))  # its ValueError says what is wrong
+        return value
+    if value and (not value.isascii() or value.startswith(".") or not _DOMAIN.fullmatch(value.lower())):
+        raise ValueError('is no host name; write "mx.example.org" (in A-labels), or nothing for the machine\'s own')
+    return value.lower()
+
+
+def read_resolver(value: str) -> str:
+    """Return a DNS server as it came: "ADDRESS", "ADDRESS:PORT" or "[IPv6]:PORT"."""
+    try:
+        ipaddress.ip_address(value if value.count(":") != 1 and "[" not in value else read_endpoint(value).host)
+    except ValueError:
+        raise ValueError('is no DNS server; write "192.0.2.53", "127.0.0.1:5353" or "[::1]:5353"') from None
+    return value
+
+
 def read_host_port(value: str) -> str:
     """Return "" or "HOST:PORT" as it came."""
     if value and (value.startswith(("smtp:", "lmtp:")) or read_endpoint(value).path):
@@ -169,4 +188,6 @@ Name = Annotated[str, AfterValidator(read_name)]
 Domain = Annotated[str, AfterValidator(read_domain)]
 Recipient = Annotated[str, AfterValidator(read_recipient)]
 Server = Annotated[str, AfterValidator(read_server)]
+HostName = Annotated[str, AfterValidator(read_hostname)]
+Resolver = Annotated[str, AfterValidator(read_resolver)]
 HostPort = Annotated[str, AfterValidator(read_host_port)]

@@ -97,7 +97,7 @@ def test_the_printed_file_stands_for_the_same(more):
         ({**LEAST, "next_hop": ("x",)}, '--next-hop "x" is no address; write'),
         ({**LEAST, "domains": ("a b",)}, '--domain "a b" is no domain; write'),
         ({**LEAST, "trust": ("10.0.0.1/8",)}, '--trust "10.0.0.1/8" 10.0.0.1/8 has host bits set; write'),
-        ({**LEAST, "trust": ("0.0.0.0/0",)}, "--trust 0.0.0.0/0 trusts the whole Internet"),
+        ({**LEAST, "trust": ("0.0.0.0/0",)}, "--trust 0.0.0.0/0 is as good as the whole Internet"),
         (
             {**LEAST, "scanners": ("rspamd:h:1",)},
             '--scanner rspamd:h:1 "rspamd" is not one of its values; did you mean "spamd"?',

@@ -8,8 +8,10 @@ from mpp.settings.values import (
     read_duration,
     read_endpoint,
     read_host_port,
+    read_hostname,
     read_name,
     read_recipient,
+    read_resolver,
     read_server,
     read_size,
     write_duration,
@@ -87,6 +89,12 @@ def test_no_endpoints(text):
     (read_host_port, "", ""),
     (read_host_port, "[::1]:9125", "[::1]:9125"),
     (read_name, "mx-1.a_b", "mx-1.a_b"),
+    (read_hostname, "MX.example.org", "mx.example.org"),
+    (read_hostname, "", ""),
+    (read_hostname, "[IPv6:::1]", "[IPv6:::1]"),
+    (read_resolver, "::1", "::1"),
+    (read_resolver, "127.0.0.1:5353", "127.0.0.1:5353"),
+    (read_resolver, "[::1]:53", "[::1]:53"),
 ])  # fmt: skip
 def test_texts(read, text, value):
     assert read(text) == value
@@ -98,6 +106,8 @@ def test_texts(read, text, value):
     (read_recipient, "@example.org"), (read_recipient, "user@"), (read_recipient, "user@a b"),
     (read_server, "lmtp:h:1"), (read_server, "tls:unix:/x"), (read_server, "h"), (read_server, "tls:"),
     (read_host_port, "unix:/x"), (read_host_port, "lmtp:h:1"), (read_host_port, "9125"),
+    (read_hostname, "a b"), (read_hostname, ".a"), (read_hostname, "bücher.example"), (read_hostname, "a(b"),
+    (read_resolver, ""), (read_resolver, "localhost"), (read_resolver, "1.2.3.4:x"),
     (read_name, ""), (read_name, "a b"), (read_name, "-a"), (read_name, "a" * 65), (read_name, "é"),
 ])  # fmt: skip
 def test_no_texts(read, text):
