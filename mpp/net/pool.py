@@ -1,7 +1,7 @@
 """Servers that do the same job, used in turn by the jobs of this worker; a server that fails is left alone for a while.
 
 Called by mpp.checks.scanners. A job is an async function of a server and of the moment (the loop's monotonic seconds)
-by which it must be done; OSError and ProtocolError from it are the server's fault, everything else passes through.
+by which it must be done; OSError and RemoteProtocolError from it are the server's fault, everything else passes through.
 Raises PoolError, and nothing else of its own.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from mpp.net.connect import Server
-from mpp.protocols.errors import ProtocolError
+from mpp.protocols.errors import RemoteProtocolError
 
 BACK_OFF_S = 0.5  # after the first failure; doubled with each further one
 BACK_OFF_MOST_S = 30.0
@@ -88,14 +88,14 @@ class Pool:
         member = await self._place(None, deadline)
         try:
             return await self._run_at(member, job, deadline)
-        except (OSError, ProtocolError):
+        except (OSError, RemoteProtocolError):
             failed = member
         if not self._promising(failed) or _now() >= deadline:
             raise PoolError(failed.server.name, failed.cause)
         member = await self._place(failed, deadline)
         try:
             return await self._run_at(member, job, deadline)
-        except (OSError, ProtocolError):
+        except (OSError, RemoteProtocolError):
             raise PoolError(member.server.name, member.cause) from None
 
     async def _run_at(self, member: _Member, job: Job[T], deadline: float) -> T:
@@ -107,7 +107,7 @@ class Pool:
         try:
             async with asyncio.timeout_at(until):
                 result = await job(member.server, until)
-        except (OSError, ProtocolError) as error:
+        except (OSError, RemoteProtocolError) as error:
             self._note_failure(member, error, trial)
             raise
         else:

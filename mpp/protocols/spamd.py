@@ -1,7 +1,8 @@
 """Codec of spamd's protocol, client side: SPAMC/1.5 (SpamAssassin, spamd/PROTOCOL).
 
 Called by mpp.checks.scanners: one codec for one connection, which carries one request. The message itself is written
-by the caller behind the octets of `send`, exactly `length` of them. Never opens a socket, reads a clock, or judges a
+by the caller behind the octets of `send`, exactly `length` of them; the last must be a line feed, since spamd reads by
+lines and would wait for one. Never opens a socket, reads a clock, or judges a
 score. Raises LocalProtocolError from `send`, RemoteProtocolError from `next_event`, and nothing else.
 """
 

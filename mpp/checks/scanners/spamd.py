@@ -35,16 +35,18 @@ class SpamdCheck(ScannerCheck):
         """Return a note that spamd answered and a finding for each of its rules, for each user."""
         if len(message.raw) > self.max_size:
             return [self.too_large(len(message.raw), f"{self.max_size} (max_size)")]
-        top = trace_for_spamd(transaction, time.time())
+        # spamd reads by lines: without a line end it would wait for more than the length it was told
+        octets = message.raw if message.raw.endswith(b"\n") else message.raw + b"\r\n"
+        buffers = (trace_for_spamd(transaction, time.time()), octets)
         deadline = self.deadline()
         users = self.users(transaction)
         if len(users) == 1:
             ((user, recipients),) = users.items()
-            return await self._ask(user, recipients, top, message.raw, deadline)
+            return await self._ask(user, recipients, buffers, deadline)
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(
-                    self._ask(user, recipients, top, message.raw, deadline), name=f"{transaction.id} {self.name} {user}"
+                    self._ask(user, recipients, buffers, deadline), name=f"{transaction.id} {self.name} {user}"
                 )
                 for user, recipients in users.items()
             ]
@@ -73,10 +75,10 @@ class SpamdCheck(ScannerCheck):
         return name if name.isascii() and name.isprintable() and " " not in name and len(name) <= 320 else ""
 
     async def _ask(
-        self, user: str, recipients: frozenset[str], top: bytes, raw: bytes, deadline: float
+        self, user: str, recipients: frozenset[str], message: tuple[bytes, bytes], deadline: float
     ) -> list[Finding]:
         async def job(server: Server, until: float) -> Reply:
-            return await self._report(server, Request("REPORT", len(top) + len(raw), user), (top, raw), until)
+            return await self._report(server, Request("REPORT", sum(map(len, message)), user), message, until)
 
         try:
             reply = await self.pool.run(job, deadline)

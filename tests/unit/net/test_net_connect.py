@@ -1,0 +1,143 @@
+"""Connections to servers on loopback and unix sockets: TLS, deadlines, back-pressure."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from mpp.net.connect import UNREAD, Connection, Server, connect, server_of
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Serve = Callable[..., Awaitable[Server]]
+
+
+@pytest.fixture
+async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
+    servers: list[asyncio.Server] = []
+
+    async def start(handler: Handler, *, unix: bool = False) -> Server:
+        if unix:
+            servers.append(await asyncio.start_unix_server(handler, tmp_path / "s"))
+            return server_of(f"unix:{tmp_path / 's'}")
+        servers.append(await asyncio.start_server(handler, "127.0.0.1", 0))
+        return server_of(f"127.0.0.1:{servers[-1].sockets[0].getsockname()[1]}")
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def soon(seconds: float = 5) -> float:
+    return asyncio.get_running_loop().time() + seconds
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("unix", [False, True])
+async def test_octets_go_and_come(serve: Serve, unix: bool) -> None:
+    connection = await connect(await serve(echo, unix=unix), soon())
+    assert await connection.write((b"ab", memoryview(b"cd")))
+    got = b""
+    while len(got) < 4:
+        got += await connection.read()
+    assert got == b"abcd"
+    connection.close()
+    assert await connection.read() == b""
+
+
+async def test_small_writes_do_not_wait_for_acknowledgements(serve: Serve) -> None:
+    connection = await connect(await serve(silent), soon())
+    assert connection._transport is not None
+    end = connection._transport.get_extra_info("socket")
+    assert end.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    connection.close()
+
+
+async def test_a_refused_connection_is_an_oserror() -> None:
+    with pytest.raises(ConnectionRefusedError):
+        await connect(server_of("127.0.0.1:1"), soon())
+    with pytest.raises(FileNotFoundError):
+        await connect(server_of("unix:/nonexistent/socket"), soon())
+
+
+async def test_a_handshake_that_hangs_ends_at_the_deadline(serve: Serve) -> None:
+    server = await serve(silent)
+    with pytest.raises(TimeoutError):
+        await connect(server_of(f"tls:{server.name}"), soon(0.05), ssl.create_default_context())
+
+
+async def test_a_handshake_that_fails_is_an_oserror(serve: Serve) -> None:
+    server = await serve(echo)
+    with pytest.raises(OSError):
+        await connect(server_of(f"tls:{server.name}"), soon(), ssl.create_default_context())
+
+
+async def test_a_slow_reader_makes_the_writer_wait(serve: Serve) -> None:
+    go = asyncio.Event()
+    total = 0
+
+    async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal total
+        await go.wait()
+        while data := await reader.read(1 << 20):
+            total += len(data)
+            if total == 64 << 20:
+                writer.write(b"all")
+
+    connection = await connect(await serve(late), soon())
+    writing = asyncio.create_task(connection.write([bytes(32 << 20), bytes(32 << 20)]))
+    done, _ = await asyncio.wait([writing], timeout=0.1)
+    assert not done
+    go.set()
+    assert await writing
+    assert await connection.read() == b"all"
+    connection.close()
+
+
+async def test_an_early_answer_ends_a_write_that_nobody_reads(serve: Serve) -> None:
+    async def early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"enough")
+        await asyncio.Event().wait()
+
+    connection = await connect(await serve(early), soon())
+    assert not await connection.write([bytes(64 << 20)])
+    assert await connection.read() == b"enough"
+    connection.close()
+
+
+async def test_a_peer_that_closes_ends_writing_and_reading(serve: Serve) -> None:
+    async def closing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    connection = await connect(await serve(closing), soon())
+    assert await connection.read() == b""
+    assert not await connection.write([b"x"])
+    connection.close()
+
+
+async def test_a_flood_is_not_read_without_end(serve: Serve) -> None:
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(bytes(1 << 20))
+            await writer.drain()
+
+    connection: Connection = await connect(await serve(flood), soon())
+    while not connection._paused:
+        await asyncio.sleep(0)
+    assert connection._length < UNREAD + (4 << 20)
+    assert len(await connection.read()) > UNREAD
+    assert await connection.read()
+    connection.close()
