@@ -80,7 +80,7 @@ def paths_of(value, path=()):
         yield from paths_of(inner, (*path, key))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(documents())
 def test_positions_know_the_keys_that_tomllib_knows(text):
     try:
@@ -95,7 +95,7 @@ def test_positions_know_the_keys_that_tomllib_knows(text):
             assert path[-1] in lines[line - 1]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.one_of(st.text(max_size=200), documents()))
 def test_any_text_gives_settings_or_lines(text):
     try:
@@ -133,7 +133,7 @@ def good_settings(draw):
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(good_settings())
 def test_written_settings_read_back(value):
     assert load(write(value), "f", Settings, ALL_RULES).settings == value
