@@ -234,6 +234,18 @@ def test_nothing_sent_before_the_handshake_survives_it() -> None:
     ]
 
 
+def test_octets_that_nobody_asked_for_do_not_survive_the_handshake() -> None:
+    codec = ServerCodec(extensions=(*OFFERED, "STARTTLS"))
+    talk(codec, HELLO)
+    codec.receive_data(b"STARTTLS\r\nNOOP\r\nNO")
+    assert isinstance(codec.next_event(), StartTls)
+    codec.send(READY)
+    codec.receive_data(b"OP\r\nNOOP\r\n")
+    codec.reset_for_tls()
+    assert talk(codec, b"") == []
+    assert talk(codec, b"NOOP\r\n") == [("Noop", "250")]
+
+
 def test_refused_starttls_changes_nothing() -> None:
     codec = ServerCodec(extensions=(*OFFERED, "STARTTLS"))
     assert [event for event, _ in talk(codec, HELLO + b"STARTTLS\r\n" + MAIL, lambda _event: OK)] == [
@@ -356,6 +368,14 @@ def test_nothing_is_read_after_a_reply_that_ends_the_connection(code: int) -> No
     assert len(talk(codec, b"NOOP\r\nNOOP\r\n", lambda _event: Reply(code, "", "Bye"))) == 1
     assert codec.closed
     assert talk(codec, b"NOOP\r\n") == []
+
+
+def test_overlong_command_is_told_without_octets_of_the_next() -> None:
+    codec = ServerCodec(max_command=20)
+    codec.receive_data(b"x" * 21 + b"\r\nNOOP\r\n")
+    event = codec.next_event()
+    assert isinstance(event, Invalid)
+    assert event.command == b"x" * 20
 
 
 def test_size_limit_may_change() -> None:
