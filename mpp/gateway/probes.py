@@ -8,7 +8,7 @@ import ipaddress
 import os
 import socket
 import ssl
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 
 from mpp.checks.scanners.settings import Scanner
 from mpp.gateway.hop import Hop, HopError, HopSettings
@@ -25,7 +25,7 @@ _PING = {"clamd": (b"zPING\0", b"PONG"), "spamd": (b"PING SPAMC/1.5\r\n\r\n", b"
 
 async def probe(settings: Settings, hostname: str) -> list[Problem]:
     """Ask all of them at once and return what is wrong."""
-    asked: list[Awaitable[Problem | None]] = []
+    asked: list[Coroutine[object, object, Problem | None]] = []
     for number, scanner in enumerate(settings.scanners):
         for item, server in enumerate(scanner.servers):
             asked.append(ping(("scanners", number, "servers", item), scanner, server))
@@ -40,7 +40,9 @@ async def probe(settings: Settings, hostname: str) -> list[Problem]:
                 if domain != "*" and not domain.startswith(".")
             ]
     asked.append(own_name(hostname))
-    return [problem for problem in await asyncio.gather(*asked) if problem is not None]
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(question, name=f"probe {number}") for number, question in enumerate(asked)]
+    return [problem for task in tasks if (problem := task.result()) is not None]
 
 
 async def ping(path: Path, scanner: Scanner, server: str) -> Problem | None:
