@@ -9,7 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 _SMALL = 1 << 16
-_BLANK_STEP = 1 << 12
+_EMPTY_LINE = re.compile(rb"\n\r?\n")  # one search for both forms: it ends at the first, whichever comes
 # Anchored at lines: without it a long run of octets without a colon is tried again from each of its octets.
 _FIELD = re.compile(rb"^([!-9;-~]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)(?:\n|\Z)", re.MULTILINE)
 
@@ -38,26 +38,14 @@ def header_end(raw: bytes, start: int, end: int) -> tuple[int, int]:
         return start, start + 1
     if raw.startswith(b"\r\n", start, end):
         return start, start + 2
-    # In steps: an LF mail has no CRLF pair, and looking for one in all that follows, part after part, would be quadratic.
-    position, step = start, _BLANK_STEP
-    while position < end:
-        stop = min(position + step, end)
-        crlf = raw.find(b"\n\r\n", position, stop)
-        lf = raw.find(b"\n\n", position, stop if crlf < 0 else crlf)
-        if lf >= 0:
-            return lf + 1, lf + 2
-        if crlf >= 0:
-            return crlf + 1, crlf + 3
-        if stop == end:
-            break
-        position, step = stop - 2, step * 2
-    return end, end
+    match = _EMPTY_LINE.search(raw, start, end)
+    return (match.start() + 1, match.end()) if match is not None else (end, end)
 
 
 def read_fields(raw: bytes, start: int, end: int, limit: int) -> Header:
     """Read the fields between `start` and `end`, at most `limit`."""
     fields: list[Field] = []
-    if end - start <= _SMALL:
+    if end - start <= _SMALL and raw[end - 1 : end] == b"\n":
         offset = start
         for name, value in _FIELD.findall(raw, start, end):
             length = len(name) + len(value) + 2
@@ -65,7 +53,8 @@ def read_fields(raw: bytes, start: int, end: int, limit: int) -> Header:
                 value = value[:-1]
             fields.append(_new(Field, (name, name.lower(), offset, length, value)))
             offset += length
-        # Only where the lengths add up was nothing skipped, no colon stood apart, and the offsets are right.
+        # Only where the lengths add up was nothing skipped, no colon stood apart, and the offsets are right: with a line
+        # end behind the last field every such oddity makes the fields longer than their sum.
         if offset == end and len(fields) <= limit:
             return Header(fields, True, False)
         fields.clear()

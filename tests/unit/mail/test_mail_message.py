@@ -65,6 +65,11 @@ def test_lines_that_are_no_field_are_skipped_and_told():
     assert message.defects == ("header-line",)
 
 
+def test_oddities_whose_lengths_cancel_out():
+    raw = b"a :b\r\nc:d"
+    assert [raw[f.offset : f.offset + f.length] for f in Message(raw).fields] == [b"a :b\r\n", b"c:d"]
+
+
 def test_access_by_name():
     message = Message(b"Received: 1\r\nSubject: =?utf-8?q?caf=C3=A9?=\r\nRECEIVED: 2\r\n\r\n")
     assert message.values(b"received") == [b" 1", b" 2"]
