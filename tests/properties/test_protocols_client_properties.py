@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from mpp.protocols.clamd import Begin, Chunk, ClamdCodec, End
 from mpp.protocols.errors import NEED_DATA, RemoteProtocolError
-from mpp.protocols.smtp.client import ClientCodec, Data, Hello, Mail, Rcpt, stuffed
+from mpp.protocols.smtp.client import ClientCodec, Data, Hello, Mail, Rcpt
+from mpp.protocols.smtp.dots import stuffed
 from mpp.protocols.spamd import Request, SpamdCodec
 
 

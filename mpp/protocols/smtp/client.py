@@ -1,7 +1,5 @@
 """SMTP and LMTP, client side: commands and bodies to octets, octets to answers (RFC 5321, 2033, 2920, 3207).
 
-XFORWARD and XCLIENT are as Postfix documents them.
-
 Called by the delivery: one codec for one connection. Several commands in one `send` are a pipelined group; answers come
 in the order of the commands. Never opens a socket, reads a clock, or judges what a refusal means for a recipient.
 Raises LocalProtocolError from `send` and `send_body`, RemoteProtocolError from `next_event`, and nothing else.
@@ -9,90 +7,55 @@ Raises LocalProtocolError from `send` and `send_body`, RemoteProtocolError from 
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 
 from mpp.mail.escape import printable
 from mpp.protocols.errors import NEED_DATA, LocalProtocolError, NeedData, RemoteProtocolError
+from mpp.protocols.smtp.client_commands import (
+    Command,
+    Data,
+    EndOfData,
+    Greeting,
+    Hello,
+    Mail,
+    Noop,
+    Quit,
+    Rcpt,
+    Reset,
+    StartTls,
+    Xclient,
+    Xforward,
+    attribute_groups,
+    octets_of,
+)
+from mpp.protocols.smtp.dots import SLICE, Buffer, stuffed
+
+__all__ = [
+    "SLICE",
+    "Answer",
+    "ClientCodec",
+    "Command",
+    "Data",
+    "EndOfData",
+    "Greeting",
+    "Hello",
+    "Mail",
+    "Noop",
+    "Quit",
+    "Rcpt",
+    "Reset",
+    "ServerReply",
+    "StartTls",
+    "Xclient",
+    "Xforward",
+    "attribute_groups",
+    "parse_extensions",
+]
 
 MAX_LINES = 128  # of one reply
 MAX_LINE = 4096  # octets of one reply line; RFC 5321, 4.5.3.1.5 asks for 512
-SLICE = 256 << 10  # octets of a body looked at in one step
-
-Buffer = bytes | memoryview
-
-
-@dataclass(frozen=True, slots=True)
-class Greeting:
-    """What the first reply of a connection answers: nothing of ours, the connection itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hello:
-    name: str
-    verb: str = ""  # "" means EHLO, or LHLO in LMTP; "HELO" for servers that refuse EHLO
-
-
-@dataclass(frozen=True, slots=True)
-class StartTls:
-    """After a 220 the codec stands before EHLO again; octets that came after that reply in the clear are an error."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mail:
-    reverse_path: str
-    parameters: Mapping[str, str | None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Rcpt:
-    address: str
-    parameters: Mapping[str, str | None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Data:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class EndOfData:
-    """What the answer after a body answers: never sent, stands in Answer.command."""
-
-    recipient: str = ""  # in LMTP: whose answer this is
-
-
-@dataclass(frozen=True, slots=True)
-class Reset:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Quit:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Noop:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Xforward:
-    """Values are plain text and written as xtext; "" is written as [UNAVAILABLE]."""
-
-    attributes: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Xclient:
-    """As Xforward. A 220 puts the server, and so the codec, before EHLO again."""
-
-    attributes: Mapping[str, str]
-
-
-Command = Hello | StartTls | Mail | Rcpt | Data | Reset | Quit | Noop | Xforward | Xclient
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +92,11 @@ class Answer:
     reply: ServerReply
 
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SINGLE = re.compile(rb"(([245])[0-9][0-9]|3[0-9][0-9])(?: (?:(\2\.[0-9]{1,3}\.[0-9]{1,3})(?: |$))?(.*))?", re.DOTALL)
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
 _ENHANCED = re.compile(r"([245])\.[0-9]{1,3}\.[0-9]{1,3}(?= |$)")
 _KEYWORD = re.compile(r"[A-Z0-9][A-Z0-9-]*")
-_NOT_XTEXT = re.compile(rb"[^!-*,-<>-~]")  # RFC 3461, 4
 _LAST_OF_GROUP = frozenset((Hello, StartTls, Data, Quit, Xclient))  # RFC 2920, 3.1; VRFY, EXPN are never sent
-_BARE = {Data: b"DATA\r\n", Reset: b"RSET\r\n", Quit: b"QUIT\r\n", Noop: b"NOOP\r\n", StartTls: b"STARTTLS\r\n"}
 _GREETING, _END_OF_DATA = Greeting(), EndOfData()
 
 
@@ -181,7 +141,7 @@ class ClientCodec:
         for command in commands:
             if last is not None:
                 raise LocalProtocolError(f"{type(command).__name__} before the answer to {type(last).__name__}")
-            octets.append(self._line_of(command))
+            octets.append(octets_of(command, lmtp=self.lmtp))
             if type(command) in _LAST_OF_GROUP:
                 last = command
         self._last = last
@@ -285,68 +245,6 @@ class ClientCodec:
                     raise RemoteProtocolError(f"octets behind the answer to {type(command).__name__}")
                 self.extensions = {}
 
-    def _line_of(self, command: Command) -> bytes:
-        match command:
-            case Mail():
-                return _line(f"MAIL FROM:<{_path(command.reverse_path)}>{_parameters(command.parameters)}")
-            case Rcpt():
-                return _line(f"RCPT TO:<{_path(command.address)}>{_parameters(command.parameters)}")
-            case Hello():
-                if " " in command.name or not command.name:
-                    raise LocalProtocolError("no name to say hello with")
-                return _line(f"{command.verb or ('LHLO' if self.lmtp else 'EHLO')} {command.name}")
-            case Xforward():
-                return b"XFORWARD" + _attributes(command.attributes) + b"\r\n"
-            case Xclient():
-                return b"XCLIENT" + _attributes(command.attributes) + b"\r\n"
-        return _BARE[type(command)]
-
-
-def stuffed(buffers: Iterable[Buffer]) -> Iterator[Buffer]:
-    """Yield the buffers with dots doubled at line starts, then the end of data. CRLF alone ends a line."""
-    before = b"\r\n"  # the last two octets seen
-    for buffer in buffers:
-        for piece in (buffer,) if len(buffer) <= SLICE else _pieces(buffer):
-            octets = piece if type(piece) is bytes else bytes(piece)
-            if octets.startswith((b".", b"\n.")):
-                if before == b"\r\n" and octets[0] == 0x2E:
-                    yield b"."
-                elif before[-1:] == b"\r" and octets[0] == 0x0A:
-                    yield b"\n."
-                    octets = piece = octets[1:]
-            doubled = octets.replace(b"\r\n.", b"\r\n..")  # the same object where there is none
-            yield piece if doubled is octets else doubled
-            before = octets[-2:] if len(octets) > 1 else (before + octets)[-2:]
-    yield b".\r\n" if before == b"\r\n" else b"\r\n.\r\n"
-
-
-def _pieces(buffer: Buffer) -> Iterator[memoryview]:
-    view = memoryview(buffer)
-    return (view[start : start + SLICE] for start in range(0, len(view), SLICE))
-
-
-def attribute_groups(attributes: Mapping[str, str], offered: str) -> list[dict[str, str]]:
-    """Cut what the server's XFORWARD or XCLIENT parameters list into groups that fit into 512 octets of a command each.
-
-    Values of more than 255 octets are said to be unavailable (Postfix, XFORWARD_README: command syntax).
-    """
-    names = set(offered.upper().split())
-    groups: list[dict[str, str]] = []
-    room = 0
-    for name, value in attributes.items():
-        if name.upper() not in names:
-            continue
-        written = _xtext(value)
-        if len(written) > 255:
-            value, written = "", b"[UNAVAILABLE]"
-        needed = len(name) + len(written) + 2
-        if needed > room:
-            groups.append({})
-            room = 512 - len("XFORWARD\r\n")
-        groups[-1][name] = value
-        room -= needed
-    return groups
-
 
 def parse_extensions(lines: Iterable[str]) -> dict[str, str]:
     """Return upper-case keywords with their parameters from the lines of an EHLO reply behind its first.
@@ -386,46 +284,3 @@ def _reply(code: int, lines: list[str]) -> ServerReply:
     enhanced = match[0]
     before = enhanced + " "
     return ServerReply(code, enhanced, tuple("" if line == enhanced else line.removeprefix(before) for line in lines))
-
-
-def _line(text: str) -> bytes:
-    if not (text.isascii() and text.isprintable()) and _CONTROL.search(text):
-        raise LocalProtocolError("a control character in a command")
-    try:
-        return text.encode() + b"\r\n"
-    except UnicodeEncodeError:
-        raise LocalProtocolError("a command that is not valid Unicode") from None
-
-
-def _path(address: str) -> str:
-    if (" " in address or ">" in address) and '"' not in address:
-        raise LocalProtocolError("an address with a space or bracket outside quotes")
-    return address
-
-
-def _parameters(parameters: Mapping[str, str | None]) -> str:
-    if not parameters:
-        return ""
-    text = ""
-    for keyword, value in parameters.items():
-        if " " in keyword or (value is not None and " " in value):
-            raise LocalProtocolError("a parameter with a space")
-        text += f" {keyword}" if value is None else f" {keyword}={value}"
-    return text
-
-
-def _attributes(attributes: Mapping[str, str]) -> bytes:
-    if not attributes:
-        raise LocalProtocolError("no attributes to send")
-    octets = b""
-    for name, value in attributes.items():
-        if not name.isascii() or not name.isalpha():
-            raise LocalProtocolError("an attribute name that is no word")
-        octets += b" " + name.encode() + b"=" + _xtext(value)
-    return octets
-
-
-def _xtext(value: str) -> bytes:
-    if not value:
-        return b"[UNAVAILABLE]"
-    return _NOT_XTEXT.sub(lambda match: b"+%02X" % match[0][0], value.encode(errors="replace"))

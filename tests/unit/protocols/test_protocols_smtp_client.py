@@ -23,8 +23,8 @@ from mpp.protocols.smtp.client import (
     Xforward,
     attribute_groups,
     parse_extensions,
-    stuffed,
 )
+from mpp.protocols.smtp.dots import stuffed
 
 
 def greeted(*, lmtp: bool = False) -> ClientCodec:
