@@ -9,7 +9,6 @@ import grp
 import os
 import pwd
 import signal
-from collections.abc import Iterable
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -60,11 +59,11 @@ def die_with(parent: int) -> None:
 
 def make_folder(path: Path, user: str, group: str) -> None:
     """Make a folder for the user alone; one that is there stays as it is. To be called before `drop`."""
+    if path.is_dir():
+        return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(mode=0o700)
-    except FileExistsError:
-        return
     except OSError as error:
         raise PrivilegeError(
             f"node.data {path} cannot be made: {error.strerror}; make it, or name another folder"
@@ -73,19 +72,10 @@ def make_folder(path: Path, user: str, group: str) -> None:
         os.chown(path, *wanted)
 
 
-def check_access(readable: Iterable[tuple[str, Path]], folder: Path) -> None:
-    """Say which of the files (setting, path) this process cannot read, and whether it can write the folder."""
-    faults = []
-    for setting, path in readable:
-        try:
-            with path.open("rb"):
-                pass
-        except OSError as error:
-            faults.append(f"{setting} {path}: {error.strerror}; make it readable for node.user")
-    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
-        faults.append(f"node.data {folder}: no permission to write; give the folder to node.user")
-    if faults:
-        raise PrivilegeError("; ".join(faults))
+def check_folder(path: Path) -> None:
+    """Say so where this process cannot write the folder. To be called after `drop`."""
+    if not os.access(path, os.W_OK | os.X_OK, effective_ids=True):
+        raise PrivilegeError(f"node.data {path}: no permission to write; give the folder to node.user")
 
 
 def _prctl(option: int, value: int) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from mpp.gateway import log, privileges, sockets
 from mpp.gateway.children import Child
+from mpp.gateway.files import files
 from mpp.gateway.reload import read_again
 from mpp.gateway.settings import Listener, Settings
 from mpp.gateway.status import serve_status
@@ -94,8 +95,10 @@ def _prepare(settings: Settings) -> _Bound:
         log.event("warning", "systemd.socket.unused", socket=name, cure="FileDescriptorName= must name a listener")
     privileges.make_folder(node.data, node.user, node.group)
     privileges.drop(node.user, node.group)
-    files = {"certificate": settings.tls.certificate, "key": settings.tls.key, "ca": settings.tls.ca}
-    privileges.check_access([(f"tls.{name}", path) for name, path in files.items() if path], node.data)
+    privileges.check_folder(node.data)
+    faults = [problem.text for problem in files(settings) if problem.severity == "error"]  # root could read them all
+    if faults:
+        raise privileges.PrivilegeError("; ".join(faults))
     return _Bound(slots, status)
 
 
@@ -120,6 +123,7 @@ class _Supervisor:
         self._turn = self._awake = time.monotonic()  # the last turn of the loop; the end of our own last long sleep
         self._expire_at = self._turn + 60.0
         self._taking: set[Child] = set()  # workers that have not yet taken the newest settings
+        self._taking_until = 0.0
         self._was_ready = False
         self._kill_at: float | None = None  # when what still runs is killed; None: we are not ending
         self._status = 0
@@ -138,6 +142,7 @@ class _Supervisor:
             self._answer_signals(now)
             self._reap(now)
             self._end_silent(now)
+            self._end_taking(now)
             self._notifier.alive(now)
             if now >= self._expire_at:
                 self._expire_at = now + 60.0
@@ -290,6 +295,7 @@ class _Supervisor:
             self._settings = taken
             log.configure(taken.log.format, taken.log.level)
             self._taking = {child for child in self._workers if child.pid}
+            self._taking_until = time.monotonic() + self._silence_s
             for child in self._taking:
                 child.send(b"r")
             return
@@ -302,3 +308,13 @@ class _Supervisor:
             if not self._taking:
                 log.event("info", "settings.taken")
                 self._notifier.ready()
+
+    def _end_taking(self, now: float) -> None:
+        """Wait no longer for workers that could not take the newest settings; they go on with the old ones."""
+        if self._taking and now >= self._taking_until:
+            late = [child.name for child in self._workers if child in self._taking]
+            log.event(
+                "error", "settings.not_taken", by=late, cure="see their errors; restart mpp once these are mended"
+            )
+            self._taking = set()
+            self._notifier.ready()

@@ -194,7 +194,8 @@ def test_a_killed_worker_is_back_within_a_second(start):
 def test_a_hanging_worker_is_replaced_and_keeps_its_waiting_connections(start, way):
     gateway = start(workers=1, silence_s=0.6)
     if way == "busy":
-        _, told = gateway.order("HANG")
+        connection, told = gateway.order("HANG")
+        assert connection.recv(100) == b"250 ok\r\n"
     else:
         _, told = gateway.greet()
         os.kill(told["pid"], signal.SIGSTOP)
@@ -287,6 +288,16 @@ def test_wrong_settings_change_nothing_and_right_ones_are_taken(start):
         held.recv(1)
 
 
+def test_workers_that_do_not_take_the_settings_are_named(start):
+    gateway = start(workers=2, silence_s=0.6)
+    gateway.write(recipients=14)
+    gateway.process.send_signal(signal.SIGHUP)
+    assert 'by="worker 0,worker 1"' in gateway.wait_line("settings.not_taken")
+    gateway.write(recipients=15)
+    gateway.process.send_signal(signal.SIGHUP)
+    gateway.wait_line("settings.taken")
+
+
 def test_settings_that_cannot_be_kept_are_not_taken(start):
     gateway = start(workers=1, recipients=50)
     (gateway.folder / "data" / "settings.good.toml.new").mkdir()
@@ -296,12 +307,25 @@ def test_settings_that_cannot_be_kept_are_not_taken(start):
     assert gateway.greet()[1]["recipients"] == 50
 
 
+def refused_to_others(start):
+    """Where the tests do not run as root there is nothing to drop, and asking for it ends the start."""
+    if os.geteuid() == 0:
+        return False
+    gateway = start(workers=1, node='user = "nobody"', ready=False)
+    assert "only root can become node.user" in gateway.wait_line("start.failed")
+    return True
+
+
+def open_folders(path):
+    """Let everybody pass through the test's own folders."""
+    for folder in (path, *path.parents[:2]):
+        folder.chmod(folder.stat().st_mode | 0o111)
+
+
 def test_privileges_are_dropped_for_good(start, tmp_path):
-    if os.geteuid() != 0:
-        return  # there is nothing to drop: the next test is for who is not root
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder != Path("/") and not folder.stat().st_mode & 1:
-            folder.chmod(folder.stat().st_mode | 0o111)
+    if refused_to_others(start):
+        return
+    open_folders(tmp_path)
     nobody = pwd.getpwnam("nobody")
     gateway = start(workers=1, node='user = "nobody"')
     _, told = gateway.greet()
@@ -316,6 +340,16 @@ def test_privileges_are_dropped_for_good(start, tmp_path):
     gateway.write(recipients=60)
     gateway.process.send_signal(signal.SIGHUP)
     gateway.wait_line("settings.taken")
+
+
+def test_what_only_root_can_read_ends_the_start(start, tmp_path):
+    if refused_to_others(start):
+        return
+    open_folders(tmp_path)
+    (tmp_path / "data").mkdir()
+    gateway = start(workers=1, node='user = "nobody"', ready=False)
+    assert "no permission to write; give the folder to node.user" in gateway.wait_line("start.failed")
+    assert gateway.process.wait(timeout=20) == 1
 
 
 def test_a_worker_has_only_what_is_its_own(start):

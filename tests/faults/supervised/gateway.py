@@ -68,7 +68,8 @@ class Obeying:
     def control(self, control):
         if b"r" in control.recv(64):
             self.settings = load_settings(self.settings.node.data / "settings.good.toml").settings
-            control.send(b"L")
+            if self.settings.limits.recipients != 14:
+                control.send(b"L")
 
     def accept(self, listening):
         try:
