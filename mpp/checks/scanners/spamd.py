@@ -25,7 +25,8 @@ from mpp.verdict.transaction import Transaction
 
 TOTAL = "SPAMD_SCORE"  # a symbol of ours, for points that the report names no rule for
 
-Everyone: frozenset[str] = frozenset()
+MAX_REPORT = 256 << 10  # octets; a usual one has a few KiB
+_EVERYONE: frozenset[str] = frozenset()
 
 
 class SpamdCheck(ScannerCheck):
@@ -55,15 +56,15 @@ class SpamdCheck(ScannerCheck):
     def users(self, transaction: Transaction) -> Mapping[str, frozenset[str]]:
         """Return the users to ask for, each with the recipients it stands for: empty means all of them."""
         if self.settings.user == "fixed":
-            return {self.settings.user_name: Everyone}
+            return {self.settings.user_name: _EVERYONE}
         if self.settings.user == "none":
-            return {"": Everyone}
+            return {"": _EVERYONE}
         users: dict[str, set[str]] = {}
         for recipient in transaction.envelope.recipients:
             users.setdefault(self._user_of(recipient.address), set()).add(recipient.address)
         if len(users) == 1:
-            return dict.fromkeys(users, Everyone)
-        return {user: frozenset(recipients) for user, recipients in users.items()} or {"": Everyone}
+            return dict.fromkeys(users, _EVERYONE)
+        return {user: frozenset(recipients) for user, recipients in users.items()} or {"": _EVERYONE}
 
     def _user_of(self, recipient: str) -> str:
         """Return the name for a recipient; "", spamd's own user, where it cannot be written as one."""
@@ -97,7 +98,7 @@ class SpamdCheck(ScannerCheck):
         """Return spamd's answer to one request. Raises OSError and RemoteProtocolError, for its error codes too."""
         connection = await connect(server, self.connect_deadline(deadline), self.context)
         try:
-            codec = SpamdCodec()
+            codec = SpamdCodec(max_body=MAX_REPORT)
             await connection.write((codec.send(request), *message))
             while (reply := codec.next_event()) is NEED_DATA:
                 codec.receive_data(await connection.read())

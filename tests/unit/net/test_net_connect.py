@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mpp.net.connect import UNREAD, Connection, Server, connect, server_of
+from servers.certificates import Certificates
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Serve = Callable[..., Awaitable[Server]]
@@ -141,3 +142,15 @@ async def test_a_flood_is_not_read_without_end(serve: Serve) -> None:
     assert len(await connection.read()) > UNREAD
     assert await connection.read()
     connection.close()
+
+
+async def test_tls_is_verified_against_the_name(certificates: Certificates) -> None:
+    server = await asyncio.start_server(echo, "127.0.0.1", 0, ssl=certificates.server.server_context())
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        connection = await connect(server_of(f"tls:localhost:{port}"), soon(), certificates.client_context())
+        assert await connection.write([b"secret"])
+        assert await connection.read() == b"secret"
+        connection.close()
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await connect(server_of(f"tls:localhost:{port}"), soon(), ssl.create_default_context())
