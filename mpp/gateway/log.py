@@ -182,10 +182,10 @@ def _plain_logfmt(fields: Mapping[str, Value]) -> str:
             line += f' {key}="{value}"' if " " in value or not value else f" {key}={value}"
         elif isinstance(value, (list, tuple)):
             text = ",".join(value)
-            if not text or " " in text or text.count(",") >= len(value):
+            if text.count(",") >= len(value) > 0:  # an item holds a comma
                 return ""
             texts += text
-            line += f" {key}={text}"
+            line += f' {key}="{text}"' if " " in text or not text else f" {key}={text}"
         elif isinstance(value, bytes):
             return ""
         elif value is not None:

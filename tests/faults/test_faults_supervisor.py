@@ -190,6 +190,18 @@ def test_a_killed_worker_is_back_within_a_second(start):
     assert "signal SIGKILL" in gateway.wait_line("process.died")
 
 
+def test_many_deaths_cost_the_supervisor_no_descriptors(start):
+    gateway = start(workers=1)
+    held = []
+    for _ in range(6):
+        _, told = gateway.greet()
+        held.append(len(os.listdir(f"/proc/{gateway.process.pid}/fd")))
+        os.kill(told["pid"], signal.SIGKILL)
+        gateway.wait_line("process.died")
+        gateway.wait_line("process.started")
+    assert len(set(held)) == 1
+
+
 @pytest.mark.parametrize("way", ["stopped", "busy"])
 def test_a_hanging_worker_is_replaced_and_keeps_its_waiting_connections(start, way):
     gateway = start(workers=1, silence_s=0.6)

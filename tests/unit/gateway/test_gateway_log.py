@@ -49,9 +49,14 @@ def test_logfmt_values(value, expected):
 
 
 def test_usual_lines_are_the_same_by_the_short_way():
-    fields = {"id": "x1", "reply": "250 2.0.0 ok", "to": ["a@b", "c@d"], "size": 5, "s": 0.25, "empty": "", "not": None}
-    assert logfmt(**fields) == ' id=x1 reply="250 2.0.0 ok" to=a@b,c@d size=5 s=0.25 empty=""'
-    assert logfmt(**fields, odd="\x00") == ' id=x1 reply="250 2.0.0 ok" to=a@b,c@d size=5 s=0.25 empty="" odd=\\x00'
+    fields = {
+        "id": "x1", "reply": "250 2.0.0 ok", "to": ["a@b", "c@d"], "size": 5, "s": 0.25, "empty": "", "not": None,
+        "none": [], "tests": ("too large", "x"), "blank": [""], "yes": True,
+    }  # fmt: skip
+    line = ' id=x1 reply="250 2.0.0 ok" to=a@b,c@d size=5 s=0.25 empty="" none="" tests="too large,x" blank="" yes=true'
+    assert logfmt(**fields) == line
+    assert logfmt(**fields, odd="\x00") == f"{line} odd=\\x00"
+    assert logfmt(**fields, octets=b"x") == f"{line} octets=x"
 
 
 def test_json():
