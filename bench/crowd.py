@@ -53,12 +53,12 @@ def large(stand: Stand) -> list[Row]:
     worker = mpp.worker()
     forget_peak(worker)
     answer = stand.ask_module("bench.flood", mpp.port, clients, 20 * _MIB, timeout_s=200)
-    sink.wait_for(clients)
+    arrived = sink.settle()
     if mpp.worker() != worker:
         raise BenchError("the worker died of it")
     peak = memory_mib(worker, "VmHWM")
     row = at_most(f"memory with {clients} clients, 20 MiB each", peak, _IN_FLIGHT + 100, "MiB", **answer)
-    return [row, _arrivals(clients, sink.count()[0], answer)]
+    return [row, _arrivals(clients, arrived, answer)]
 
 
 def _arrivals(clients: int, arrived: int, answer: dict[str, object]) -> Row:

@@ -62,7 +62,7 @@ def _measure(names: list[str], *, quick: bool) -> tuple[list[Row], bool]:
         except (BenchError, OSError) as error:
             failed = True
             print(f"FAILED: {error}", file=sys.stderr)
-            rows.append(Row(name, f"failed: {str(error).splitlines()[0][:100]}"))
+            rows.append(Row(name, f"failed: {str(error)[:100]}"))
         seconds = time.monotonic() - began
         print(
             f"{seconds:.0f} s, machine busy {(machine_busy_s() - busy) / seconds:.1f} of {os.cpu_count()} cores",

@@ -74,7 +74,7 @@ class Program:
                 pass
             time.sleep(0.1)
         raise BenchError(
-            f"{self.name} gives no greeting; its log ends: {self._log.read_text('utf-8', 'replace')[-600:]}"
+            f"{self.name} gives no greeting; its log ends: {_last_line(self._log.read_text('utf-8', 'replace'))}"
         )
 
     def wait_for_port(self, seconds: float = 60) -> None:
@@ -85,7 +85,9 @@ class Program:
                 return
             except OSError:
                 time.sleep(0.1)
-        raise BenchError(f"{self.name} opens no port; its log ends: {self._log.read_text('utf-8', 'replace')[-600:]}")
+        raise BenchError(
+            f"{self.name} opens no port; its log ends: {_last_line(self._log.read_text('utf-8', 'replace'))}"
+        )
 
     def wait(self, seconds: float = 60) -> None:
         """Wait for a program that ends by itself."""
@@ -199,7 +201,7 @@ class Stand:
             command = [sys.executable, "-m", module, *map(str, arguments)]
             ended = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, timeout=timeout_s, check=False)
         if ended.returncode:
-            raise BenchError(f"{module} {arguments}: {ended.stderr[-600:]}")
+            raise BenchError(f"{module}: {_last_line(ended.stderr)}")
         value: dict[str, Any] = json.loads(ended.stdout)
         return value
 
@@ -221,6 +223,10 @@ def _end(popen: "subprocess.Popen[str]") -> None:
     if popen.poll() is None:
         popen.kill()
     popen.communicate()
+
+
+def _last_line(text: str) -> str:
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 def free_port() -> int:
