@@ -11,6 +11,7 @@ import typer
 from mpp import __version__
 from mpp.cli import mail, settings
 from mpp.cli.check import check
+from mpp.cli.demo import demo
 from mpp.cli.scan import scan
 from mpp.cli.serve import serve
 
@@ -41,6 +42,7 @@ def root(
 
 app.command()(serve)
 app.command()(scan)
+app.command()(demo)
 app.command()(check)
 app.add_typer(settings.app)
 app.add_typer(mail.app)

@@ -19,6 +19,7 @@ from typing import Self
 
 _SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"  # not on a user's PATH in Debian
 _PORTS = range(15_000, 32_000)  # below the ports that the kernel gives to outgoing connections
+_SIGNATURES = Path("/var/lib/clamav")
 _POLL_S = 0.02
 _STOP_S = 10.0  # then it is killed
 
@@ -70,10 +71,8 @@ def find_program(name: str) -> str | None:
 
 def free_port(host: str = "127.0.0.1") -> int:
     """Return a TCP port on which nobody listens now and which no outgoing connection takes."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for port in random.sample(_PORTS, 200):
-        with socket.socket(family) as probe, contextlib.suppress(OSError):
-            probe.bind((host, port))
+        if is_free(host, port):
             return port
     raise ProgramError(f"no free port on {host} from {_PORTS.start} to {_PORTS.stop}")
 
@@ -95,13 +94,16 @@ def launch(name: str, command: Sequence[str], log: Path, **more: str) -> Program
 def wait_until(answers: Callable[[], bool], program: Program, seconds: float) -> None:
     """Return once it answers; stop it and raise ProgramError where it ends or never does."""
     deadline = time.monotonic() + seconds
-    while not answers():
-        if program.process.poll() is not None:
-            raise ProgramError(f"{program.name} ended with {program.process.returncode}:\n{program.last_words()}")
-        if time.monotonic() > deadline:
-            program.stop()
-            raise ProgramError(f"{program.name} did not answer within {seconds:.0f} s:\n{program.last_words()}")
-        time.sleep(_POLL_S)
+    try:
+        while not answers():
+            if program.process.poll() is not None:
+                raise ProgramError(f"{program.name} ended with {program.process.returncode}:\n{program.last_words()}")
+            if time.monotonic() > deadline:
+                raise ProgramError(f"{program.name} did not answer within {seconds:.0f} s:\n{program.last_words()}")
+            time.sleep(_POLL_S)
+    except BaseException:  # Ctrl-C too: nobody else knows yet that it runs
+        program.stop()
+        raise
 
 
 def start_spamd(folder: Path, port: int, *, children: int = 2, seconds: float = 60.0) -> Program:
@@ -119,12 +121,14 @@ def start_spamd(folder: Path, port: int, *, children: int = 2, seconds: float = 
     return program
 
 
-def start_clamd(folder: Path, port: int, *, seconds: float = 30.0) -> Program:
-    """Start clamd on a port and on `folder`/clamd.sock, with a signature database that knows EICAR alone."""
-    database = folder / "database"
-    database.mkdir(parents=True, exist_ok=True)
-    (database / "eicar.hdb").write_text(_EICAR_DIGEST)
-    (database / "eicar.ndb").write_text(_EICAR_OCTETS)
+def start_clamd(folder: Path, port: int, *, database: Path | None = None, seconds: float = 180.0) -> Program:
+    """Start clamd on a port and on `folder`/clamd.sock. Without a `database` it gets one that knows EICAR alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if database is None:
+        database = folder / "database"
+        database.mkdir()
+        (database / "eicar.hdb").write_text(_EICAR_DIGEST)
+        (database / "eicar.ndb").write_text(_EICAR_OCTETS)
     lines = [
         f"DatabaseDirectory {database}",
         f"TemporaryDirectory {folder}",
@@ -147,6 +151,11 @@ def start_clamd(folder: Path, port: int, *, seconds: float = 30.0) -> Program:
     return program
 
 
+def signatures() -> Path | None:
+    """The folder of the machine's own ClamAV signatures, None where none were fetched yet."""
+    return _SIGNATURES if any(_SIGNATURES.glob("*.c[lv]d")) else None
+
+
 def spamd_answers(address: tuple[str, int]) -> bool:
     """True where a spamd answers PING."""
     return _asked(address, b"PING SPAMC/1.5\r\n\r\n").startswith(b"SPAMD/")
@@ -155,6 +164,17 @@ def spamd_answers(address: tuple[str, int]) -> bool:
 def clamd_answers(address: tuple[str, int] | str) -> bool:
     """True where a clamd answers PING; `address` is a host and port, or a unix path."""
     return _asked(address, b"zPING\0").rstrip(b"\0") == b"PONG"
+
+
+def is_free(host: str, port: int) -> bool:
+    """True where we could listen."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections just closed are no hindrance
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
 
 
 def port_answers(address: tuple[str, int]) -> bool:
