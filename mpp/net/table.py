@@ -104,7 +104,7 @@ class NodeTable:
 
         For the supervisor alone, and only when the worker is surely dead.
         """
-        crashed = {digest: self._crash(digest, now) for digest in self.in_hand(slot)}
+        crashed = {digest: self._crash(digest, now) for digest in set(self.in_hand(slot))}
         start = (self._in_hand + slot * IN_HAND * 2) * 8
         self._memory[start : start + IN_HAND * 16] = bytes(IN_HAND * 16)
         self._words[self._connections + slot] = 0
@@ -267,6 +267,7 @@ def _microseconds(seconds: float) -> int:
 
 
 def _digest_key(digest: bytes) -> int:
+    """Half of a digest is enough to tell messages apart: it is as random as the whole."""
     return int.from_bytes(digest[:8], "big") or 1
 
 

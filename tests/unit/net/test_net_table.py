@@ -171,6 +171,13 @@ def test_a_message_in_hand_at_two_crashes_is_known_as_such(table):
     assert table.writer(0).take_in_hand(OTHER) == 0
 
 
+def test_two_copies_in_hand_at_one_crash_are_one_crash(table):
+    writer = table.writer(0)
+    writer.take_in_hand(DIGEST)
+    writer.take_in_hand(DIGEST)
+    assert table.clear(0, 1.0) == {DIGEST: 1}
+
+
 def test_what_was_let_go_is_not_in_hand(table):
     writer = table.writer(0)
     for digest in (DIGEST, DIGEST, OTHER):
