@@ -190,7 +190,7 @@ class Connection(asyncio.Protocol):
         elif (
             self._began
             and now - self._began > GRACE_S
-            and self._codec.held < self._limits.min_rate * (now - self._began)
+            and self._codec.received < self._limits.min_rate * (now - self._began)
         ):
             self._end(SLOW)
 

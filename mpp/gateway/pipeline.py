@@ -86,7 +86,7 @@ class Result:
 async def process(received: Received, assembly: Assembly) -> Result:
     """Judge, decide and carry out; return what the client is told."""
     message = Message(received.data, assembly.message_limits)
-    mark = await _beside(received.data, digest)
+    mark = await beside(digest, received.data)
     if refusal := await _shape(message, assembly):
         return _refused(received, refusal)
     transaction, findings, plan = await _examine(received, message, mark, assembly)
@@ -99,7 +99,7 @@ async def process(received: Received, assembly: Assembly) -> Result:
     return result
 
 
-async def _beside(data: bytes, work: Callable[[bytes], bytes]) -> bytes:
+async def beside(work: Callable[[bytes], bytes], data: bytes) -> bytes:
     """Do `work` here, or in a thread where the data are large: nothing may hold the loop for long."""
     return work(data) if len(data) <= LARGE else await asyncio.to_thread(work, data)
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 
 from mpp.gateway.assembly import Assembly
 from mpp.gateway.budget import Budget, Reservation, client_network
-from mpp.gateway.pipeline import Accepted, Received, Result, process
+from mpp.gateway.pipeline import Accepted, Received, Result, beside, process
 from mpp.gateway.report import NO_MEMORY, Reporter
-from mpp.gateway.settings import Listener, Route
+from mpp.gateway.settings import PATIENCE_S, Listener, Route
 from mpp.gateway.targets import Target
 from mpp.mail.address import Address, AddressError, parse_address
 from mpp.mail.envelope import Client, Envelope, Parameters, Recipient
@@ -48,7 +48,6 @@ TROUBLE = Reply(451, "4.3.0", "Local error, please try again later")
 BAD_ADDRESS = Reply(501, "5.1.3", "Bad recipient address syntax")
 BAD_SENDER = Reply(501, "5.1.7", "Bad sender address syntax")
 ASK_S = 30.0  # for one answer about a recipient
-PATIENCE_S = {"edge": 540.0, "proxy": 90.0, "after-queue": 90.0}
 MARGIN_S = 10.0  # our reply leaves so long before the client's patience ends
 
 Answer = Reply | Awaitable[Reply] | Awaitable[list[Reply]]
@@ -274,8 +273,9 @@ class Session:
                 )
                 reply = self._error(refusal) if refusal.code >= 500 else refusal
                 return [reply] * len(transaction.accepted) if self.lmtp else reply
-            return await self._process(transaction, self._data(event), arrived)
+            return await self._process(transaction, await self._data(event), arrived)
         finally:
+            self._forwarded = {}  # XFORWARD holds for one transaction, as in Postfix
             self._budget.release(self._reservation)
 
     def _unfit(self, event: smtp.Content) -> Reply | None:
@@ -292,9 +292,12 @@ class Session:
     def _bare_line_ends(self) -> str:
         return self.listener.bare_line_ends or ("normalise" if self._trusted else "refuse")
 
-    @staticmethod
-    def _data(event: smtp.Content) -> bytes:
-        return normalise(event.data) if event.bare else event.data
+    async def _data(self, event: smtp.Content) -> bytes:
+        if not event.bare:
+            return event.data
+        data = await beside(normalise, event.data)
+        self.hold(len(data))
+        return data
 
     async def _process(self, transaction: Transaction, data: bytes, arrived: float) -> Reply | list[Reply]:
         patience = self.listener.patience or PATIENCE_S[self.listener.stage]
@@ -399,6 +402,7 @@ class Session:
 
     def _reset(self, _event: smtp.Reset) -> Reply:
         self.abandon()
+        self._forwarded = {}
         return OK
 
     def _quit(self, _event: smtp.Quit) -> Reply:

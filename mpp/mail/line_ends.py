@@ -6,6 +6,8 @@ smuggling). Only C primitives over the whole data: look-around patterns cost ten
 
 import io
 
+SLICE = 256 << 10  # octets
+
 
 def bare(data: bytes | bytearray) -> bool:
     """Tell whether a CR or an LF stands outside of a CRLF.
@@ -19,7 +21,21 @@ def bare(data: bytes | bytearray) -> bool:
 
 
 def normalise(data: bytes) -> bytes:
-    """Turn each CRLF, CR alone and LF alone into one CRLF; data without bare ones come back as the same object."""
-    if not bare(data):
-        return data
+    """Turn each CRLF, CR alone and LF alone into one CRLF; data without bare ones come back as the same object.
+
+    Large data go in slices, so that a caller's thread never keeps the interpreter for long.
+    """
+    if len(data) <= SLICE:
+        return _normalised(data) if bare(data) else data
+    pieces = []
+    start = 0
+    while start < len(data):
+        end = start + SLICE
+        end += data[end - 1 : end + 1] == b"\r\n"  # no CRLF is cut in two
+        pieces.append(_normalised(data[start:end]))
+        start = end
+    return b"".join(pieces)
+
+
+def _normalised(data: bytes) -> bytes:
     return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")

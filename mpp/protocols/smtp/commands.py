@@ -19,7 +19,7 @@ from mpp.protocols.smtp.reply import Reply
 
 MAX_NAME = 255  # octets of a HELO name
 SHOWN = 256  # octets of a refused command told to the caller
-MAX_LOCAL = 64  # octets of a local part (RFC 5321, 4.5.3.1.1)
+MAX_LOCAL = 255  # octets of a local part: RFC 5321, 4.5.3.1.1 says 64, but VERP and SRS in use are longer
 _CACHED = 512  # octets: longer lines are rare, and would make the cache large
 
 UNKNOWN = Reply(500, "5.5.2", "Command not recognized")
