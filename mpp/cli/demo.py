@@ -56,10 +56,11 @@ def demo(
     """Show the gateway at work: scanners, sample mail and an inbox, until Ctrl-C."""
     from mpp.cli.programs import ProgramError
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    interrupt = _Interrupt()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt.signalled)
     try:
-        lost = _demo(once)
+        lost = _demo(once, interrupt)
     except KeyboardInterrupt:
         typer.echo("\nStopped, and with it all that was started.")
         return
@@ -69,11 +70,26 @@ def demo(
         raise typer.Exit(1)
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+class _Interrupt:
+    """Ctrl-C and SIGTERM. While programs are being started, or stopped, it only takes note: none may be forgotten."""
+
+    def __init__(self) -> None:
+        self.at_once = False  # raise where we are
+        self._wanted = False
+
+    def signalled(self, *_: object) -> None:
+        self._wanted = True
+        if self.at_once:
+            self.at_once = False
+            raise KeyboardInterrupt
+
+    def look(self) -> None:
+        """Raise KeyboardInterrupt where one came."""
+        if self._wanted:
+            raise KeyboardInterrupt
 
 
-def _demo(once: bool) -> int:
+def _demo(once: bool, interrupt: _Interrupt) -> int:
     """Run it; returns how many mails were lost."""
     from rich.console import Console
 
@@ -86,11 +102,13 @@ def _demo(once: bool) -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mpp-demo-")))
         folder.chmod(0o711)  # spamd and clamd, under users of their own, pass through it
         inbox = stack.enter_context(Inbox())
-        scanners = list(_scanners(folder, stack, console))
+        scanners = list(_scanners(folder, stack, console, interrupt))
         port = _port(console)
-        gateway = _gateway(folder, port, inbox, scanners)
+        gateway = _gateway(folder, port, inbox, scanners, interrupt)
         stack.enter_context(gateway)
-        stack.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)  # what was started is stopped in peace
+        stack.callback(setattr, interrupt, "at_once", False)
+        interrupt.at_once = True
+        interrupt.look()
         console.print(f"gateway: {HOST}:{port}, settings in {folder / 'mpp.toml'}")
         console.print(f"inbox:   {HOST}:{inbox.port}, for everybody at example.org\n")
         sent = [send(sample, HOST, port) for sample in load_samples()]
@@ -106,16 +124,18 @@ def _demo(once: bool) -> int:
     return 0
 
 
-def _scanners(folder: Path, stack: contextlib.ExitStack, console: "Console") -> Iterator[_Scanner]:
+def _scanners(
+    folder: Path, stack: contextlib.ExitStack, console: "Console", interrupt: _Interrupt
+) -> Iterator[_Scanner]:
     """Yield the scanners that answer: the machine's own, else one started here."""
     for find in (_spamd, _clamd):
-        scanner = find(folder, stack)
+        scanner = find(folder, stack, interrupt)
         console.print(scanner.note, soft_wrap=True)
         if scanner.server:
             yield scanner
 
 
-def _spamd(folder: Path, stack: contextlib.ExitStack) -> _Scanner:
+def _spamd(folder: Path, stack: contextlib.ExitStack, interrupt: _Interrupt) -> _Scanner:
     from mpp.cli.programs import find_program, free_port, spamd_answers, start_spamd
 
     if spamd_answers((HOST, 783)):
@@ -125,11 +145,11 @@ def _spamd(folder: Path, stack: contextlib.ExitStack) -> _Scanner:
             "spamd", "", "spamd:   not installed, so nothing looks for spam. On Debian: apt-get install spamd"
         )
     port = free_port()
-    stack.enter_context(start_spamd(folder / "spamd", port))
+    stack.enter_context(start_spamd(folder / "spamd", port, interrupt=interrupt.look))
     return _Scanner("spamd", f"{HOST}:{port}", f"spamd:   {HOST}:{port}, started with its rules as installed")
 
 
-def _clamd(folder: Path, stack: contextlib.ExitStack) -> _Scanner:
+def _clamd(folder: Path, stack: contextlib.ExitStack, interrupt: _Interrupt) -> _Scanner:
     from mpp.cli.programs import clamd_answers, find_program, free_port, signatures, start_clamd
 
     path = "/var/run/clamav/clamd.ctl"
@@ -141,7 +161,7 @@ def _clamd(folder: Path, stack: contextlib.ExitStack) -> _Scanner:
         missing = "clamd:   not installed, so nothing looks for viruses. On Debian: apt-get install clamav-daemon"
         return _Scanner("clamd", "", missing)
     port, database = free_port(), signatures()
-    stack.enter_context(start_clamd(folder / "clamd", port, database=database))
+    stack.enter_context(start_clamd(folder / "clamd", port, database=database, interrupt=interrupt.look))
     known = f"started with the signatures in {database}"
     if database is None:
         known = (
@@ -163,7 +183,7 @@ def _port(console: "Console") -> int:
     return port
 
 
-def _gateway(folder: Path, port: int, inbox: "Inbox", scanners: Iterable[_Scanner]) -> "Program":
+def _gateway(folder: Path, port: int, inbox: "Inbox", scanners: Iterable[_Scanner], interrupt: _Interrupt) -> "Program":
     """Start `mpp serve` and wait until it accepts."""
     from mpp.cli.programs import launch, wait_until
     from mpp.gateway.settings import Settings
@@ -173,7 +193,7 @@ def _gateway(folder: Path, port: int, inbox: "Inbox", scanners: Iterable[_Scanne
     file.write_text(write(Settings.model_validate(_settings(folder, port, inbox.port, scanners))), "utf-8")
     command = [sys.executable, "-P", "-m", "mpp", "serve", "--settings", str(file)]
     program = launch("mpp serve", command, folder / "gateway.log")
-    wait_until(lambda: b"ready\n" in program.log.read_bytes(), program, _START_S)
+    wait_until(lambda: b"ready\n" in program.log.read_bytes(), program, _START_S, interrupt.look)
     return program
 
 
@@ -231,7 +251,7 @@ def _explain(console: "Console", port: int) -> None:
     lines = [
         "Send a mail of your own to anybody at example.org:",
         f"  swaks --server {HOST}:{port} --from you@example.net --to bob@example.org",
-        f"  curl smtp://{HOST}:{port} --mail-from you@example.net --mail-rcpt bob@example.org --upload-file mail.eml",
+        f"  curl smtp://{HOST}:{port} --mail-from you@example.net --mail-rcpt bob@example.org --crlf --upload-file mail.eml",
         f"  python3 -c \"import smtplib; smtplib.SMTP('{HOST}', {port}).sendmail({mail})\"",
         "What arrives in the inbox and what the gateway does is shown here. Ctrl-C ends everything.\n",
     ]

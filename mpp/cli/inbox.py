@@ -7,6 +7,7 @@ Made for a demonstration on loopback: no limits, no TLS.
 import asyncio
 import queue
 import threading
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -43,27 +44,33 @@ class Inbox:
     def __init__(self) -> None:
         self.arrivals: queue.SimpleQueue[Arrived] = queue.SimpleQueue()
         self.port = 0
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="inbox", daemon=True)
+        self._listening: Future[int] = Future()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="inbox", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self.port = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
+        self.port = self._listening.result(10)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join(10)
 
-    async def _listen(self) -> int:
-        server = await self._loop.create_server(lambda: _Connection(self.arrivals), "127.0.0.1", 0)
-        port: int = server.sockets[0].getsockname()[1]
-        return port
+    async def _serve(self) -> None:
+        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
+        connections: set[asyncio.Transport] = set()
+        server = await self._loop.create_server(lambda: _Connection(self.arrivals, connections), "127.0.0.1", 0)
+        self._listening.set_result(server.sockets[0].getsockname()[1])
+        await self._end.wait()
+        server.close()
+        for transport in connections:
+            transport.abort()
 
 
 @dataclass(slots=True)
 class _Connection(asyncio.Protocol):
     arrivals: queue.SimpleQueue[Arrived]
+    connections: set[asyncio.Transport]  # all that are open
     codec: ServerCodec = field(default_factory=lambda: ServerCodec(max_size=0, extensions=_EXTENSIONS))
     reverse_path: str = ""
     recipients: list[str] = field(default_factory=list)
@@ -72,7 +79,11 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        self.connections.add(transport)
         transport.write(_GREETING.wire)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self.connections.discard(self.transport)
 
     def data_received(self, data: bytes) -> None:
         self.codec.receive_data(data)

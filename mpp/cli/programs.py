@@ -21,6 +21,7 @@ _SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"  # not on a user's PATH in D
 _PORTS = range(15_000, 32_000)  # below the ports that the kernel gives to outgoing connections
 _SIGNATURES = Path("/var/lib/clamav")
 _POLL_S = 0.02
+_START_S = 180.0  # clamd reads millions of signatures
 _STOP_S = 10.0  # then it is killed
 
 # The EICAR test file, as it is (digest and size) and inside something larger (its octets in hexadecimal).
@@ -91,22 +92,32 @@ def launch(name: str, command: Sequence[str], log: Path, **more: str) -> Program
     return Program(name, process, log)
 
 
-def wait_until(answers: Callable[[], bool], program: Program, seconds: float) -> None:
-    """Return once it answers; stop it and raise ProgramError where it ends or never does."""
+def _go_on() -> None:
+    """Nothing interrupts the wait."""
+
+
+def wait_until(
+    answers: Callable[[], bool], program: Program, seconds: float, interrupt: Callable[[], None] = _go_on
+) -> None:
+    """Return once it answers; stop it and raise ProgramError where it ends or never does.
+
+    `interrupt` is called now and then, and may end the wait by an exception: the program is stopped then too.
+    """
     deadline = time.monotonic() + seconds
     try:
         while not answers():
+            interrupt()
             if program.process.poll() is not None:
                 raise ProgramError(f"{program.name} ended with {program.process.returncode}:\n{program.last_words()}")
             if time.monotonic() > deadline:
                 raise ProgramError(f"{program.name} did not answer within {seconds:.0f} s:\n{program.last_words()}")
             time.sleep(_POLL_S)
-    except BaseException:  # Ctrl-C too: nobody else knows yet that it runs
+    except BaseException:  # nobody else knows yet that it runs
         program.stop()
         raise
 
 
-def start_spamd(folder: Path, port: int, *, children: int = 2, seconds: float = 60.0) -> Program:
+def start_spamd(folder: Path, port: int, *, children: int = 2, interrupt: Callable[[], None] = _go_on) -> Program:
     """Start spamd with the rules as installed, local tests only, as an unprivileged user where we are root."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [_needed("spamd", "spamd"), "--local", "--nouser-config", "--ipv4only", f"--listen=127.0.0.1:{port}"]
@@ -117,11 +128,13 @@ def start_spamd(folder: Path, port: int, *, children: int = 2, seconds: float = 
         command.append(f"--username={user}")
         shutil.chown(folder, user)
     program = launch("spamd", command, folder / "spamd.log")
-    wait_until(lambda: spamd_answers(("127.0.0.1", port)), program, seconds)
+    wait_until(lambda: spamd_answers(("127.0.0.1", port)), program, _START_S, interrupt)
     return program
 
 
-def start_clamd(folder: Path, port: int, *, database: Path | None = None, seconds: float = 180.0) -> Program:
+def start_clamd(
+    folder: Path, port: int, *, database: Path | None = None, interrupt: Callable[[], None] = _go_on
+) -> Program:
     """Start clamd on a port and on `folder`/clamd.sock. Without a `database` it gets one that knows EICAR alone."""
     folder.mkdir(parents=True, exist_ok=True)
     if database is None:
@@ -147,7 +160,7 @@ def start_clamd(folder: Path, port: int, *, database: Path | None = None, second
     settings = folder / "clamd.conf"
     settings.write_text("\n".join(lines) + "\n")
     program = launch("clamd", [_needed("clamd", "clamav-daemon"), f"--config-file={settings}"], folder / "clamd.log")
-    wait_until(lambda: clamd_answers(("127.0.0.1", port)), program, seconds)
+    wait_until(lambda: clamd_answers(("127.0.0.1", port)), program, _START_S, interrupt)
     return program
 
 
