@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 from mpp.gateway.log import event as log
-from mpp.gateway.session import TROUBLE, Session
+from mpp.gateway.replies import TROUBLE
+from mpp.gateway.session import Session
 from mpp.gateway.settings import Limits
 from mpp.net.metrics import Counter
 from mpp.net.table import SlotWriter
@@ -120,7 +121,7 @@ class Connection(asyncio.Protocol):
             self._began = 0.0
             self.deadline = now + self._limits.command_timeout
 
-    async def _finish(self, event: object, answer: Awaitable[Reply] | Awaitable[list[Reply]]) -> None:
+    async def _finish(self, event: object, answer: Awaitable[Reply] | Awaitable[Reply | list[Reply]]) -> None:
         """Await one answer, give it, and go on with what came meanwhile. The edge of a task: whatever fails is a 451."""
         codec = self._codec
         self.deadline = 0.0

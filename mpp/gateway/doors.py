@@ -8,8 +8,9 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from typing import Any
 
 from mpp.gateway.assembly import Assembly
 from mpp.gateway.budget import Budget
@@ -101,8 +102,8 @@ class Doors:
                 return
             self._start(self._connect(session, peer))
 
-    def _start(self, work: asyncio.Future[None] | object) -> None:
-        task = self._loop.create_task(work)  # type: ignore[arg-type]
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 

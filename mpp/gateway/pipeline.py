@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from mpp.checks.layers import judge
 from mpp.gateway.assembly import Assembly
@@ -28,6 +29,7 @@ from mpp.verdict.plan import Disposition, Fate, Plan
 from mpp.verdict.policy import Policy
 from mpp.verdict.transaction import Transaction
 
+Direction = Literal["inbound", "outbound", "internal"]
 LARGE = 1 << 20  # octets above which hashing and parsing are done beside the loop
 GONE = Reply(451, "4.4.2", "Connection lost")
 POISON = Reply(554, "5.6.0", "Message refused, it could not be examined")
@@ -46,7 +48,6 @@ class Accepted:
     """A recipient that RCPT accepted: how to reach it, and which policy holds for it."""
 
     recipient: Recipient  # as the next hop is told it
-    asked: str  # as the client wrote it
     target: Target
     policy: tuple[str, Policy]
 
@@ -59,7 +60,7 @@ class Received:
     listener: Listener
     client: Client
     trusted: bool
-    direction: str
+    direction: Direction
     envelope: Envelope
     accepted: Sequence[Accepted]
     data: bytes

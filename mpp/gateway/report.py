@@ -7,15 +7,14 @@ import asyncio
 from collections.abc import Collection, Coroutine, Sequence
 from typing import Any
 
-from mpp.gateway.log import event as log
+from mpp.gateway import replies
 from mpp.gateway.delivery import State
+from mpp.gateway.log import event as log
 from mpp.gateway.pipeline import Accepted, Received, Result
 from mpp.mail.envelope import Client
 from mpp.net.metrics import MESSAGES, Counter, Histogram
 from mpp.net.table import SlotWriter
 from mpp.protocols.smtp.reply import Reply
-
-NO_MEMORY = Reply(452, "4.3.1", "Too much mail at the moment, please try again later")
 
 
 def _several(values: Collection[str]) -> str | list[str] | None:
@@ -84,7 +83,7 @@ class Reporter:
             reply=f"{reply.code} {reply.enhanced} {reply.text}",
         )
         self._table.add(MESSAGES["reject" if reply.code >= 500 else "defer"])
-        if reply is NO_MEMORY:
+        if reply is replies.NO_MEMORY:
             self._table.add(Counter.MESSAGES_OVER_BUDGET)
 
     @staticmethod

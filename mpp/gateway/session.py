@@ -1,68 +1,31 @@
 """One client's conversation: events of the codec in, replies out, or work that ends in one (RFC 5321, 2033, 3207).
 
-Called by mpp.gateway.connection, which owns the socket. Here are relay control, the order of a recipient's checks, and
-the limits of a connection (design section 3). Never touches a socket; reads the clock it is given.
+Called by mpp.gateway.connection, which owns the socket. Here are the limits of a
+connection and what each command means (design section 3); RCPT is answered by mpp.gateway.recipients. Never touches a socket; reads the clock it is given.
 """
 
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from typing import Any
 
+from mpp.gateway import replies
 from mpp.gateway.assembly import Assembly
 from mpp.gateway.budget import Budget, Reservation, client_network
-from mpp.gateway.pipeline import Accepted, Received, Result, beside, process
-from mpp.gateway.report import NO_MEMORY, Reporter
-from mpp.gateway.settings import PATIENCE_S, Listener, Route
-from mpp.gateway.targets import Target
-from mpp.mail.address import Address, AddressError, parse_address
-from mpp.mail.envelope import Client, Envelope, Parameters, Recipient
+from mpp.gateway.pipeline import Received, Result, beside, process
+from mpp.gateway.recipients import Transaction, add_recipient, direction_of
+from mpp.gateway.report import Reporter
+from mpp.gateway.settings import PATIENCE_S, Listener
+from mpp.mail.address import AddressError, parse_address
+from mpp.mail.envelope import Client, Envelope
 from mpp.mail.line_ends import normalise
-from mpp.net.dns import DnsError
 from mpp.net.metrics import Counter
 from mpp.protocols.smtp import server as smtp
 from mpp.protocols.smtp.reply import Reply
 
-OK_MAIL = Reply(250, "2.1.0", "Ok")
-OK_RCPT = Reply(250, "2.1.5", "Ok")
-OK = Reply(250, "2.0.0", "Ok")
-GO = Reply(354, "", "End data with <CR><LF>.<CR><LF>")
-BYE = Reply(221, "2.0.0", "Bye")
-READY_TLS = Reply(220, "2.0.0", "Ready to start TLS")
-VRFY = Reply(252, "2.0.0", "Cannot VRFY user, but will accept message and attempt delivery")
-EXPN = Reply(502, "5.5.1", "EXPN not available here")
-HELP = Reply(214, "2.0.0", "See RFC 5321")
-RELAY = Reply(550, "5.7.1", "Relaying denied")
-NO_ROUTE = Reply(554, "5.4.4", "No route to this domain")
-TOO_MANY = Reply(452, "4.5.3", "Too many recipients")
-ALONE = Reply(452, "4.5.3", "This recipient is handled apart, please send it in a message of its own")
-TLS_FIRST = Reply(530, "5.7.0", "Must issue a STARTTLS command first")
-TRUSTED_ONLY = Reply(550, "5.7.1", "This port serves known clients only")
-NOT_PROXY = Reply(550, "5.7.0", "Not allowed from this client")
-TOO_LARGE = Reply(552, "5.3.4", "Message is larger than allowed here")
-LONG_LINE = Reply(554, "5.6.0", "Message has a line longer than allowed here")
-BARE = Reply(550, "5.6.11", "Message has a bare CR or LF, lines must end in CR LF (RFC 5321, 2.3.8)")
-NUL = Reply(550, "5.6.0", "Message has a NUL octet")
-FLOOD = Reply(421, "4.7.0", "Too many commands without a message")
-ERRORS = Reply(421, "4.7.0", "Too many errors")
-TROUBLE = Reply(451, "4.3.0", "Local error, please try again later")
-BAD_ADDRESS = Reply(501, "5.1.3", "Bad recipient address syntax")
-BAD_SENDER = Reply(501, "5.1.7", "Bad sender address syntax")
-ASK_S = 30.0  # for one answer about a recipient
 MARGIN_S = 10.0  # our reply leaves so long before the client's patience ends
 
-Answer = Reply | Awaitable[Reply] | Awaitable[list[Reply]]
-
-
-@dataclass(slots=True)
-class Transaction:
-    """From MAIL to the reply after the data."""
-
-    id: str
-    assembly: Assembly
-    reverse_path: str
-    parameters: Parameters
-    accepted: list[Accepted] = field(default_factory=list)
-    refused_before: list[str] = field(default_factory=list)  # told a refusal that the memo kept
+Answer = Reply | Awaitable[Reply] | Awaitable[Reply | list[Reply]]
 
 
 class Session:
@@ -131,7 +94,7 @@ class Session:
         """Return the reply to one event, or what has to be awaited for it."""
         self._commands += 1
         if self._commands > self._assembly().settings.limits.commands:
-            return self._end(FLOOD, "flood")
+            return self._end(replies.FLOOD, "flood")
         answer: Answer = _HANDLERS[type(event)](self, event)
         if isinstance(answer, Reply) and answer.code >= 500:
             return self._error(answer)
@@ -143,7 +106,7 @@ class Session:
         parts = self._assembly()
         parts.table.refused(self.client.address, self._clock())
         parts.table.add(Counter.COMMANDS_REFUSED)
-        return self._end(ERRORS, "errors") if self._errors > parts.settings.limits.errors else reply
+        return self._end(replies.ERRORS, "errors") if self._errors > parts.settings.limits.errors else reply
 
     def _end(self, reply: Reply, reason: str) -> Reply:
         self.closing = True
@@ -163,91 +126,23 @@ class Session:
 
     def _mail(self, event: smtp.Mail) -> Reply:
         if self.listener.tls == "required" and not self.secured:
-            return TLS_FIRST
+            return replies.TLS_FIRST
         if self.listener.direction == "outbound" and not self._trusted:
-            return TRUSTED_ONLY
+            return replies.TRUSTED_ONLY
         if event.reverse_path:
             try:
                 parse_address(event.reverse_path)
             except AddressError:
-                return BAD_SENDER
+                return replies.BAD_SENDER
         self.abandon()
-        self._transaction = Transaction(os.urandom(12).hex(), self._assembly(), event.reverse_path, event.parameters)
-        return OK_MAIL
+        self._transaction = Transaction(
+            os.urandom(12).hex(), self._assembly(), self.listener, self._trusted, event.reverse_path, event.parameters
+        )
+        return replies.OK_MAIL
 
     def _rcpt(self, event: smtp.Rcpt) -> Reply | Awaitable[Reply]:
-        transaction = self._transaction
-        assert transaction is not None
-        parts = transaction.assembly
-        if len(transaction.accepted) >= parts.settings.limits.recipients:
-            return TOO_MANY
-        try:
-            address = parse_address(event.address)
-        except AddressError:
-            return BAD_ADDRESS
-        route = parts.routes.find(address)
-        relay = self._trusted or parts.settings.networks.relay_all
-        if not relay and (route is None or not route.ours or address.routed):
-            return RELAY
-        if route is None:
-            return NO_ROUTE
-        recipient = Recipient(parts.routes.deliverable(address), event.parameters)
-        if (late := parts.memo.refusal(transaction.reverse_path, recipient.address)) is not None:
-            transaction.refused_before.append(recipient.address)
-            code, enhanced, text = late.split(" ", 2)
-            return Reply(int(code), enhanced, text)
-        target = parts.targets.fixed(route)
-        if target is None:
-            return self._rcpt_by_mx(transaction, address, recipient, route)
-        return self._rcpt_at(transaction, address, recipient, target)
-
-    async def _rcpt_by_mx(
-        self, transaction: Transaction, address: Address, recipient: Recipient, route: Route
-    ) -> Reply:
-        try:
-            target = await transaction.assembly.targets.by_mx(route, address.ascii_domain)
-        except DnsError as error:
-            if error.temporary:
-                return Reply(
-                    451, "4.4.3", "The domain of this recipient cannot be looked up now, please try again later"
-                )
-            return Reply(550, "5.1.2", "The domain of this recipient accepts no mail")
-        answer = self._rcpt_at(transaction, address, recipient, target)
-        return answer if isinstance(answer, Reply) else await answer
-
-    def _rcpt_at(
-        self, transaction: Transaction, address: Address, recipient: Recipient, target: Target
-    ) -> Reply | Awaitable[Reply]:
-        parts = transaction.assembly
-        policy = parts.policies.choose(self.listener.name, recipient.address, self._direction(target))
-        entry = Accepted(recipient, address.text, target, policy)
-        if not self.lmtp and transaction.accepted:
-            first = transaction.accepted[0]
-            if first.target is not target or first.policy[0] != policy[0]:
-                return ALONE
-        if not target.route.ask or (target.route.ours and address.local.lower() == "postmaster"):
-            return self._accept(transaction, entry)
-        known = parts.asker.known(target, recipient.address)
-        if known is None:
-            return self._asked(transaction, entry)
-        return self._accept(transaction, entry) if known.code < 300 else known
-
-    async def _asked(self, transaction: Transaction, entry: Accepted) -> Reply:
-        utf8 = "SMTPUTF8" in transaction.parameters
-        deadline = self._clock() + ASK_S
-        answer = await transaction.assembly.asker.ask(
-            entry.target, transaction.reverse_path, entry.recipient.address, smtputf8=utf8, deadline=deadline
-        )
-        return self._accept(transaction, entry) if answer.code < 300 else answer
-
-    def _accept(self, transaction: Transaction, entry: Accepted) -> Reply:
-        transaction.accepted.append(entry)
-        return OK_RCPT
-
-    def _direction(self, target: Target) -> str:
-        if not self._trusted:
-            return "inbound"
-        return "internal" if target.route.ours else "outbound"
+        assert self._transaction is not None
+        return add_recipient(self._transaction, event.address, event.parameters, self._clock)
 
     # content
 
@@ -280,14 +175,14 @@ class Session:
 
     def _unfit(self, event: smtp.Content) -> Reply | None:
         if event.discarded or (event.data and not self._reservation.octets):
-            return NO_MEMORY
+            return replies.NO_MEMORY
         if event.too_large:
-            return TOO_LARGE
+            return replies.TOO_LARGE
         if event.long_line:
-            return LONG_LINE
+            return replies.LONG_LINE
         if event.nul and self.listener.nul == "refuse":
-            return NUL
-        return BARE if event.bare and self._bare_line_ends() == "refuse" else None
+            return replies.NUL
+        return replies.BARE if event.bare and self._bare_line_ends() == "refuse" else None
 
     def _bare_line_ends(self) -> str:
         return self.listener.bare_line_ends or ("normalise" if self._trusted else "refuse")
@@ -306,7 +201,7 @@ class Session:
             listener=self.listener,
             client=self._informed(),
             trusted=self._trusted,
-            direction=self._direction(transaction.accepted[0].target),
+            direction=direction_of(transaction.trusted, transaction.accepted[0].target),
             envelope=Envelope(
                 transaction.reverse_path,
                 tuple({entry.recipient.address: entry.recipient for entry in transaction.accepted}.values()),
@@ -368,7 +263,7 @@ class Session:
 
     def _xclient(self, event: smtp.Xclient) -> Reply:
         if not self._proxy:
-            return NOT_PROXY
+            return replies.NOT_PROXY
         told = event.attributes
         client = replace(
             self._direct, helo=told.get("HELO") or "", name=told.get("NAME") or "", login=told.get("LOGIN") or ""
@@ -383,13 +278,13 @@ class Session:
 
     def _xforward(self, event: smtp.Xforward) -> Reply:
         if not self._proxy:
-            return NOT_PROXY
+            return replies.NOT_PROXY
         self._forwarded |= event.attributes
-        return OK
+        return replies.OK
 
     def _start_tls(self, _event: smtp.StartTls) -> Reply:
         self.wants_tls = True
-        return READY_TLS
+        return replies.READY_TLS
 
     def secured_by(self, cipher: str) -> None:
         """TLS is on: forget all that was said before (RFC 3207, 4.2)."""
@@ -403,11 +298,11 @@ class Session:
     def _reset(self, _event: smtp.Reset) -> Reply:
         self.abandon()
         self._forwarded = {}
-        return OK
+        return replies.OK
 
     def _quit(self, _event: smtp.Quit) -> Reply:
         self.closing = True
-        return BYE
+        return replies.BYE
 
     def abandon(self) -> None:
         """The transaction ends without content. A refusal kept for the retry has been told by then."""
@@ -423,20 +318,20 @@ class Session:
         return self.codec.receiving
 
 
-_HANDLERS: dict[type, Callable[[Session, object], Answer]] = {
+_HANDLERS: dict[type, Callable[[Session, Any], Answer]] = {
     smtp.Hello: Session._hello,
     smtp.Mail: Session._mail,
     smtp.Rcpt: Session._rcpt,
-    smtp.Data: lambda _session, _event: GO,
+    smtp.Data: lambda _session, _event: replies.GO,
     smtp.Chunk: lambda _session, event: Reply(250, "2.0.0", f"{event.size} octets received"),
     smtp.Content: Session._content,
     smtp.StartTls: Session._start_tls,
     smtp.Quit: Session._quit,
     smtp.Reset: Session._reset,
-    smtp.Noop: lambda _session, _event: OK,
-    smtp.Verify: lambda _session, _event: VRFY,
-    smtp.Expand: lambda _session, _event: EXPN,
-    smtp.Help: lambda _session, _event: HELP,
+    smtp.Noop: lambda _session, _event: replies.OK,
+    smtp.Verify: lambda _session, _event: replies.VRFY,
+    smtp.Expand: lambda _session, _event: replies.EXPN,
+    smtp.Help: lambda _session, _event: replies.HELP,
     smtp.Xclient: Session._xclient,
     smtp.Xforward: Session._xforward,
     smtp.Invalid: lambda _session, event: event.reply,

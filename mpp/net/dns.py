@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import aiodns
-from pycares import errno
+from pycares import MXRecordData, errno
 
 MOST = 20_000  # names kept
 LONGEST_S, SHORTEST_S = 3600.0, 5.0
@@ -53,11 +53,10 @@ class Resolver:
         ttl = LONGEST_S
         try:
             answer = (await self._resolver.query_dns(domain, "MX")).answer
-            records = [record for record in answer if hasattr(record.data, "exchange")]
-            ttl = min((record.ttl for record in records), default=LONGEST_S)
-            hosts = tuple(
-                record.data.exchange.rstrip(".") for record in sorted(records, key=lambda record: record.data.priority)
-            )
+            records = [(record.data, record.ttl) for record in answer if isinstance(record.data, MXRecordData)]
+            ttl = min((float(ttl) for _, ttl in records), default=LONGEST_S)
+            records.sort(key=lambda record: record[0].priority)
+            hosts = tuple(data.exchange.rstrip(".") for data, _ in records)
         except aiodns.error.DNSError as error:
             if error.args[0] == errno.ARES_ENODATA:
                 hosts = ()
@@ -70,6 +69,6 @@ class Resolver:
         hosts = hosts or (domain,)  # RFC 5321, 5.1: the implicit MX
         if len(self._known) >= MOST:
             self._known.clear()
-        lifetime = min(max(float(ttl), SHORTEST_S), LONGEST_S)
+        lifetime = min(max(ttl, SHORTEST_S), LONGEST_S)
         self._known[domain] = _Known(asyncio.get_running_loop().time() + lifetime, hosts)
         return hosts
