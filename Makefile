@@ -54,7 +54,8 @@ faults: $(VENV)/.stamp-dev peers
 soak: $(VENV)/.stamp-dev peers
 	MPP_SOAK=1 $(PYTEST) tests/faults --timeout=3600
 
-bench: $(VENV)/.stamp-dev peers
+bench: $(VENV)/.stamp-bench
+	@packaging/apt.sh bench
 	$(BIN)/python -m bench
 
 # What Debian packages bring. Neither ends the call where it may not install: it says what is missing.
@@ -77,6 +78,10 @@ $(VENV)/.stamp-run: requirements.txt requirements-build.txt pyproject.toml | $(V
 $(VENV)/.stamp-dev: requirements-dev.txt $(VENV)/.stamp-run
 	@echo 'installing the locked requirements of the tests into $(VENV)'
 	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/.stamp-bench: requirements-bench.txt $(VENV)/.stamp-dev
+	@$(PIP) install --require-hashes -r requirements-bench.txt
 	@touch $@
 
 needs:

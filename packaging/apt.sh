@@ -2,6 +2,7 @@
 # Installs the Debian packages that a target of the Makefile uses, saying so first.
 #   apt.sh scanners   what the demo starts: spamd, clamd
 #   apt.sh peers      those, and what the tests speak with: swaks, openssl, Postfix
+#   apt.sh bench      those, and what MPP is measured beside: amavisd-new
 # Installs only as root with apt-get. Postfix would replace another mail server, so it comes only with CI=true or
 # MPP_APT=1. No service is started: policy-rc.d says no during the call, and what is new is disabled for the next boot.
 # Where it may not install it says what is missing and ends with 0: the demo and the tests go on with what there is.
@@ -17,7 +18,8 @@ package() { # package PACKAGE PROGRAM: wanted where the program is not there
 
 package spamd spamd
 package clamav-daemon clamd
-if [ "${1:-}" = peers ]; then
+if [ "${1:-}" = bench ]; then package amavisd-new amavisd; fi
+if [ "${1:-}" != scanners ]; then
     package swaks swaks
     package openssl openssl
     mta=()
@@ -62,6 +64,7 @@ if [ -d /run/systemd/system ]; then
         case $name in
             spamd) units="spamd.service" ;;
             clamav-daemon) units="clamav-daemon.service clamav-daemon.socket" ;;
+            amavisd-new) units="amavis.service" ;;
             postfix) units="postfix.service" ;;
             *) continue ;;
         esac
