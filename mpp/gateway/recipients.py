@@ -90,7 +90,11 @@ def _at(
         first = transaction.accepted[0]
         if first.target is not target or first.policy[0] != policy[0]:
             return replies.ALONE
-    if not target.route.ask or (target.route.ours and address.local.lower() == "postmaster"):
+    if target.route.ours and address.local.lower() == "postmaster":
+        return _accept(transaction, entry)
+    if target.recipients is not None:
+        return _accept(transaction, entry) if target.recipients.holds(recipient.address) else replies.NO_RECIPIENT
+    if not target.route.ask:
         return _accept(transaction, entry)
     known = parts.asker.known(target, recipient.address)
     if known is None:

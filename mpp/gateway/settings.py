@@ -12,7 +12,7 @@ from mpp.mail.address import a_labels
 from mpp.settings.common import Log, Networks, Node, Tls
 from mpp.settings.model import Section
 from mpp.settings.values import Duration, EndpointValue, Name, Size, read_domain
-from mpp.verdict.policy import DeferralEnd, Marks, Policy, PolicyRule
+from mpp.verdict.policy import Marks, Policy, PolicyRule
 
 PATIENCE_S = {"edge": 540.0, "proxy": 90.0, "after-queue": 90.0}  # of the client, where the listener sets none
 
@@ -141,9 +141,6 @@ class Settings(Section):
     memory: Memory = Field(default_factory=Memory, description="Budgets")
     routes: tuple[Route, ...] = Field((), description="Where mail goes")
     scanners: tuple[Scanner, ...] = Field((), description="Pools of scanners")
-    deferral: DeferralEnd = Field(
-        default_factory=DeferralEnd, description="When a deferral by a scanner's failure ends"
-    )
     policies: dict[Name, Policy] = Field(
         default_factory=dict, description="Named policies; `default` holds where no rule fits"
     )

@@ -1,14 +1,17 @@
 """From a route and a domain to the hosts to connect to, best first (settings: routes).
 
 Fixed hosts are known at once; MX is asked from DNS. Two recipients belong into one transaction where their targets are
-equal. Raises DnsError where the domain's servers cannot be found.
+equal. Raises DnsError where the domain's servers cannot be found, and OSError at
+construction where a table of recipients cannot be read.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from mpp.gateway.hop import HopSettings
 from mpp.gateway.settings import Route, Settings
+from mpp.gateway.tables import RecipientTable
 from mpp.net.dns import Resolver
 from mpp.settings.values import Endpoint
 
@@ -20,11 +23,17 @@ class Target:
     route: Route
     hosts: tuple[HopSettings, ...]
     name: str  # for logs: the first host
+    recipients: RecipientTable | None = None  # who exists, asked instead of the hosts
 
 
 class Targets:
     def __init__(self, settings: Settings, hostname: str, resolver: Resolver) -> None:
         self._hostname, self._resolver = hostname, resolver
+        self._tables = {
+            route.recipients: RecipientTable(Path(route.recipients.removeprefix("file:")))
+            for route in settings.routes
+            if route.recipients
+        }
         self._fixed = {id(route): self._target(route, route.hosts) for route in settings.routes if not route.mx}
         self._by_domain: dict[tuple[int, tuple[str, ...]], Target] = {}
 
@@ -52,7 +61,7 @@ class Targets:
 
     def _target(self, route: Route, endpoints: tuple[Endpoint, ...]) -> Target:
         hosts = tuple(self._host(route, endpoint) for endpoint in endpoints)
-        return Target(route, hosts, str(endpoints[0]) if endpoints else "")
+        return Target(route, hosts, str(endpoints[0]) if endpoints else "", self._tables.get(route.recipients))
 
     def _host(self, route: Route, endpoint: Endpoint) -> HopSettings:
         tls: Literal["none", "may", "must", "verify"] = "none" if endpoint.path else route.tls

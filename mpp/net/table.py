@@ -2,7 +2,7 @@
 
 Made by the supervisor before it forks, an anonymous mapping without locks: each worker writes only what belongs to its
 slot (SlotWriter) and reads the sum over all slots; the supervisor writes only a dead worker's part and the crash counts.
-Counters, refusals and deferrals outlive the worker that wrote them; connections and digests in hand end with it.
+Counters and refusals outlive the worker that wrote them; connections and digests in hand end with it.
 
 A number read while its writer changes it is the old or the new one, never a mixture. Sums over several numbers may
 be one step apart; limits may be overrun by what arrives within that step. `now` is time.monotonic(), which is the same
@@ -23,16 +23,13 @@ from mpp.net.rows import HOLD, TOUCHED, WAYS, Rows
 
 REFUSALS_MINUTES = 10
 CRASH_KEPT_S = 86400.0
-DEFERRAL_KEPT_S = 86400.0  # a message not seen for so long begins again
 IN_HAND = 1024  # digests that a worker can note at a time; what is in hand beyond them leaves no trace in a crash
 _CRASH_SETS = 128
-_DEFERRAL_SETS = 512
 _SERVER_SETS = 32
 _BUCKETS = len(BOUNDS) + 1
 _COUNT = (1 << 32) - 1  # a refusal word: the minute above, the number in it below
 
 _CONNECTIONS = HOLD  # of a host's row; from 2 on its refusals by minute
-_TIMES, _FIRST = 2, 3  # of a deferral's row
 _UNTIL = 2  # of a server's row
 _CRASHES = 2  # of a crash row
 
@@ -42,8 +39,7 @@ class NodeTable:
 
     def __init__(self, slots: int, host_sets: int) -> None:
         self.slots = slots
-        sizes = {"hosts": (slots, host_sets, 2 + REFUSALS_MINUTES), "deferrals": (slots, _DEFERRAL_SETS, 4),
-                 "servers": (slots, _SERVER_SETS, 3), "crashes": (1, _CRASH_SETS, 3)}  # fmt: skip
+        sizes = {"hosts": (slots, host_sets, 2 + REFUSALS_MINUTES), "servers": (slots, _SERVER_SETS, 3), "crashes": (1, _CRASH_SETS, 3)}  # fmt: skip
         # Fields first, each with a word for every slot side by side: a sum is one read.
         self._heartbeats, self._connections = 1, 1 + slots
         self._counters = self._connections + slots
@@ -57,7 +53,7 @@ class NodeTable:
         for name, size in sizes.items():
             made[name] = Rows(self._memory, self._words, base, *size)
             base += Rows.size(*size)
-        self.hosts, self.deferrals, self.servers, self.crashes = made.values()
+        self.hosts, self.servers, self.crashes = made.values()
         self.key = _keys(os.urandom(16))
 
     @classmethod
@@ -226,19 +222,6 @@ class SlotWriter:
             self._free.append(place)
         if not places:
             self._held.pop(digest, None)
-
-    def deferred(self, digest: bytes, now: float) -> tuple[int, float]:
-        """Note a deferral by a scanner's failure. Returns how many there were at the node, and when the first was."""
-        key, stamp = _digest_key(digest), _microseconds(now)
-        oldest = max(_microseconds(now - DEFERRAL_KEPT_S), 0)
-        words = self._words
-        own = self.table.deferrals.claim(self.slot, key)  # nothing holds deferral rows: the oldest gives way
-        if words[own + TOUCHED] < oldest or not words[own + _TIMES]:
-            words[own + _TIMES], words[own + _FIRST] = 0, stamp
-        words[own + TOUCHED] = stamp
-        words[own + _TIMES] += 1
-        rows = [row for row in self.table.deferrals.find_all(key) if words[row + TOUCHED] >= oldest]
-        return sum([words[row + _TIMES] for row in rows]), min([words[row + _FIRST] for row in rows]) / 1e6
 
     def server_down(self, server: str, now: float, until: float) -> None:
         """Tell the node that a server does not answer and is to be left alone until then."""

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from mpp.settings.model import Section
-from mpp.settings.values import Duration, Recipient, Threshold
+from mpp.settings.values import Recipient, Threshold
 from mpp.verdict.texts import check_text
 
 _LONGEST_MARK = 80  # characters
@@ -108,10 +108,3 @@ class Marks(Section):
             if not _GLOB.fullmatch(glob):
                 raise ValueError('holds what is no field name; write names such as "X-Spam-*", without a colon')
         return globs
-
-
-class DeferralEnd(Section):
-    """When a message that a failed scanner defers gets that scanner's second action: both must be reached."""
-
-    after: Duration = Field(4 * 3600.0, gt=0, description="Time since the first deferral by a scanner's failure")
-    times: int = Field(3, ge=1, description="Deferrals of the same message")

@@ -7,7 +7,7 @@ import pytest
 
 from mpp.net.metrics import BOUNDS, COUNTERS, GAUGES, HISTOGRAMS, MESSAGES, Counter, Gauge, Histogram
 from mpp.net.rows import WAYS
-from mpp.net.table import CRASH_KEPT_S, DEFERRAL_KEPT_S, IN_HAND, NodeTable
+from mpp.net.table import CRASH_KEPT_S, IN_HAND, NodeTable
 from mpp.verdict.plan import Disposition
 
 DIGEST, OTHER = bytes(range(16)), bytes(range(16, 32))
@@ -219,24 +219,6 @@ def test_crashes_are_bounded_and_the_oldest_gives_way(table):
     assert len(table.crashes.rows(0)) <= 128 * WAYS
 
 
-def test_deferrals_are_counted_over_the_node(table):
-    first, second = table.writer(0), table.writer(1)
-    assert first.deferred(DIGEST, 100.0) == (1, 100.0)
-    assert second.deferred(DIGEST, 200.0) == (2, 100.0)
-    assert first.deferred(DIGEST, 300.0) == (3, 100.0)
-    assert first.deferred(OTHER, 300.0) == (1, 300.0)
-    table.clear(0, 301.0)
-    assert second.deferred(DIGEST, 400.0) == (4, 100.0)
-
-
-def test_a_deferral_not_seen_for_a_day_begins_again(table):
-    first, second = table.writer(0), table.writer(1)
-    first.deferred(DIGEST, 100.0)
-    second.deferred(DIGEST, 200.0)
-    late = 300.0 + DEFERRAL_KEPT_S
-    assert first.deferred(DIGEST, late) == (1, late)
-
-
 def test_the_newest_word_about_a_server_holds(table):
     first, second = table.writer(0), table.writer(1)
     assert first.server_down_until("127.0.0.1:783") == 0.0
@@ -255,7 +237,6 @@ def test_hostile_numbers_are_taken():
     writer.observe(Histogram.MESSAGE, 1e9)
     assert writer.table.histogram(Histogram.MESSAGE)[0][-1] == 1
     assert writer.take_in_hand(b"") == 0
-    assert writer.deferred(b"", 0.0) == (1, 0.0)
 
 
 def test_reads_during_writes_are_never_a_mixture(table):
