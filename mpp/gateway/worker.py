@@ -8,6 +8,7 @@ import asyncio
 import gc
 import signal
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 import uvloop
@@ -15,6 +16,7 @@ import uvloop
 from mpp.gateway.assembly import Shared, assemble
 from mpp.gateway.budget import Budget
 from mpp.gateway.doors import Doors
+from mpp.gateway.hop import HopError
 from mpp.gateway.hops import Hops
 from mpp.gateway.load import load_settings
 from mpp.gateway.log import event as log
@@ -27,6 +29,7 @@ from mpp.settings.read import SettingsError
 
 TICK_S = 0.25  # heartbeat and probe of the loop's lag
 ASKING = 4  # connections that ask at one host; Postfix lets a client have 50 in all
+MEET_S = 5.0  # between attempts to learn what a next hop offers
 FINISH_S = 25.0  # for what is in work at SIGTERM
 
 
@@ -62,10 +65,13 @@ class Worker:
         gc.freeze()  # what lives as long as the worker is not looked at again by each collection
         gc.set_threshold(20_000, 20, 50)
         context.control.send(b"R")
-        ticking = asyncio.create_task(self._tick(), name="tick")
+        tasks = [asyncio.create_task(self._tick(), name="tick")]
+        if any(listener.dsn for listener, _ in context.sockets):
+            tasks.append(asyncio.create_task(self._meet(), name="meet"))
         await self._stopping.wait()
         await self._finish()
-        ticking.cancel()
+        for task in tasks:
+            task.cancel()
 
     def _take(self, settings: Settings) -> None:
         """Put settings into force. Raises OSError where a certificate cannot be read; nothing has changed then."""
@@ -106,6 +112,16 @@ class Worker:
             self._shared.delivering.sweep(now)
             self._shared.asking.sweep(now)
             due = now + TICK_S
+
+    async def _meet(self) -> None:
+        """Learn what the next hops offer before clients ask: DSN is offered only where all of them have it."""
+        loop, hops = asyncio.get_running_loop(), self._shared.delivering
+        while True:
+            for target in self._assembly.targets.all_fixed():
+                if hops.seen_extensions(target.hosts) is None:
+                    with suppress(HopError):  # down: until it is met, DSN is not offered
+                        hops.release(await hops.acquire(target.hosts, loop.time() + MEET_S))
+            await asyncio.sleep(MEET_S)
 
     async def _finish(self) -> None:
         """Let what is in work come to its end; idle connections are told at once."""

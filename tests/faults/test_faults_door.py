@@ -10,7 +10,7 @@ import pytest
 from mpp.cli.programs import free_port
 from servers.dialogue import ClosedError, Dialogue
 from servers.gateway import Gateway, MakeGateway, gateway_settings, ports
-from servers.sink import Sink
+from servers.sink import USUAL, Sink
 
 MAIL = b"From: a@example.net\r\nSubject: one\r\n\r\ntext\r\n"
 SECOND = (
@@ -423,3 +423,26 @@ def test_verify_expand_and_unknown_commands(door: Dialogue) -> None:
         command: door.say(command).code for command in ("VRFY bob", "EXPN staff", "ETRN x", "AUTH PLAIN", "FOO", "HELP")
     }
     assert said == {"VRFY bob": 252, "EXPN staff": 502, "ETRN x": 502, "AUTH PLAIN": 502, "FOO": 500, "HELP": 214}
+
+
+def test_dsn_is_offered_only_where_the_next_hop_has_it(at, sink: Sink) -> None:
+    sink.extensions = (*USUAL, "DSN")
+    with Dialogue(at(dsn=True).port) as dialogue:
+        deadline = time.monotonic() + 5
+        while "DSN" not in dialogue.hello().lines:
+            assert time.monotonic() < deadline
+        replies = [
+            dialogue.say("MAIL FROM:<a@example.net> RET=HDRS ENVID=QQ314159"),
+            dialogue.say("RCPT TO:<bob@example.org> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;bob@example.org"),
+        ]
+        assert [reply.code for reply in replies] == [250, 250]
+        assert dialogue.data(MAIL + b".\r\n").code == 250
+    assert "RET=HDRS ENVID=QQ314159" in sink.messages[0].parameters
+    assert "NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;bob@example.org" in sink.commands("RCPT")[-1]
+
+
+def test_dsn_is_not_offered_elsewhere(at, sink: Sink) -> None:
+    with Dialogue(at(dsn=True).port) as dialogue:
+        sink.wait_for(lambda: sink.connections > 0)
+        assert "DSN" not in dialogue.hello().lines
+        assert dialogue.say("MAIL FROM:<a@example.net> RET=HDRS").code == 555
