@@ -47,8 +47,9 @@ def _relay(stand: Stand, shape: str) -> list[Row]:
     runs = in_turn(stand, sink, subjects)
     budget = at_most(f"CPU a message, {shape}, pipelined", middle(runs[_PIPELINED], "cpu_us"), _BUDGET_US[shape], "us")
     rows = [*_own(runs["MPP"], shape), budget, *rows]
-    for name in subjects.keys() - {"MPP", _PIPELINED}:
-        rows.append(_beside(runs["MPP"], runs[name], f"{name}, {shape}", _RATIOS[shape].get(name)))
+    for name in _PEERS:
+        if name in runs:
+            rows.append(_beside(runs["MPP"], runs[name], f"{name}, {shape}", _RATIOS[shape].get(name)))
     return rows
 
 

@@ -15,3 +15,4 @@ lock requirements.txt "$@" pyproject.toml
 lock requirements-build.txt "$@" --group build
 lock requirements-dev.txt "$@" --constraint requirements.txt --constraint requirements-build.txt \
     --extra dev --group build pyproject.toml
+lock requirements-bench.txt "$@" --constraint requirements-dev.txt --group bench
