@@ -54,22 +54,21 @@ trap 'exit 130' INT TERM
 printf '#!/bin/sh\nexit 101\n' >$policy
 chmod 755 $policy
 
+services() {
+    find /etc/init.d /lib/systemd/system -maxdepth 1 \( -path '/etc/init.d/*' -o -name '*.service' -o -name '*.socket' -o -name '*.timer' \) 2>/dev/null | sort
+}
+known=$(services)
+
 export DEBIAN_FRONTEND=noninteractive
 if ! { apt-get update && apt-get install --yes --no-install-recommends "${missing[@]}"; } </dev/null >"$log" 2>&1; then
     tail -n 5 "$log" >&2
     echo "apt-get could not install: ${missing[*]} (its last lines are above). Going on with what there is." >&2
 fi
-if [ -d /run/systemd/system ]; then
-    for name in "${missing[@]}"; do
-        case $name in
-            spamd) units="spamd.service" ;;
-            clamav-daemon) units="clamav-daemon.service clamav-daemon.socket" ;;
-            amavisd-new) units="amavis.service" ;;
-            postfix) units="postfix.service" ;;
-            *) continue ;;
-        esac
-        # shellcheck disable=SC2086 # several units
-        systemctl disable --quiet $units 2>/dev/null
-    done
-fi
+comm -13 <(echo "$known") <(services) | while read -r path; do
+    name=${path##*/}
+    case $path in
+        /etc/init.d/*) update-rc.d "$name" disable ;;
+        *) deb-systemd-helper disable "$name" ;;
+    esac
+done >/dev/null 2>&1
 exit 0
