@@ -7,7 +7,7 @@ been taken (`unknown`). RFC 5321, 2033, 3207, 2920.
 
 import asyncio
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -63,10 +63,11 @@ class Hop(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._answers: list[Answer] = []
         self._wanted = 0
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[list[Answer]] | None = None
         self._writable: asyncio.Future[None] | None = None  # while the transport's buffer is full
         self.body_sent = False
         self._error = ""
+        self._loop = asyncio.get_running_loop()
 
     # asyncio.Protocol
 
@@ -87,16 +88,20 @@ class Hop(asyncio.Protocol):
 
     # the conversation
 
-    async def ask(self, *commands: Command, deadline: float) -> list[Answer]:
-        """Send a pipelined group and return its answers. Raises HopError when the connection ends or `deadline` passes."""
+    def ask(self, *commands: Command, deadline: float) -> Awaitable[list[Answer]]:
+        """Send a pipelined group; the future gives its answers. Both raise HopError when the connection has ended, the
+        future also when `deadline` passes.
+        """
         assert self._transport is not None
         if self.closed:
             raise HopError(self._error)
         self._transport.write(self.codec.send(*commands))
-        return await self._collect(len(commands), deadline)
+        return self._collect(len(commands), deadline)
 
-    async def send_body(self, buffers: Sequence[bytes | memoryview], answers: int, deadline: float) -> list[Answer]:
-        """Send the content and return the final answers (LMTP: one for each accepted recipient).
+    def send_body(
+        self, buffers: Sequence[bytes | memoryview], answers: int, deadline: float
+    ) -> Awaitable[list[Answer]]:
+        """Send the content; the future gives the final answers (LMTP: one for each accepted recipient).
 
         `body_sent` is True from the moment when the end of data may have reached the hop.
         """
@@ -107,7 +112,12 @@ class Hop(asyncio.Protocol):
         if sum(map(len, buffers)) <= SLICE:
             self.body_sent = True
             transport.writelines(self.codec.send_body(buffers))
-            return await self._collect(answers, deadline)
+            return self._collect(answers, deadline)
+        return self._send_slices(transport, buffers, answers, deadline)
+
+    async def _send_slices(
+        self, transport: asyncio.Transport, buffers: Sequence[bytes | memoryview], answers: int, deadline: float
+    ) -> list[Answer]:
         last: bytes | memoryview = b""
         for piece in self.codec.body_slices(buffers):
             transport.write(last)
@@ -128,25 +138,28 @@ class Hop(asyncio.Protocol):
             raise HopError(self._error)
 
     def pause_writing(self) -> None:
-        self._writable = asyncio.get_running_loop().create_future()
+        self._writable = self._loop.create_future()
 
     def resume_writing(self) -> None:
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
 
-    async def _collect(self, count: int, deadline: float) -> list[Answer]:
-        self._wanted = count
-        if len(self._answers) < count:
-            self.deadline = deadline
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-                self.deadline = 0.0
+    def _collect(self, count: int, deadline: float) -> asyncio.Future[list[Answer]]:
+        """Return the future of the next answers. (A future and no coroutine: there is one layer less to wake.)"""
+        waiter = self._waiter = self._loop.create_future()
+        self._wanted, self.deadline = count, deadline
+        if len(self._answers) >= count:
+            self._hand_over(waiter)
+        elif self.closed:
+            self._fail(self._error)
+        return waiter
+
+    def _hand_over(self, waiter: asyncio.Future[list[Answer]]) -> None:
         answers, self._answers = self._answers, []
-        return answers
+        self._waiter, self.deadline = None, 0.0
+        if not waiter.done():  # whoever waited may have been cancelled
+            waiter.set_result(answers)
 
     def _read(self) -> None:
         try:
@@ -159,8 +172,8 @@ class Hop(asyncio.Protocol):
         except ProtocolError as error:
             self._fail(str(error))
             return
-        if self._waiter is not None and len(self._answers) >= self._wanted and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self._waiter is not None and len(self._answers) >= self._wanted:
+            self._hand_over(self._waiter)
 
     def _fail(self, cause: str) -> None:
         """End the connection; whoever waits gets HopError with what the hop had said until then."""
@@ -170,6 +183,7 @@ class Hop(asyncio.Protocol):
             if self._transport is not None:
                 self._transport.abort()
         self.resume_writing()
+        self.deadline = 0.0
         if self._waiter is not None and not self._waiter.done():
             last = self._answers[-1].reply if self._answers else self.unasked
             self._waiter.set_exception(HopError(cause, reply=last))

@@ -6,6 +6,7 @@ asking never use up the patience of a delivering connection. Raises HopError whe
 
 import asyncio
 import ssl
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ class Hops:
         self.context_for = context_for  # TLS policy -> context, None for "none"; a reload sets another
         self._most = most  # connections to one host; None: as the route says
         self._hosts: dict[HopSettings, _Host] = {}
-        self._busy: set[Hop] = set()
+        self._busy: dict[Hop, _Host] = {}
 
     def seen_extensions(self, hosts: Sequence[HopSettings]) -> dict[str, str] | None:
         """Return what the first known of the hosts offered in its last EHLO, None where none was ever reached."""
@@ -50,35 +51,35 @@ class Hops:
 
         `fresh`: not one that was kept (the last one was found closed). Raises HopError where no host answers in time.
         """
-        hop = None if fresh else self._idle(hosts)
-        if hop is None:
-            hop = await self._open_any(hosts, deadline)
-        self._busy.add(hop)
-        return hop
+        hop = None if fresh else self.kept(hosts)
+        return hop or await self._open_any(hosts, deadline)
 
     def release(self, hop: Hop) -> None:
         """Take a connection back: kept where its conversation is at rest, else closed."""
-        self._busy.discard(hop)
-        host = self._hosts[hop.settings]
+        host = self._busy[hop]
         if hop.closed or hop.codec.waiting:
             hop.quit()
-            self._leave(host)
+            self._leave(host, hop)
             return
-        hop.idle_since = asyncio.get_running_loop().time()
+        del self._busy[hop]
+        hop.idle_since = time.monotonic()
         host.idle.append(hop)
-        self._wake(host)
+        if host.waiting:
+            self._wake(host)
 
     def distrust(self, hop: Hop, cause: str) -> None:
         """A fresh connection ended before it took a message: leave the host alone for a moment, others come first."""
         host = self._hosts[hop.settings]
-        host.cause, host.dead_until = cause, asyncio.get_running_loop().time() + DEAD_S
+        host.cause, host.dead_until = cause, time.monotonic() + DEAD_S
 
-    def _idle(self, hosts: Sequence[HopSettings]) -> Hop | None:
+    def kept(self, hosts: Sequence[HopSettings]) -> Hop | None:
+        """Return an open connection that waits for work, as `acquire` does; None where one has to be opened."""
         for settings in hosts:
             host = self._hosts.get(settings)
             while host is not None and host.idle:
                 hop = host.idle.pop()
                 if not hop.closed:
+                    self._busy[hop] = host
                     return hop
                 host.open -= 1
             if host is None or not host.dead_until:
@@ -86,11 +87,10 @@ class Hops:
         return None
 
     async def _open_any(self, hosts: Sequence[HopSettings], deadline: float) -> Hop:
-        loop = asyncio.get_running_loop()
         problem: HopError | None = None
         for settings in hosts:
             host = self._hosts.setdefault(settings, _Host())
-            if host.dead_until and (host.trying or loop.time() < host.dead_until):
+            if host.dead_until and (host.trying or time.monotonic() < host.dead_until):
                 problem = problem or HopError(f"{settings.endpoint}: {host.cause} (known as dead)")
                 continue
             try:
@@ -100,29 +100,28 @@ class Hops:
         raise problem or HopError("the route has no hosts")
 
     async def _open(self, settings: HopSettings, host: _Host, deadline: float) -> Hop:
-        loop = asyncio.get_running_loop()
         if (kept := await self._place(host, self._most or settings.connections, deadline)) is not None:
+            self._busy[kept] = host
             return kept
         host.trying = True
         hop = Hop(settings)
         try:
-            until = min(deadline, loop.time() + settings.connect_timeout)
+            until = min(deadline, time.monotonic() + settings.connect_timeout)
             await connect_protocol(
                 lambda: hop, settings.endpoint.host, settings.endpoint.port, settings.endpoint.path, until
             )
-            self._busy.add(hop)  # the sweep watches its deadline while it opens
+            self._busy[hop] = host  # the sweep watches its deadline while it opens
             await hop.open(self.context_for(settings.tls), until)
         except (OSError, HopError) as error:
             host.cause = str(error) or type(error).__name__
-            host.dead_until = loop.time() + DEAD_S
-            self._leave(host)
+            host.dead_until = time.monotonic() + DEAD_S
+            self._leave(host, hop)
             raise error if isinstance(error, HopError) else HopError(host.cause) from error
         except BaseException:
-            self._leave(host)
+            self._leave(host, hop)
             raise
         finally:
             host.trying = False
-            self._busy.discard(hop)
         host.dead_until = 0.0
         host.extensions = hop.codec.extensions
         return hop
@@ -148,7 +147,8 @@ class Hops:
         host.open += 1
         return None
 
-    def _leave(self, host: _Host) -> None:
+    def _leave(self, host: _Host, hop: Hop) -> None:
+        self._busy.pop(hop, None)
         host.open -= 1
         self._wake(host)
 
