@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from mpp.cli.programs import free_port, start_clamd, start_spamd
 from servers import postfix
@@ -30,6 +32,12 @@ _CI = os.environ.get("CI") == "true"
 _CORPORA = Path(os.environ.get("MPP_CORPORA") or ROOT.parent / "shared" / "corpora")
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 _deselected_key = pytest.StashKey[int]()
+
+# A loaded machine draws slowly, and the first run in a fresh clone makes tables of Unicode: neither is a fault of the code.
+hypothesis_settings.register_profile(
+    "mpp", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("mpp")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -178,6 +186,7 @@ def gateway(tmp_path: Path) -> Iterator[MakeGateway]:
         status_port: int = 0,
         ready: bool = True,
         command: tuple[str, ...] = (),
+        program: tuple[str, ...] = ("-m", "mpp", "serve"),
         environment: dict[str, str] | None = None,
         **usual: Any,
     ) -> Gateway:
@@ -199,6 +208,7 @@ def gateway(tmp_path: Path) -> Iterator[MakeGateway]:
                 status_port=status_port,
                 ready=ready,
                 command=command,
+                program=program,
                 environment=environment,
                 **started,  # type: ignore[arg-type]
             )
