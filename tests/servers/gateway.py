@@ -23,7 +23,8 @@ _START_S = 30.0
 class Gateway:
     """A running gateway, from construction until `stop`. `settings` is the text of a settings file, or options are given.
 
-    `port` and `status_port` are those the caller wrote into them.
+    `port` and `status_port` are those the caller wrote into them. `program` is what Python runs, another one takes
+    `--settings` too.
     """
 
     def __init__(
@@ -36,11 +37,14 @@ class Gateway:
         status_port: int = 0,
         ready: bool = True,
         command: Sequence[str] = (),
+        program: Sequence[str] = ("-m", "mpp", "serve"),
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.folder, self.port, self.status_port = folder, port, status_port
         self.file = folder / "mpp.toml"
-        arguments = [*command, sys.executable, "-m", "mpp", "serve", *options]
+        self._has_status = f":{status_port}" in settings
+        self._status_pid: int | None = None  # not yet looked for
+        arguments = [*command, sys.executable, *program, *options]
         if settings:
             self.file.write_text(settings, encoding="utf-8")
             arguments += ["--settings", str(self.file)]
@@ -60,6 +64,7 @@ class Gateway:
         if ready:
             try:
                 self.wait_for(r"^ready$", _START_S)
+                self.worker_pids()  # while the order of their start is that of the slots
             except AssertionError:
                 self.stop()
                 raise
@@ -102,10 +107,12 @@ class Gateway:
         return match
 
     def worker_pids(self) -> list[int]:
-        """The processes below the supervisor."""
+        """The running workers, the one that has run longest first (no status page, which is the last child at first)."""
         pid = self.process.pid
-        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-        return [int(each) for each in listed.split()]
+        listed = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        if self._status_pid is None:
+            self._status_pid = listed[-1] if self._has_status else 0
+        return [each for each in listed if each != self._status_pid]
 
     def kill_worker(self, number: int = 0) -> int:
         """Kill -9 one worker; returns its process id."""
