@@ -10,14 +10,17 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
+from types import MappingProxyType
 
 from mpp.gateway.hop import Hop, HopError
 from mpp.gateway.hops import Hops
 from mpp.gateway.targets import Target
 from mpp.mail.envelope import Client, Envelope, Parameters, Recipient
-from mpp.protocols.smtp.client import Answer, Command, Data, Mail, Rcpt, Reset, ServerReply, Xforward, attribute_groups
+from mpp.protocols.smtp.client import Command, Data, Mail, Rcpt, Reset, ServerReply, Xforward, attribute_groups
 from mpp.protocols.smtp.reply import Reply
 
+_DATA, _NONE = Data(), MappingProxyType[str, str | None]({})
 _DSN_MAIL, _DSN_RCPT = ("RET", "ENVID"), ("NOTIFY", "ORCPT")
 DOWN = Reply(451, "4.4.1", "The server for this recipient cannot be reached now, please try again later")
 SILENT = Reply(451, "4.4.2", "The server for this recipient did not answer in time, please try again later")
@@ -71,7 +74,8 @@ async def deliver(delivery: Delivery, hops: Hops) -> dict[str, Outcome]:
     problem = HopError("the route has no hosts")
     for _ in range(len(delivery.target.hosts) + 2):
         try:
-            hop = await hops.acquire(delivery.target.hosts, delivery.deadline, fresh=fresh)
+            hop = None if fresh else hops.kept(delivery.target.hosts)
+            hop = hop or await hops.acquire(delivery.target.hosts, delivery.deadline, fresh=fresh)
         except HopError as error:
             problem = error
             break
@@ -82,7 +86,7 @@ async def deliver(delivery: Delivery, hops: Hops) -> dict[str, Outcome]:
             problem = error
             if hop.body_sent:
                 cause = str(error)
-                return _all(delivery, Outcome(State.UNKNOWN, SILENT, str(hop.settings.endpoint), cause))
+                return _all(delivery, Outcome(State.UNKNOWN, SILENT, hop.name, cause))
             if not used:
                 hops.distrust(hop, str(error))
             fresh = True  # a kept connection that was closed meanwhile says nothing about the host
@@ -98,74 +102,84 @@ def _all(delivery: Delivery, outcome: Outcome) -> dict[str, Outcome]:
 
 async def _transaction(delivery: Delivery, hop: Hop) -> dict[str, Outcome]:
     """One MAIL to the end of data. Raises HopError while nothing is decided for any recipient, and ClientGone."""
-    host = str(hop.settings.endpoint)
-    if delivery.target.route.forward == "xclient" and "XCLIENT" in hop.codec.extensions:
-        await hop.introduce(_attributes(delivery, with_ident=False), delivery.deadline)
+    host, codec, deadline = hop.name, hop.codec, delivery.deadline
+    if delivery.target.route.forward == "xclient" and "XCLIENT" in codec.extensions:
+        await hop.introduce(_attributes(delivery.client), deadline)
     outcomes = _unfit(delivery, hop, host)
-    recipients = [recipient for recipient in delivery.envelope.recipients if recipient.address not in outcomes]
-    if not recipients:
-        return outcomes
+    recipients: Sequence[Recipient] = delivery.envelope.recipients
+    if outcomes:
+        recipients = [recipient for recipient in recipients if recipient.address not in outcomes]
+        if not recipients:
+            return outcomes
     hop.transactions += 1
-    mail, answers, data = await _envelope(delivery, hop, recipients)
-    if not mail.reply.positive:
-        refusal = _outcome(mail.reply, host)
-        outcomes.update((recipient.address, refusal) for recipient in recipients)
-        answers = []
+    answers, data = await _envelope(delivery, hop, recipients)
     taken: list[str] = []
-    for recipient, answer in zip(recipients, answers, strict=False):
-        if answer.reply.positive:
-            taken.append(recipient.address)
-        else:
-            outcomes[recipient.address] = _outcome(answer.reply, host)
-    if data is None or data.reply.code != 354:
+    if answers[0].code >= 400:
+        refusal = _outcome(answers[0], host)
+        outcomes.update((recipient.address, refusal) for recipient in recipients)
+    else:
+        for recipient, reply in zip(recipients, answers[1:], strict=False):
+            if reply.code < 400:
+                taken.append(recipient.address)
+            else:
+                outcomes[recipient.address] = _outcome(reply, host)
+    if data is None or data.code != 354:
         if data is not None:
-            outcomes.update((address, _outcome(data.reply, host)) for address in taken)
+            outcomes.update((address, _outcome(data, host)) for address in taken)
         with suppress(HopError):  # the connection is closed then; what was answered stands
-            await hop.ask(Reset(), deadline=delivery.deadline)
+            await hop.ask(Reset(), deadline=deadline)
         return outcomes
     if delivery.gone() or not taken:  # 354 without a recipient: only closing is sure to send nothing (RFC 2920, 3.1)
         hop.abort()
         if taken:
             raise ClientGone
         return outcomes
-    finals = await hop.send_body(delivery.content.buffers, len(taken) if hop.codec.lmtp else 1, delivery.deadline)
+    finals = await hop.send_body(delivery.content.buffers, len(taken) if codec.lmtp else 1, deadline)
     for index, address in enumerate(taken):
-        outcomes[address] = _outcome(finals[index if hop.codec.lmtp else 0].reply, host)
+        outcomes[address] = _outcome(finals[index if codec.lmtp else 0].reply, host)
     return outcomes
 
 
 async def _envelope(
-    delivery: Delivery, hop: Hop, recipients: list[Recipient]
-) -> tuple[Answer, list[Answer], Answer | None]:
-    """Send XFORWARD, MAIL, RCPT and DATA, in one write where the hop pipelines; return the answers to the last three.
+    delivery: Delivery, hop: Hop, recipients: Sequence[Recipient]
+) -> tuple[list[ServerReply], ServerReply | None]:
+    """Send XFORWARD, MAIL, RCPT and DATA, in one write where the hop pipelines; return the replies to MAIL and RCPT, and
+    the one to DATA.
 
-    The answer to DATA is None where it was not sent. Raises HopError, also for a 421 in the middle.
+    The reply to DATA is None where it was not sent. Raises HopError, also for a 421 in the middle.
     """
-    extensions = hop.codec.extensions
-    before: list[Command] = []
+    extensions, deadline = hop.codec.extensions, delivery.deadline
+    commands: list[Command] = []
     if "XFORWARD" in extensions and delivery.target.route.forward == "xforward":
-        before += map(Xforward, attribute_groups(_attributes(delivery, with_ident=True), extensions["XFORWARD"]))
-    dsn = "DSN" in extensions
+        introduction, identified = _introduction(delivery.client, extensions["XFORWARD"])
+        commands += introduction
+        if identified:
+            commands.append(Xforward({"IDENT": delivery.id}))
+    before = len(commands)
     mail = Mail(delivery.envelope.reverse_path, _mail_parameters(delivery, extensions))
-    rcpts = [Rcpt(recipient.address, _kept(recipient.parameters, _DSN_RCPT) if dsn else {}) for recipient in recipients]
+    commands.append(mail)
+    dsn = "DSN" in extensions
+    for recipient in recipients:
+        parameters = _kept(recipient.parameters, _DSN_RCPT) if dsn and recipient.parameters else _NONE
+        commands.append(Rcpt(recipient.address, parameters))
     if "PIPELINING" in extensions:
-        answers = await hop.ask(*before, mail, *rcpts, Data(), deadline=delivery.deadline)
-        del answers[: len(before)]
+        answers = await hop.ask(*commands, _DATA, deadline=deadline)
     else:
         answers = []
-        for command in (*before, mail, *rcpts):
-            answers += await hop.ask(command, deadline=delivery.deadline)
+        for command in commands:
+            answers += await hop.ask(command, deadline=deadline)
             if command is mail and not answers[-1].reply.positive:
                 break
-        del answers[: len(before)]
-        if any(answer.reply.positive for answer in answers[1:]):
-            answers += await hop.ask(Data(), deadline=delivery.deadline)
-    for answer in answers:
-        if answer.reply.code == 421:
+        if any(answer.reply.positive for answer in answers[before + 1 :]):
+            answers += await hop.ask(_DATA, deadline=deadline)
+    said: list[ServerReply] = []
+    for asked, reply in answers[before:]:
+        if reply.code == 421:
             hop.abort()
-            raise HopError(f"421 in answer to {type(answer.command).__name__}", reply=answer.reply)
-    data = answers.pop() if isinstance(answers[-1].command, Data) else None
-    return answers[0], answers[1:], data
+            raise HopError(f"421 in answer to {type(asked).__name__}", reply=reply)
+        said.append(reply)
+    data = said.pop() if answers[-1].command is _DATA else None
+    return said, data
 
 
 def _unfit(delivery: Delivery, hop: Hop, host: str) -> dict[str, Outcome]:
@@ -206,7 +220,7 @@ def _mail_parameters(delivery: Delivery, extensions: dict[str, str]) -> Paramete
         parameters["BODY"] = "8BITMIME"
     if delivery.envelope.smtputf8 and "SMTPUTF8" in extensions:
         parameters["SMTPUTF8"] = None
-    if "DSN" in extensions:
+    if "DSN" in extensions and delivery.envelope.parameters:
         parameters.update(_kept(delivery.envelope.parameters, _DSN_MAIL))
     return parameters
 
@@ -215,24 +229,26 @@ def _kept(parameters: Parameters, keywords: tuple[str, ...]) -> Parameters:
     return {keyword: parameters[keyword] for keyword in keywords if keyword in parameters}
 
 
-def _attributes(delivery: Delivery, *, with_ident: bool) -> dict[str, str]:
-    client = delivery.client
-    attributes = {
+@lru_cache(1024)
+def _introduction(client: Client, offered: str) -> tuple[tuple[Xforward, ...], bool]:
+    """Return the commands that tell a hop who the client was, the same for all its messages, and whether it takes IDENT."""
+    groups = attribute_groups(_attributes(client) | {"SOURCE": "REMOTE"}, offered)
+    return tuple(map(Xforward, groups)), "IDENT" in offered.upper().split()
+
+
+def _attributes(client: Client) -> dict[str, str]:
+    return {
         "NAME": client.name,
         "ADDR": f"IPV6:{client.address}" if ":" in client.address else client.address,
         "PORT": str(client.port) if client.port else "",
         "PROTO": "ESMTP" if client.protocol.startswith("E") else "SMTP",
         "HELO": client.helo,
     }
-    if with_ident:
-        attributes["IDENT"] = delivery.id
-        attributes["SOURCE"] = "REMOTE"
-    return attributes
 
 
 def _outcome(reply: ServerReply, host: str) -> Outcome:
     """What a reply of the next hop means for one recipient, in words that may be passed on."""
-    state = State.ACCEPTED if reply.positive else State.REFUSED if reply.permanent else State.DEFERRED
+    state = State.ACCEPTED if reply.code < 400 else State.REFUSED if reply.code >= 500 else State.DEFERRED
     return Outcome(state, public(reply), host)
 
 

@@ -53,6 +53,7 @@ class Hop(asyncio.Protocol):
 
     def __init__(self, settings: HopSettings) -> None:
         self.settings = settings
+        self.name = str(settings.endpoint)  # for logs
         self.codec = ClientCodec(lmtp=settings.endpoint.protocol == "lmtp")
         self.deadline = 0.0  # monotonic; 0: nothing is awaited
         self.idle_since = 0.0

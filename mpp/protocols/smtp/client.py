@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from mpp.mail.escape import printable
 from mpp.protocols.errors import NEED_DATA, LocalProtocolError, NeedData, RemoteProtocolError
@@ -84,8 +85,7 @@ class ServerReply:
         return "\n".join(self.lines)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The server's reply to `command`; None where nothing was asked, which is allowed to a 421 alone."""
 
     command: Command | Greeting | EndOfData | None
@@ -97,6 +97,7 @@ _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
 _ENHANCED = re.compile(r"([245])\.[0-9]{1,3}\.[0-9]{1,3}(?= |$)")
 _KEYWORD = re.compile(r"[A-Z0-9][A-Z0-9-]*")
 _LAST_OF_GROUP = frozenset((Hello, StartTls, Data, Quit, Xclient))  # RFC 2920, 3.1; VRFY, EXPN are never sent
+_NOTHING_FOLLOWS = frozenset((Greeting, Noop, Quit, Xforward, EndOfData))  # from their acceptance
 _GREETING, _END_OF_DATA = Greeting(), EndOfData()
 
 
@@ -141,7 +142,7 @@ class ClientCodec:
         for command in commands:
             if last is not None:
                 raise LocalProtocolError(f"{type(command).__name__} before the answer to {type(last).__name__}")
-            octets.append(octets_of(command, lmtp=self.lmtp))
+            octets.append(octets_of(command, self.lmtp))
             if type(command) in _LAST_OF_GROUP:
                 last = command
         self._last = last
@@ -187,7 +188,9 @@ class ClientCodec:
             lines.extend(self._buffer.split(b"\n"))
             self._buffer = lines.pop()
         while lines:
-            line = lines.popleft().removesuffix(b"\r")
+            line = lines.popleft()
+            if line[-1:] == b"\r":
+                line = line[:-1]
             if not self._lines and line[3:4] != b"-":
                 return self._answer(_single(line) if len(line) <= 128 else _read_single(line))
             if (reply := self._continue(line)) is not None:
@@ -225,7 +228,8 @@ class ClientCodec:
         if reply.code < 400:
             if (reply.code >= 300) is not (type(command) is Data):
                 raise RemoteProtocolError(f"{reply.code} in answer to {type(command).__name__}")
-            self._accepted_command(command, reply)
+            if type(command) not in _NOTHING_FOLLOWS:
+                self._accepted_command(command, reply)
         elif type(command) is Hello:
             self.extensions = {}
         return Answer(command, reply)

@@ -8,6 +8,7 @@ meaning of a line: control characters anywhere, spaces and angle brackets outsid
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from mpp.protocols.errors import LocalProtocolError
 
@@ -89,21 +90,21 @@ Command = Hello | StartTls | Mail | Rcpt | Data | Reset | Quit | Noop | Xforward
 _BARE = {Data: b"DATA\r\n", Reset: b"RSET\r\n", Quit: b"QUIT\r\n", Noop: b"NOOP\r\n", StartTls: b"STARTTLS\r\n"}
 
 
-def octets_of(command: Command, *, lmtp: bool) -> bytes:
+def octets_of(command: Command, lmtp: bool) -> bytes:
     """Return the line of a command, with its CRLF."""
     match command:
         case Mail():
-            return _line(f"MAIL FROM:<{_path(command.reverse_path)}>{_parameters(command.parameters)}")
+            return _mail(command.reverse_path, _parameters(command.parameters))
         case Rcpt():
-            return _line(f"RCPT TO:<{_path(command.address)}>{_parameters(command.parameters)}")
+            return _rcpt(command.address, _parameters(command.parameters))
         case Hello():
             if " " in command.name or not command.name:
                 raise LocalProtocolError("no name to say hello with")
             return _line(f"{command.verb or ('LHLO' if lmtp else 'EHLO')} {command.name}")
         case Xforward():
-            return b"XFORWARD" + _attributes(command.attributes) + b"\r\n"
+            return _attributes("XFORWARD", tuple(command.attributes.items()))
         case Xclient():
-            return b"XCLIENT" + _attributes(command.attributes) + b"\r\n"
+            return _attributes("XCLIENT", tuple(command.attributes.items()))
     return _BARE[type(command)]
 
 
@@ -128,6 +129,16 @@ def attribute_groups(attributes: Mapping[str, str], offered: str) -> list[dict[s
         groups[-1][name] = value
         room -= needed
     return groups
+
+
+@lru_cache(1024)
+def _mail(reverse_path: str, parameters: str) -> bytes:
+    return _line(f"MAIL FROM:<{_path(reverse_path)}>{parameters}")
+
+
+@lru_cache(1024)
+def _rcpt(address: str, parameters: str) -> bytes:
+    return _line(f"RCPT TO:<{_path(address)}>{parameters}")
 
 
 def _line(text: str) -> bytes:
@@ -156,15 +167,16 @@ def _parameters(parameters: Mapping[str, str | None]) -> str:
     return text
 
 
-def _attributes(attributes: Mapping[str, str]) -> bytes:
+@lru_cache(1024)
+def _attributes(verb: str, attributes: tuple[tuple[str, str], ...]) -> bytes:
     if not attributes:
         raise LocalProtocolError("no attributes to send")
-    octets = b""
-    for name, value in attributes.items():
+    octets = verb.encode()
+    for name, value in attributes:
         if not name.isascii() or not name.isalpha():
             raise LocalProtocolError("an attribute name that is no word")
         octets += b" " + name.encode() + b"=" + _xtext(value)
-    return octets
+    return octets + b"\r\n"
 
 
 def _xtext(value: str) -> bytes:
