@@ -21,12 +21,13 @@ def client_network(address: str) -> str:
 class Reservation:
     """What one transaction holds. `give_way` is called when it must let go; its octets count until `release`."""
 
-    __slots__ = ("give_way", "network", "octets")
+    __slots__ = ("complete", "give_way", "network", "octets")
 
     def __init__(self, network: str, give_way: Callable[[], None]) -> None:
         self.network = network
         self.give_way = give_way
         self.octets = 0
+        self.complete = False  # all of the message is there and worked at: it no longer gives way
 
 
 class Budget:
@@ -34,28 +35,34 @@ class Budget:
         self.limit = octets
         self.used = 0
         self._by_network: dict[str, int] = {}
-        self._held: dict[Reservation, None] = {}  # in order of their start
+        self._arriving: dict[Reservation, None] = {}  # those that may give way, in order of their start
 
     def grow(self, reservation: Reservation, octets: int, *, exempt: bool) -> bool:
         """Set what `reservation` holds; False where it had to give way itself (it then holds nothing).
 
         `exempt` clients (trusted, proxies) know no limit by network.
         """
-        more = octets - reservation.octets
-        self._hold(reservation, more)
-        quarter = self.limit >> 2
-        while reservation.octets:
-            if self.used > self.limit:
-                newest = next(reversed(self._held))
-            elif not exempt and self._by_network[reservation.network] > quarter:
-                newest = next(held for held in reversed(self._held) if held.network == reservation.network)
-            else:
-                return True
+        self._hold(reservation, octets - reservation.octets)
+        while reservation.octets and (newest := self._too_much(reservation.network, exempt)) is not None:
             self.release(newest)
             newest.give_way()
-        return octets == 0
+        return reservation.octets == octets
+
+    def _too_much(self, network: str, exempt: bool) -> Reservation | None:
+        """Return who must give way now, if anybody: the newest of all, or of a network that holds too much."""
+        if self.used > self.limit:
+            return next(reversed(self._arriving), None)
+        if not exempt and self._by_network[network] > self.limit >> 2:
+            return next((held for held in reversed(self._arriving) if held.network == network), None)
+        return None
+
+    def complete(self, reservation: Reservation) -> None:
+        """The message is there: what is being worked at is not thrown away."""
+        reservation.complete = True
+        self._arriving.pop(reservation, None)
 
     def release(self, reservation: Reservation) -> None:
+        reservation.complete = False
         if reservation.octets:
             self._hold(reservation, -reservation.octets)
 
@@ -67,7 +74,7 @@ class Budget:
             self._by_network[reservation.network] = network
         else:
             self._by_network.pop(reservation.network, None)
-        if reservation.octets:
-            self._held.setdefault(reservation)
-        else:
-            self._held.pop(reservation, None)
+        if not reservation.octets:
+            self._arriving.pop(reservation, None)
+        elif not reservation.complete:
+            self._arriving.setdefault(reservation)

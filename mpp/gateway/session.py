@@ -168,6 +168,7 @@ class Session:
                 )
                 reply = self._error(refusal) if refusal.code >= 500 else refusal
                 return [reply] * len(transaction.accepted) if self.lmtp else reply
+            self._budget.complete(self._reservation)
             return await self._process(transaction, await self._data(event), arrived)
         finally:
             self._forwarded = {}  # XFORWARD holds for one transaction, as in Postfix

@@ -48,6 +48,19 @@ def test_the_exempt_know_no_quarter():
     assert told == []
 
 
+def test_what_is_worked_at_does_not_give_way_and_new_ones_do():
+    budget = Budget(100)
+    (done, done_told), (new, new_told) = reservations(budget, "a", "b")
+    budget.grow(done, 90, exempt=True)
+    budget.complete(done)
+    assert not budget.grow(new, 20, exempt=True)
+    assert budget.grow(done, 120, exempt=True)  # it grew while it was normalised
+    assert (done_told, new_told) == ([], ["gave way"])
+    budget.release(done)
+    assert budget.grow(done, 50, exempt=True)
+    assert budget.grow(new, 30, exempt=True)
+
+
 def test_release_gives_all_back():
     budget = Budget(100)
     ((one, _),) = reservations(budget, "a")
