@@ -64,6 +64,7 @@ class Worker:
         gc.collect()
         gc.freeze()  # what lives as long as the worker is not looked at again by each collection
         gc.set_threshold(20_000, 20, 50)
+        context.table.beat(loop.time())  # before it is ready, so that /healthz never calls a ready worker silent
         context.control.send(b"R")
         tasks = [asyncio.create_task(self._tick(), name="tick")]
         if any(listener.dsn for listener, _ in context.sockets):
