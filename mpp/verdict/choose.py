@@ -34,6 +34,7 @@ class Case(NamedTuple):
     stage: str
     contact: str
     marks: Marks
+    hostname: str
 
 
 class Choice(NamedTuple):

@@ -5,11 +5,13 @@ replayed and explained. What is chosen and in which order is told in mpp.verdict
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 from mpp.mail.escape import printable
 from mpp.verdict.choose import Case, Choice, choose
 from mpp.verdict.finding import Finding, Verdict
-from mpp.verdict.marks import edits_for
+from mpp.verdict.marks import NO_FIELDS, Block, edits_for, fields_to_put
 from mpp.verdict.plan import Disposition, Fate, Plan
 from mpp.verdict.policy import Marks, Policy
 from mpp.verdict.transaction import Transaction
@@ -27,30 +29,48 @@ def decide(transaction: Transaction, marks: Marks, findings: Sequence[Finding]) 
     reaches it. Plan.verdict is the worst over all recipients, Plan.score the highest.
     """
     common, personal = _shared_out(findings)
-    shared = weigh(common)
     fates: dict[str, Fate] = {}
-    made: dict[tuple[str, bool], tuple[Choice, Fate]] = {}
+    made: dict[tuple[str, bool], tuple[Ruling, Fate]] = {}
     stories: dict[tuple[str, ...], list[str]] = {}
     verdict, scores = Verdict.CLEAN, []
     for recipient in transaction.envelope.recipients:
         address = recipient.address
         if address in fates:
             continue
-        own = personal.get(address)
-        weight = weigh([*common, *own]) if own else shared
+        own = personal.get(address) if personal else None
         name, policy = transaction.policies.get(address, _DEFAULT)
         ours = address in transaction.ours
         pair = None if own else made.get((name, ours))
         if pair is None:
-            pair = _fate(weight, Case(name, policy, ours, transaction.stage, transaction.contact, marks), transaction)
+            case = Case(name, policy, ours, transaction.stage, transaction.contact, marks, transaction.hostname)
+            pair = _fate([*common, *own] if own else common, case, transaction)
             if not own:
                 made[name, ours] = pair
-        choice, fates[address] = pair
-        stories.setdefault(choice.why, []).append(address)
-        scores.append(weight.score)
-        if choice.verdict is not verdict and _RANK[choice.verdict] < _RANK[verdict]:
-            verdict = choice.verdict
-    return Plan(verdict, max(scores, default=0.0), fates, _told(stories))
+        ruling, fates[address] = pair
+        stories.setdefault(ruling.choice.why, []).append(address)
+        scores.append(ruling.weight.score)
+        if (worst := ruling.choice.verdict) is not verdict and _RANK[worst] < _RANK[verdict]:
+            verdict = worst
+    return Plan(verdict, max(scores, default=0.0), fates, next(iter(stories)) if len(stories) == 1 else _told(stories))
+
+
+class Ruling(NamedTuple):
+    """All of a fate that does not depend on the message itself."""
+
+    weight: Weight
+    choice: Choice
+    block: Block
+
+
+def rule(findings: Sequence[Finding], case: Case) -> Ruling:
+    """Choose for one case by these findings."""
+    weight = weigh(findings)
+    choice = choose(weight, case)
+    goes_on = case.ours and choice.disposition in _GOES_ON
+    return Ruling(weight, choice, fields_to_put(weight, case, choice) if goes_on else NO_FIELDS)
+
+
+_ruled = lru_cache(256)(rule)  # for the usual message: nothing found, or one note that repeats
 
 
 def _shared_out(findings: Sequence[Finding]) -> tuple[list[Finding], dict[str, list[Finding]]]:
@@ -66,16 +86,15 @@ def _shared_out(findings: Sequence[Finding]) -> tuple[list[Finding], dict[str, l
     return common, personal
 
 
-def _fate(weight: Weight, case: Case, transaction: Transaction) -> tuple[Choice, Fate]:
-    choice = choose(weight, case)
-    edits = edits_for(transaction, weight, case, choice) if choice.disposition in _GOES_ON else ()
-    return choice, Fate(choice.disposition, choice.rule, choice.reply, edits, choice.verdict, weight.score)
+def _fate(findings: list[Finding], case: Case, transaction: Transaction) -> tuple[Ruling, Fate]:
+    ruling = rule(findings, case) if len(findings) > 1 else _ruled(tuple(findings), case)
+    choice = ruling.choice
+    edits = edits_for(transaction, case, choice, ruling.block) if choice.disposition in _GOES_ON else ()
+    return ruling, Fate(choice.disposition, choice.rule, choice.reply, edits, choice.verdict, ruling.weight.score)
 
 
 def _told(stories: dict[tuple[str, ...], list[str]]) -> tuple[str, ...]:
-    """Return the sentences; where recipients differ each says for whom it is."""
-    if len(stories) == 1:
-        return next(iter(stories))
+    """Return the sentences where recipients differ: each says for whom it is."""
     told: list[str] = []
     for why, addresses in stories.items():
         more = f" and {len(addresses) - 3} more" if len(addresses) > 3 else ""

@@ -18,23 +18,22 @@ from mpp.verdict.weigh import Weight
 Block = tuple[bytes, tuple[bytes, ...]]
 """Fields to put, and their names in lower case."""
 
-_NONE: Block = (b"", ())
+NO_FIELDS: Block = (b"", ())
 _SCANNED = b"X-Virus-Scanned"
 
 
-def edits_for(transaction: Transaction, weight: Weight, case: Case, choice: Choice) -> tuple[Edit, ...]:
-    """Return the edits for one recipient's copy; none where nothing was parsed."""
+def edits_for(transaction: Transaction, case: Case, choice: Choice, to_put: Block) -> tuple[Edit, ...]:
+    """Return the edits for one recipient's copy, with the fields `to_put`; none where nothing was parsed."""
     message = transaction.message
     if message is None:
         return ()
-    block, names = _block(transaction.hostname, weight, case, choice) if case.ours else _NONE
+    block, names = to_put
     globs, outside = case.marks.remove, not transaction.trusted
-    gone = [
-        field
-        for field in candidates(message, globs if outside else (), names)
-        if field.key in names or (outside and forged(field, globs, transaction.hostname))
-    ]
-    edits = [Edit(field.offset, field.length, b"") for field in gone]
+    gone, edits = [], []
+    for field in candidates(message, globs if outside else (), names):
+        if field.key in names or (outside and forged(field, globs, case.hostname)):
+            gone.append(field)
+            edits.append(Edit(field.offset, field.length, b""))
     if case.ours and (choice.spam or choice.unchecked):
         marks = _subject_marks(case, choice)
         subject = message.field(b"subject")
@@ -48,10 +47,10 @@ def edits_for(transaction: Transaction, weight: Weight, case: Case, choice: Choi
     return tuple(edits)
 
 
-def _block(hostname: str, weight: Weight, case: Case, choice: Choice) -> Block:
-    """Return the fields to put, and their names in lower case."""
+def fields_to_put(weight: Weight, case: Case, choice: Choice) -> Block:
+    """Return the fields to put but the subject, which depends on the message's own, and their names in lower case."""
     text = case.marks.virus_scanned
-    block, names = _virus_scanned(text, hostname) if weight.scanned and text else _NONE
+    block, names = _virus_scanned(text, case.hostname) if weight.scanned and text else NO_FIELDS
     score, tag_above = weight.score, case.policy.tag_above
     tagged = choice.spam or (tag_above is not None and score >= tag_above)
     if case.marks.spam and (choice.spam or (weight.known and (tagged or case.marks.always))):
