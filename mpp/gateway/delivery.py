@@ -260,8 +260,6 @@ def public(reply: ServerReply) -> Reply:
 
 async def settle(deliveries: Sequence[Delivery], hops: Hops) -> dict[str, Outcome]:
     """Deliver several groups at the same time. Raises ClientGone where none of them was delivered for that reason."""
-    if len(deliveries) == 1:
-        return await deliver(deliveries[0], hops)
     results = await asyncio.gather(*(deliver(delivery, hops) for delivery in deliveries), return_exceptions=True)
     outcomes: dict[str, Outcome] = {}
     gone = Outcome(State.DEFERRED, Reply(451, "4.4.2", "Connection lost"), "", "the client had gone")

@@ -24,9 +24,11 @@ class Answer:
 
 def join(outcomes: Mapping[str, Outcome]) -> Answer:
     """Join the outcomes of all recipients (at least one) into one reply."""
+    first = next(iter(outcomes.values())).reply
+    if len(outcomes) == 1:
+        return Answer(first, {}, {})
     accepted = {address: outcome for address, outcome in outcomes.items() if outcome.state is State.ACCEPTED}
     refused = {address: outcome for address, outcome in outcomes.items() if outcome.state is State.REFUSED}
-    first = next(iter(outcomes.values())).reply
     if len(accepted) == len(outcomes) or len(refused) == len(outcomes):
         return Answer(first, {}, {})
     if not accepted:

@@ -14,14 +14,14 @@ from typing import Literal
 
 from mpp.checks.layers import judge
 from mpp.gateway.assembly import Assembly
-from mpp.gateway.delivery import ClientGone, Content, Delivery, Outcome, State, settle
+from mpp.gateway.delivery import ClientGone, Content, Delivery, Outcome, State, deliver, settle
 from mpp.gateway.outcomes import join
 from mpp.gateway.settings import Listener
 from mpp.gateway.targets import Target
 from mpp.mail.edits import Edit, apply_edits
 from mpp.mail.envelope import Client, Envelope, Recipient
 from mpp.mail.message import Message
-from mpp.mail.trace import count_received, digest, own_hops, received_field
+from mpp.mail.trace import count_hops, digest, received_field
 from mpp.protocols.smtp.reply import Reply
 from mpp.verdict.decide import decide
 from mpp.verdict.finding import Finding, Verdict
@@ -41,6 +41,7 @@ OWN_HOPS = 3  # our own Received fields that make a loop
 CRASHES = 2  # in hand at so many: not parsed again
 _UNJUDGED = Plan(Verdict.CLEAN, 0.0, {}, ("checks are off",))
 _DELIVER = Fate(Disposition.DELIVER, "checks")
+_GOES_ON = (Disposition.DELIVER, Disposition.TAG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +88,20 @@ class Result:
 async def process(received: Received, assembly: Assembly) -> Result:
     """Judge, decide and carry out; return what the client is told."""
     message = Message(received.data, assembly.message_limits)
-    mark = await beside(digest, received.data)
-    if refusal := await _shape(message, assembly):
+    mark = digest(received.data) if len(received.data) <= LARGE else await asyncio.to_thread(digest, received.data)
+    if refusal := _shape(message, assembly):
         return _refused(received, refusal)
-    transaction, findings, plan = await _examine(received, message, mark, assembly)
-    if transaction is None:
-        return _refused(received, POISON)
+    transaction = _transaction(received, message, assembly)
+    findings: Sequence[Finding] = ()
+    plan = _UNJUDGED
+    if assembly.settings.checks:
+        try:
+            if assembly.table.take_in_hand(mark) >= CRASHES:
+                return _refused(received, POISON)
+            findings = await judge(assembly.checks, message, transaction, assembly.settings.limits.checks_timeout)
+            plan = decide(transaction, assembly.settings.marks, findings)
+        finally:
+            assembly.table.let_go(mark)
     checked = time.monotonic()
     result = await _carry_out(received, message, plan, mark, assembly)
     result.transaction, result.findings, result.plan = transaction, findings, plan
@@ -105,82 +114,86 @@ async def beside(work: Callable[[bytes], bytes], data: bytes) -> bytes:
     return work(data) if len(data) <= LARGE else await asyncio.to_thread(work, data)
 
 
-async def _shape(message: Message, assembly: Assembly) -> Reply | None:
+def _shape(message: Message, assembly: Assembly) -> Reply | None:
     """Refuse what goes round in circles or has no end of header (RFC 5321, 6.3)."""
-    if (
-        count_received(message) > assembly.settings.limits.received
-        or own_hops(message, assembly.hostname, assembly.settings.node.instance) >= OWN_HOPS
-    ):
+    settings = assembly.settings
+    hops, own = count_hops(message, assembly.hostname, settings.node.instance)
+    if hops > settings.limits.received or own >= OWN_HOPS:
         return LOOP
-    if any(limit.startswith("header") for limit in message.exceeded):
-        return OVERGROWN
+    for limit in message.exceeded:
+        if limit.startswith("header"):
+            return OVERGROWN
     return None
 
 
-async def _examine(
-    received: Received, message: Message, mark: bytes, assembly: Assembly
-) -> tuple[Transaction | None, Sequence[Finding], Plan]:
-    """Run the checks and decide. No transaction is returned for a message that was in hand at two crashes."""
-    settings = assembly.settings
-    transaction = Transaction(
+def _transaction(received: Received, message: Message, assembly: Assembly) -> Transaction:
+    """Return the message as checks and decision see it."""
+    settings, listener = assembly.settings, received.listener
+    ours, policies = [], {}
+    for entry in received.accepted:
+        address = entry.recipient.address
+        policies[address] = entry.policy
+        if entry.target.route.ours:
+            ours.append(address)
+    return Transaction(
         id=received.id,
         envelope=received.envelope,
         client=received.client,
         message=message if settings.checks else None,
         size=len(received.data),
-        listener=received.listener.name,
-        stage=received.listener.stage,
+        listener=listener.name,
+        stage=listener.stage,
         direction=received.direction,
         trusted=received.trusted,
-        ours=frozenset(entry.recipient.address for entry in received.accepted if entry.target.route.ours),
-        policies={entry.recipient.address: entry.policy for entry in received.accepted},
+        ours=frozenset(ours),
+        policies=policies,
         hostname=assembly.hostname,
         contact=settings.node.contact,
     )
-    if not settings.checks:
-        return transaction, (), _UNJUDGED
-    if assembly.table.take_in_hand(mark) >= CRASHES:
-        return None, (), _UNJUDGED
-    try:
-        findings = await judge(assembly.checks, message, transaction, settings.limits.checks_timeout)
-        plan = decide(transaction, settings.marks, findings)
-    finally:
-        assembly.table.let_go(mark)
-    return transaction, findings, plan
 
 
 async def _carry_out(received: Received, message: Message, plan: Plan, mark: bytes, assembly: Assembly) -> Result:
     """Give each recipient what the plan says, and join what came of it into the reply."""
-    known = assembly.memo.accepted(received.envelope.reverse_path, plan.fates or _addresses(received), mark)
-    outcomes = {
-        address: Outcome(State.ACCEPTED, Reply(250, "2.0.0", reply), "memo") for address, reply in known.items()
-    }
+    reverse_path = received.envelope.reverse_path
+    known = assembly.memo.accepted(reverse_path, plan.fates or _addresses(received), mark)
+    outcomes: dict[str, Outcome] = {}
+    for address, said in known.items():
+        outcomes[address] = Outcome(State.ACCEPTED, Reply(250, "2.0.0", said), "memo")
     groups: dict[tuple[Target, tuple[Edit, ...]], list[Recipient]] = {}
     for entry in received.accepted:
         address = entry.recipient.address
-        fate = plan.fates.get(address, _DELIVER)
         if address in outcomes:
             continue
-        if fate.disposition in (Disposition.DELIVER, Disposition.TAG):
+        fate = plan.fates.get(address, _DELIVER)
+        if fate.disposition in _GOES_ON:
             group = groups.setdefault((entry.target, fate.edits), [])
             if entry.recipient not in group:
                 group.append(entry.recipient)
         else:
             outcomes[address] = _settled(fate)
+    deliveries = [_delivery(received, message, key, group, assembly) for key, group in groups.items()]
     try:
-        if groups:
-            outcomes.update(
-                await settle(
-                    [_delivery(received, message, key, group, assembly) for key, group in groups.items()],
-                    assembly.delivering,
-                )
-            )
+        if len(deliveries) == 1:
+            outcomes.update(await deliver(deliveries[0], assembly.delivering))
+        elif deliveries:
+            outcomes.update(await settle(deliveries, assembly.delivering))
     except ClientGone:
         return Result({}, GONE, outcomes)
+    replies: dict[str, Reply] = {}
     for entry in received.accepted:
-        if (outcome := outcomes[entry.recipient.address]).state is State.ACCEPTED and outcome.host not in ("", "memo"):
+        outcome = outcomes[entry.recipient.address]
+        replies[entry.recipient.address] = outcome.reply
+        if outcome.state is State.ACCEPTED and outcome.host not in ("", "memo"):
             assembly.asker.learn(entry.target, entry.recipient.address)
-    return await _answer(received, outcomes, mark, bool(known), assembly)
+    if received.client.protocol.startswith("LMTP"):
+        return Result(replies, DISCARDED, outcomes)
+    answer = join(outcomes)
+    # What the retry must know is durable before it is asked for.
+    if answer.accepted or answer.refused:
+        await assembly.memo.keep(reverse_path, mark, dict(answer.accepted), dict(answer.refused))
+    elif known and answer.reply.code == 250 and not received.gone():
+        await assembly.memo.forget(reverse_path, mark, outcomes, ())
+    return Result(replies, answer.reply, outcomes)
 
 
 def _delivery(
@@ -200,27 +213,13 @@ def _delivery(
         recipient=recipients[0].address if len(received.accepted) == 1 else "",
         smtputf8=received.envelope.smtputf8,
     )
-    buffers = [top, *apply_edits(message.raw, edits)]
-    header = message.raw[: message.header_length] if received.eight_bit and received.envelope.smtputf8 else b""
-    content = Content(buffers, sum(map(len, buffers)), received.eight_bit, not header.isascii())
-    envelope = replace(received.envelope, recipients=tuple(recipients))
+    buffers = [top, *apply_edits(message.raw, edits)] if edits else [top, message.raw]
+    utf8 = received.eight_bit and received.envelope.smtputf8 and not message.raw[: message.header_length].isascii()
+    content = Content(buffers, sum(map(len, buffers)), received.eight_bit, utf8)
+    envelope, group = received.envelope, tuple(recipients)
+    if group != envelope.recipients:
+        envelope = replace(envelope, recipients=group)
     return Delivery(target, envelope, content, received.client, received.id, received.deadline, received.gone)
-
-
-async def _answer(
-    received: Received, outcomes: Mapping[str, Outcome], mark: bytes, known: bool, assembly: Assembly
-) -> Result:
-    """Make the replies; what the retry must know is durable before it is asked for."""
-    replies = {address: outcome.reply for address, outcome in outcomes.items()}
-    reverse_path = received.envelope.reverse_path
-    if received.client.protocol.startswith("LMTP"):
-        return Result(replies, DISCARDED, outcomes)
-    answer = join(outcomes)
-    if answer.accepted or answer.refused:
-        await assembly.memo.keep(reverse_path, mark, dict(answer.accepted), dict(answer.refused))
-    elif known and answer.reply.code == 250 and not received.gone():
-        await assembly.memo.forget(reverse_path, mark, outcomes, ())
-    return Result(replies, answer.reply, outcomes)
 
 
 def _settled(fate: Fate) -> Outcome:

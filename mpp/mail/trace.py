@@ -31,15 +31,15 @@ def digest(raw: bytes) -> bytes:
     return blake2b(memoryview(raw)[start:] if start else raw, digest_size=16).digest()
 
 
-def count_received(message: Message) -> int:
-    """Count the Received fields of the header."""
-    return len(message.values(b"received"))
-
-
-def own_hops(message: Message, hostname: str, instance: str) -> int:
-    """Count the Received fields that this host and instance wrote, as `received_field` writes them."""
+def count_hops(message: Message, hostname: str, instance: str) -> tuple[int, int]:
+    """Count the Received fields of the header, and those that this host and instance wrote (see `received_field`)."""
+    values = message.values(b"received")
     mark = _by(hostname, instance).encode("ascii")
-    return sum(mark in value for value in message.values(b"received"))
+    own = 0
+    for value in values:
+        if mark in value:
+            own += 1
+    return len(values), own
 
 
 def received_field(
@@ -53,17 +53,27 @@ def received_field(
     smtputf8: bool = False,
 ) -> bytes:
     """Write our Received field with its line end. Name the recipient only where there is exactly one (RFC 5321, 7.6)."""
+    return (
+        f"{_hop(client, hostname, instance, smtputf8)}\r\n"
+        f"\tid {_UNSAFE.sub('?', identifier)}{_for(recipient, smtputf8)};\r\n"
+        f"\t{date(int(now))}\r\n"
+    ).encode()
+
+
+@lru_cache(1024)
+def _hop(client: Client, hostname: str, instance: str, smtputf8: bool) -> str:
+    """Say who gave the message to whom, the same for all messages of a connection."""
     protocol = _UNSAFE.sub("?", client.protocol)
     if smtputf8:
         protocol = "UTF8" + protocol.removeprefix("E")
     tls = f" ({_UNSAFE_TEXT.sub('?', client.tls[:200])})" if client.tls else ""
-    wanted = f"\r\n\tfor <{recipient}>" if recipient and _nameable(recipient, smtputf8) else ""
-    return (
-        f"Received: {_from(client.helo, client.name, client.address)}\r\n"
-        f"\t{_by(hostname, instance)} with {protocol}{tls}\r\n"
-        f"\tid {_UNSAFE.sub('?', identifier)}{wanted};\r\n"
-        f"\t{date(int(now))}\r\n"
-    ).encode()
+    from_ = _from(client.helo, client.name, client.address)
+    return f"Received: {from_}\r\n\t{_by(hostname, instance)} with {protocol}{tls}"
+
+
+@lru_cache(1024)
+def _for(recipient: str, smtputf8: bool) -> str:
+    return f"\r\n\tfor <{recipient}>" if recipient and _nameable(recipient, smtputf8) else ""
 
 
 @lru_cache(64)
@@ -73,7 +83,6 @@ def date(now: int) -> str:
     return f"{_DAYS[weekday]}, {day} {_MONTHS[month - 1]} {year:04d} {hour:02d}:{minute:02d}:{second:02d} +0000"
 
 
-@lru_cache(1024)
 def _from(helo: str, name: str, address: str) -> str:
     helo = _UNSAFE.sub("?", helo[:255]) or "unknown"
     name = _UNSAFE.sub("?", name[:255]) or "unknown"
