@@ -133,7 +133,7 @@ class Hop(asyncio.Protocol):
         if self._writable is None:
             await asyncio.sleep(0)
         else:
-            self.deadline = deadline
+            self.deadline = min(deadline, self._loop.time() + self.settings.timeout)
             await self._writable
         if self.closed:
             raise HopError(self._error)
@@ -149,7 +149,7 @@ class Hop(asyncio.Protocol):
     def _collect(self, count: int, deadline: float) -> asyncio.Future[list[Answer]]:
         """Return the future of the next answers. (A future and no coroutine: there is one layer less to wake.)"""
         waiter = self._waiter = self._loop.create_future()
-        self._wanted, self.deadline = count, deadline
+        self._wanted, self.deadline = count, min(deadline, self._loop.time() + self.settings.timeout)
         if len(self._answers) >= count:
             self._hand_over(waiter)
         elif self.closed:
