@@ -4,6 +4,7 @@ Called at start, at reload and by `mpp settings check` (through mpp.gateway.load
 system here. Values are taken strictly: a number in quotes is a text, and `1` is not `true`.
 """
 
+import copy
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,7 +49,8 @@ def load(text: str, name: str, model: type[S], rules: Sequence[Rule] = ()) -> Lo
 def examine(values: Mapping[str, Any], model: type[S], rules: Sequence[Rule] = ()) -> tuple[S | None, list[Problem]]:
     """Return the settings, None where there is an error, and all problems.
 
-    The rules look only at values that the model takes: a wrong type hides what they would say.
+    Where the model refuses values, the rules look at what is left without them, and what they say of a table that lost
+    one is kept back: it might not hold once that value is mended.
     """
     problems = list(_dates(values, ()))
     if problems:
@@ -56,11 +58,41 @@ def examine(values: Mapping[str, Any], model: type[S], rules: Sequence[Rule] = (
     try:
         settings = model.model_validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
-        return None, list(problems_of(error, model, values))
+        problems = list(problems_of(error, model, values))
+        return None, problems + _of_the_rest(values, model, rules, [problem.path for problem in problems])
     problems = [problem for rule in rules for problem in rule(settings)]
     if any(problem.severity == "error" for problem in problems):
         return None, problems
     return settings, problems
+
+
+def _of_the_rest(
+    values: Mapping[str, Any], model: type[S], rules: Sequence[Rule], refused: Sequence[Path]
+) -> list[Problem]:
+    """Return what the rules say of the values without those that were refused."""
+    rest: dict[str, Any] = copy.deepcopy(dict(values))
+    for path in refused:
+        _take_out(rest, path)
+    try:
+        settings = model.model_validate_json(json.dumps(rest), strict=True)
+    except ValidationError:
+        return []  # something needed is missing now: nothing can be said before that is mended
+    hurt = {path[:-1] for path in refused}
+    found = [problem for rule in rules for problem in rule(settings)]
+    return [problem for problem in found if not any(problem.path[: len(table)] == table for table in hurt if table)]
+
+
+def _take_out(values: dict[str, Any], path: Path) -> None:
+    """Take the innermost key on the path out of its table; positions in lists stay as they are."""
+    table: Any = values
+    holder, key = values, path[0] if path else ""
+    for step in path:
+        if isinstance(table, dict):
+            holder, key = table, step
+            table = table.get(step)
+        elif isinstance(table, list) and isinstance(step, int) and step < len(table):
+            table = table[step]
+    holder.pop(str(key), None)
 
 
 def _parse(text: str, name: str) -> tuple[dict[str, Any], Lines]:

@@ -112,3 +112,26 @@ def test_rules_speak_with_lines_and_warnings_do_not_refuse():
         "f:1: warning: workers is odd; write an even one",
         "f:3: inner[1].tls is a default here; write it",
     ]
+
+
+@pytest.mark.parametrize(
+    ("label", "text", "faulty"),
+    [
+        ("a wrong type elsewhere", "pin = 3\n[[inner]]\nname = 'a'\nweight = 7", ["f:1:", "f:4:"]),
+        (
+            "an unknown key in another table",
+            "[[inner]]\nname = 'a'\nweight = 7\n[[inner]]\nname = 'b'\nx = 1",
+            ["f:3:", "f:6:"],
+        ),
+        ("a wrong type in the same table", "[[inner]]\nname = 'a'\ntls = 3\nweight = 7", ["f:3:"]),
+        ("something needed is missing", "[[inner]]\nweight = 7", ["f:1:"]),
+        ("a value in a list", "networks = [1]\n[[inner]]\nname = 'a'\nweight = 7", ["f:1:", "f:4:"]),
+    ],
+)
+def test_rules_look_at_what_the_model_takes_beside_what_it_refuses(label, text, faulty):
+    def seven_is_unlucky(value):
+        for number, inner in enumerate(value.inner):
+            if inner.weight == 7:
+                yield Problem(("inner", number, "weight"), "is unlucky", "write 8")
+
+    assert [line.split(" ")[0] for line in lines_of(text, [seven_is_unlucky])] == faulty
