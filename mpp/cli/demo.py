@@ -127,9 +127,15 @@ def _demo(once: bool, interrupt: _Interrupt) -> int:
 def _scanners(
     folder: Path, stack: contextlib.ExitStack, console: "Console", interrupt: _Interrupt
 ) -> Iterator[_Scanner]:
-    """Yield the scanners that answer: the machine's own, else one started here."""
+    """Yield the scanners that answer: the machine's own, else one started here. What cannot be had is told."""
+    from mpp.cli.programs import ProgramError
+
     for find in (_spamd, _clamd):
-        scanner = find(folder, stack, interrupt)
+        try:
+            scanner = find(folder, stack, interrupt)
+        except ProgramError as error:
+            console.print(f"{_escaped(str(error))}\nGoing on without it.", soft_wrap=True)
+            continue
         console.print(scanner.note, soft_wrap=True)
         if scanner.server:
             yield scanner
@@ -266,9 +272,11 @@ def _watch(console: "Console", inbox: "Inbox", gateway: "Program") -> None:
 
     with gateway.log.open("rb") as log:
         log.seek(0, os.SEEK_END)
+        begun = b""  # a line that is still being written
         while gateway.process.poll() is None:
-            for line in log:
-                console.print(f"gateway  {_escaped(line.rstrip())}", soft_wrap=True)
+            *lines, begun = (begun + log.read()).split(b"\n")
+            for line in lines:
+                console.print(f"gateway  {_escaped(line)}", soft_wrap=True)
             for arrived in _taken(inbox):
                 subject = Message(arrived.raw).text(b"subject")
                 to = ", ".join(arrived.recipients)

@@ -8,6 +8,7 @@ import smtplib
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,16 +26,12 @@ CLOSING = re.compile(
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def environment(server_folder: Path) -> dict[str, str]:
     """Its temporary folder is the test's, so that what it leaves behind is found."""
     installed("spamd")
     installed("clamd")
-    folder = tmp_path / "demo"
-    folder.mkdir()
-    for above in (folder, *folder.parents):  # spamd and clamd run under users of their own
-        if above.owner() == Path(ROOT).owner() and above != Path("/tmp"):
-            with contextlib.suppress(PermissionError):
-                above.chmod(above.stat().st_mode | 0o011)
+    folder = Path(tempfile.mkdtemp(dir=server_folder))
+    folder.chmod(0o711)  # spamd and clamd run under users of their own
     return {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
 
 
@@ -111,10 +108,12 @@ def test_it_stays_up_shows_what_arrives_and_stops_on_ctrl_c(running: Running, en
     running.wait_for("Ctrl-C ends")
     with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
         client.sendmail(
-            "eve@example.net", "bob@example.org", "Subject: Hello\u202e\x1b[31m there\r\n\r\nNoon\r\n".encode()
+            "eve@example.net",
+            "bob@example.org",
+            "Subject: Hello\u202e\x1b[31m [red]there[/red]\r\n\r\nNoon\r\n".encode(),
         )
     shown = running.wait_for(r"^inbox .*Hello.*there")
-    assert r"\u202e\x1b" in shown.string
+    assert r"Hello\u202e\x1b[31m [red]there[/red]" in shown.string
     running.process.send_signal(signal.SIGINT)
     assert running.process.wait(30) == 0
     assert left_behind(environment) == []
@@ -139,3 +138,22 @@ def test_a_taken_port_is_told_and_another_one_used(environment: dict[str, str]) 
         finally:
             running.process.terminate()
             running.process.wait(30)
+
+
+def test_a_scanner_that_cannot_start_is_told_and_done_without(environment: dict[str, str], tmp_path: Path) -> None:
+    broken = tmp_path / "clamd"
+    broken.write_text("#!/bin/sh\necho 'no memory left' >&2\nexit 3\n")
+    broken.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run(
+        [*COMMAND, "--once"],
+        env={**environment, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "clamd ended with 3:\nno memory left\nGoing on without it." in done.stdout
+    assert done.stdout.endswith("13 delivered, 1 tagged, 0 quarantined, 4 refused, 1 discarded, 1 deferred, 0 lost\n")
+    assert left_behind(environment) == []
