@@ -16,12 +16,17 @@ from mpp.net.metrics import MESSAGES, Counter, Histogram
 from mpp.net.table import SlotWriter
 from mpp.protocols.smtp.reply import Reply
 
+_BECAME: dict[str, str] = {
+    State.REFUSED: "reject",
+    State.DEFERRED: "defer",
+    State.UNKNOWN: "defer",
+}  # of what was not accepted
+
 
 def _several(values: Collection[str]) -> str | list[str] | None:
     """Return what a log field shows of several values: nothing, the one, or a list of them."""
-    if len(values) == 1:
-        return next(iter(values)) or None
-    return [value for value in values if value] or None
+    shown = list(filter(None, values))
+    return shown[0] if len(shown) == 1 else shown or None
 
 
 class Reporter:
@@ -30,42 +35,45 @@ class Reporter:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def message(self, received: Received, result: Result, now: float) -> None:
-        """One line for a message that was judged, whatever became of it."""
-        plan, took, reply = result.plan, now - received.arrived, result.reply
-        outcomes = result.outcomes.values()
+        """One line for a message that was judged, whatever became of it; the counters."""
+        plan, took, reply, client = result.plan, now - received.arrived, result.reply, received.client
+        fates = plan.fates if plan else {}
+        states: list[str] = []
+        # Each once, in order.
+        rules: dict[str, None] = {}
+        hops: dict[str, None] = {}
+        causes: dict[str, None] = {}
+        became: dict[str, None] = {}
+        for address, outcome in result.outcomes.items():
+            fate = fates.get(address)
+            states.append(outcome.state)
+            hops[outcome.host] = causes[outcome.cause] = None
+            if fate is not None:
+                rules[fate.rule] = None
+            became[_BECAME.get(outcome.state) or (fate.disposition if fate is not None else "deliver")] = None
         log(
             "info",
             "message",
             id=received.id,
-            client=received.client.address,
-            helo=received.client.helo,
+            client=client.address,
+            helo=client.helo,
             sender=received.envelope.reverse_path,
             recipients=_several([recipient.address for recipient in received.envelope.recipients]),
             size=len(received.data),
             verdict=plan.verdict if plan else None,
             score=plan.score if plan else None,
-            rules=_several({fate.rule for fate in plan.fates.values()}) if plan else None,
+            rules=_several(rules),
             findings=_several([finding.symbol for finding in result.findings]),
-            outcome=_several([outcome.state for outcome in outcomes]),
-            hops=_several({outcome.host for outcome in outcomes}),
-            causes=_several({outcome.cause for outcome in outcomes}),
+            outcome=_several(states),
+            hops=_several(hops),
+            causes=_several(causes),
             reply=f"{reply.code} {reply.enhanced} {reply.text}",
             checked_ms=round(result.checked_s * 1000, 1),
             ms=round(took * 1000, 1),
         )
-        self._count(received, result, took)
-
-    def _count(self, received: Received, result: Result, took: float) -> None:
         table = self._table
         table.add(Counter.BYTES_RECEIVED, len(received.data))
         table.observe(Histogram.MESSAGE, took)
-        fates = result.plan.fates if result.plan else {}
-        became = set()
-        for address, outcome in result.outcomes.items():
-            if outcome.state is State.ACCEPTED:
-                became.add(fates[address].disposition.value if address in fates else "deliver")
-            else:
-                became.add("reject" if outcome.state is State.REFUSED else "defer")
         for disposition in became:
             table.add(MESSAGES[disposition])
 

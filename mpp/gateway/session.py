@@ -4,7 +4,7 @@ Called by mpp.gateway.connection, which owns the socket. Here are the limits of 
 connection and what each command means (design section 3); RCPT is answered by mpp.gateway.recipients. Never touches a socket; reads the clock it is given.
 """
 
-import os
+import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -55,7 +55,9 @@ class Session:
         self._forwarded: dict[str, str | None] = {}  # XFORWARD: only informs
         self._trusted = parts.trusted(client.address)
         self._proxy = parts.proxies(client.address)
-        self._commands = self._errors = 0
+        self._commands_left = limits.commands  # until a message is accepted
+        self._errors = 0
+        self._exempt = self._trusted or self._proxy  # from the budget's limit by network
         self._transaction: Transaction | None = None
         self._reservation = Reservation(client_network(client.address), self._give_way)
         self._extend()
@@ -92,8 +94,8 @@ class Session:
 
     def handle(self, event: object) -> Answer:
         """Return the reply to one event, or what has to be awaited for it."""
-        self._commands += 1
-        if self._commands > self._assembly().settings.limits.commands:
+        self._commands_left -= 1
+        if self._commands_left < 0:
             return self._end(replies.FLOOD, "flood")
         answer: Answer = _HANDLERS[type(event)](self, event)
         if isinstance(answer, Reply) and answer.code >= 500:
@@ -134,9 +136,10 @@ class Session:
                 parse_address(event.reverse_path)
             except AddressError:
                 return replies.BAD_SENDER
-        self.abandon()
+        if self._transaction is not None:
+            self.abandon()
         self._transaction = Transaction(
-            os.urandom(12).hex(), self._assembly(), self.listener, self._trusted, event.reverse_path, event.parameters
+            _identity(), self._assembly(), self.listener, self._trusted, event.reverse_path, event.parameters
         )
         return replies.OK_MAIL
 
@@ -148,7 +151,7 @@ class Session:
 
     def hold(self, octets: int) -> None:
         """Account for the octets of a message that is coming in."""
-        self._budget.grow(self._reservation, octets, exempt=self._trusted or self._proxy)
+        self._budget.grow(self._reservation, octets, exempt=self._exempt)
 
     def _give_way(self) -> None:
         """The budget is full and this is the newest transaction: read the rest away."""
@@ -169,7 +172,8 @@ class Session:
                 reply = self._error(refusal) if refusal.code >= 500 else refusal
                 return [reply] * len(transaction.accepted) if self.lmtp else reply
             self._budget.complete(self._reservation)
-            return await self._process(transaction, await self._data(event), arrived)
+            data = await self._normalised(event.data) if event.bare else event.data
+            return await self._process(transaction, data, arrived)
         finally:
             self._forwarded = {}  # XFORWARD holds for one transaction, as in Postfix
             self._budget.release(self._reservation)
@@ -188,27 +192,25 @@ class Session:
     def _bare_line_ends(self) -> str:
         return self.listener.bare_line_ends or ("normalise" if self._trusted else "refuse")
 
-    async def _data(self, event: smtp.Content) -> bytes:
-        if not event.bare:
-            return event.data
-        data = await beside(normalise, event.data)
+    async def _normalised(self, data: bytes) -> bytes:
+        data = await beside(normalise, data)
         self.hold(len(data))
         return data
 
     async def _process(self, transaction: Transaction, data: bytes, arrived: float) -> Reply | list[Reply]:
-        patience = self.listener.patience or PATIENCE_S[self.listener.stage]
+        listener, accepted = self.listener, transaction.accepted
+        patience = listener.patience or PATIENCE_S[listener.stage]
+        recipients = {}
+        for entry in accepted:
+            recipients[entry.recipient.address] = entry.recipient
         received = Received(
             id=transaction.id,
-            listener=self.listener,
-            client=self._informed(),
+            listener=listener,
+            client=self._informed() if self._forwarded else self.client,
             trusted=self._trusted,
-            direction=direction_of(transaction.trusted, transaction.accepted[0].target),
-            envelope=Envelope(
-                transaction.reverse_path,
-                tuple({entry.recipient.address: entry.recipient for entry in transaction.accepted}.values()),
-                transaction.parameters,
-            ),
-            accepted=transaction.accepted,
+            direction=direction_of(transaction.trusted, accepted[0].target),
+            envelope=Envelope(transaction.reverse_path, tuple(recipients.values()), transaction.parameters),
+            accepted=accepted,
             data=data,
             eight_bit=not data.isascii(),
             arrived=arrived,
@@ -216,14 +218,13 @@ class Session:
             gone=lambda: self.gone,
         )
         result = await process(received, transaction.assembly)
-        await self._remember(transaction, result)
+        if self.gone or transaction.refused_before:
+            await self._remember(transaction, result)
         self._reporter.message(received, result, self._clock())
         if result.reply.code < 300:
-            self._commands = 0
+            self._commands_left = transaction.assembly.settings.limits.commands
         if self.lmtp:
-            return [
-                self._signed(result.replies[entry.recipient.address], received.id) for entry in transaction.accepted
-            ]
+            return [self._signed(result.replies[entry.recipient.address], received.id) for entry in accepted]
         return self._signed(result.reply, received.id)
 
     async def _remember(self, transaction: Transaction, result: Result) -> None:
@@ -248,8 +249,6 @@ class Session:
 
     def _informed(self) -> Client:
         """The client as scanners, logs and the next hop see it: XFORWARD informs, and decides nothing."""
-        if not self._forwarded:
-            return self.client
         told = {key: value or "" for key, value in self._forwarded.items()}
         port = int(told["PORT"]) if told.get("PORT", "").isdigit() else 0
         return replace(
@@ -274,6 +273,7 @@ class Session:
         self.abandon()
         self.client = client
         self._trusted = self._assembly().trusted(client.address)
+        self._exempt = self._trusted or self._proxy
         self._reservation = Reservation(client_network(client.address), self._give_way)
         return Reply(220, "", f"{self._assembly().hostname} {'LMTP' if self.lmtp else 'ESMTP'} MPP")
 
@@ -313,10 +313,10 @@ class Session:
             memo = transaction.assembly.memo
             self._reporter.background(memo.forget(transaction.reverse_path, b"", (), transaction.refused_before))
 
-    @property
-    def receiving(self) -> bool:
-        """True while the octets of a message come in."""
-        return self.codec.receiving
+
+def _identity() -> str:
+    """Return the id of a message: unique, in logs and replies, no secret. (Seeded from the system, anew after a fork.)"""
+    return f"{random.getrandbits(96):024x}"
 
 
 _HANDLERS: dict[type, Callable[[Session, Any], Answer]] = {
