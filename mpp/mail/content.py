@@ -16,7 +16,8 @@ _CONTENT_FIELD = re.compile(
     rb"content-(type|transfer-encoding|disposition)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.IGNORECASE
 )
 _MAX_FIELDS = 1000
-_CACHED = 1024  # octets of a header that is kept with its answer
+_REPEATED = 256  # octets: headers of parts are short and the same few; a message's own never comes again
+_CACHED = 1024  # octets of a value that is kept with its answer
 _TYPE = re.compile(r"\s*([^\s;/\"]+)\s*/\s*([^\s;/\"]+)")
 _TOKEN = re.compile(r"\s*([^\s;]+)")  # a quoted encoding is no known encoding to anybody
 _BOUNDARY_END = " \t\r\n"
@@ -45,7 +46,7 @@ class Content:
 
 def content_of(header: bytes, default: str = "text/plain") -> Content:
     """Read the fields of a raw header. `default` is the type of a part without one (RFC 2046, 5.1.5)."""
-    return _cached(header, default) if len(header) <= _CACHED else _read(header, default)
+    return _read_before(header, default) if len(header) <= _REPEATED else _read(header, default)
 
 
 def _read(header: bytes, default: str) -> Content:
@@ -59,10 +60,12 @@ def _read(header: bytes, default: str) -> Content:
         match = _CONTENT_FIELD.match(header, position)
         if match is not None:
             found.setdefault(match[1].lower(), match[2])
-    return _content(found.get(b"type"), found.get(b"transfer-encoding"), found.get(b"disposition"), default)
+    kind, encoding, disposition = found.get(b"type"), found.get(b"transfer-encoding"), found.get(b"disposition")
+    short = len(kind or b"") + len(encoding or b"") + len(disposition or b"") <= _CACHED
+    return (_content_before if short else _content)(kind, encoding, disposition, default)
 
 
-_cached = lru_cache(1024)(_read)
+_read_before = lru_cache(1024)(_read)
 
 
 def _content(kind: bytes | None, encoding: bytes | None, disposition: bytes | None, default: str) -> Content:
@@ -75,6 +78,9 @@ def _content(kind: bytes | None, encoding: bytes | None, disposition: bytes | No
     if declared.startswith("multipart/"):
         boundary = parameters.get("boundary", "").rstrip(_BOUNDARY_END).encode("utf-8", "surrogateescape")
     return Content(declared, parameters, _encoding(encoding), placed, name, boundary)
+
+
+_content_before = lru_cache(1024)(_content)
 
 
 def _type(value: bytes | None, default: str) -> tuple[str, Mapping[str, str]]:

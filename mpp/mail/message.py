@@ -5,26 +5,12 @@ Nothing here raises on any octets; what was odd is named in `defects`, limits th
 exceeded a limit was not read to its end: whoever decides treats it as unchecked.
 """
 
-from dataclasses import dataclass
-
 from mpp.mail.fields import Field, Header, header_end, read_fields
-from mpp.mail.mime import Found, ScanLimits, scan
+from mpp.mail.mime import Found, Limits, scan
 from mpp.mail.part import Part
 from mpp.mail.words import header_text
 
 __all__ = ["Field", "Limits", "Message"]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Up to where a message is read."""
-
-    parts: int = 1000  # leaves and containers, nested messages' too
-    depth: int = 50  # containers within containers
-    encoded_depth: int = 4  # nested messages that are themselves encoded, which costs a decoded copy each
-    delimiters: int = 50_000  # lines that look like a delimiter and are none, where several multiparts are open
-    header_fields: int = 2000  # of one header
-    header_size: int = 1 << 19  # octets of one header that are read
 
 
 _LIMITS = Limits()
@@ -108,12 +94,9 @@ class Message:
     def root(self) -> Part:
         """The outermost part: the message's own body."""
         if self._root is None:
-            limits = self.limits
-            self._root = scan(
-                self.raw,
-                ScanLimits(limits.parts, limits.depth, limits.encoded_depth, limits.delimiters, limits.header_size),
-                self._found,
-            )
+            if self._span is None:
+                self._span = header_end(self.raw, 0, len(self.raw))
+            self._root = scan(self.raw, self._span, self.limits, self._found)
         return self._root
 
     def leaves(self) -> list[Part]:
@@ -130,4 +113,5 @@ class Message:
     def exceeded(self) -> tuple[str, ...]:
         """The limits that were hit: "header-fields", "header-size", "parts", "depth", "delimiters"; reads all."""
         self.root  # noqa: B018  fills what was found
-        return (*(("header-fields",) if self._read_header().exceeded else ()), *self._found.exceeded)
+        found = tuple(self._found.exceeded)
+        return ("header-fields", *found) if self._read_header().exceeded else found

@@ -19,12 +19,15 @@ _PATIENCE = 100  # lines that only begin like the delimiter before its pattern i
 
 
 @dataclass(frozen=True, slots=True)
-class ScanLimits:
-    parts: int
-    depth: int
-    encoded_depth: int
-    delimiters: int
-    header_size: int
+class Limits:
+    """Up to where a message is read."""
+
+    parts: int = 1000  # leaves and containers, nested messages' too
+    depth: int = 50  # containers within containers
+    encoded_depth: int = 4  # nested messages that are themselves encoded, which costs a decoded copy each
+    delimiters: int = 50_000  # lines that look like a delimiter and are none, where several multiparts are open
+    header_fields: int = 2000  # of one header
+    header_size: int = 1 << 19  # octets of one header that are read
 
 
 @dataclass(slots=True)
@@ -56,8 +59,14 @@ class _Open:
         self.keys: list[bytes] = []
 
 
-def scan(raw: bytes, limits: ScanLimits, found: Found) -> Part:
-    """Find the parts of a whole message. Encoded messages within are decoded and scanned too."""
+def scan(raw: bytes, header: tuple[int, int], limits: Limits, found: Found) -> Part:
+    """Find the parts of a whole message whose `header_end` is known. Encoded messages within are decoded and scanned too."""
+    fields_end, body = header
+    if fields_end <= limits.header_size:
+        content = content_of(raw[:fields_end])
+        if not content.multipart and not content.message:  # one part, as most mail
+            found.parts = 1
+            return Part(raw, "1", 0, fields_end, body, content)
     root, waiting = _Scan(raw, limits, found, "", 0, 0).run()
     depth = 0
     while waiting:
@@ -80,7 +89,7 @@ def scan(raw: bytes, limits: ScanLimits, found: Found) -> Part:
 
 
 class _Scan:
-    def __init__(self, raw: bytes, limits: ScanLimits, found: Found, prefix: str, start: int, depth: int) -> None:
+    def __init__(self, raw: bytes, limits: Limits, found: Found, prefix: str, start: int, depth: int) -> None:
         self._raw = raw
         self._limits = limits
         self._found = found
