@@ -24,6 +24,7 @@ SHUTDOWN = Reply(421, "4.3.2", "Service shutting down, please try again").wire
 SLOW = Reply(421, "4.4.2", "Data come too slowly, closing connection").wire
 GRACE_S = 30.0  # after which data must keep to the least rate
 BACKLOG = 256 << 10  # octets read ahead while a reply is being worked at
+LINGER_S = 10.0  # for the last reply to leave, then the connection is cut
 
 
 class Connection(asyncio.Protocol):
@@ -43,7 +44,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._ahead = 0  # octets read while busy
-        self._paused = self._full = False
+        self._paused = self._full = self._ended = False
         self._began = 0.0  # of the data now coming in
         self._work: asyncio.Task[None] | None = None
 
@@ -77,11 +78,14 @@ class Connection(asyncio.Protocol):
         self._closed(self)
 
     def pause_writing(self) -> None:
+        """The client does not take its replies: nothing more is read from it until it does."""
         self._full = True
+        self._pause()
 
     def resume_writing(self) -> None:
         self._full = False
         if not self.busy and self._transport is not None:
+            self._resume()
             self._pump()
 
     # the work
@@ -100,26 +104,30 @@ class Connection(asyncio.Protocol):
                 self.busy = True
                 self._work = self._loop.create_task(self._finish(event, answer))
                 break
-        if out:
-            self._write(b"".join(out))
+        if out and self._transport is not None:
+            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
         if session.wants_tls:
             self.busy = True
             self._work = self._loop.create_task(self._upgrade())
         elif session.closing:
             self._close()
         elif not self.busy:
-            self._rest()
+            self._rest(answered=bool(out))
 
-    def _rest(self) -> None:
-        """Wait for the client: account for what is held, set the deadline."""
+    def _rest(self, *, answered: bool) -> None:
+        """Wait for the client: account for what is held, set the deadline.
+
+        A command that comes octet by octet has its time from the last reply on; data must keep to the least rate.
+        """
         now = self._loop.time()
-        if self.session.receiving:
+        if self._codec.receiving:
             self._began = self._began or now
             self.session.hold(self._codec.held)
             self.deadline = now + self._limits.data_timeout
         else:
             self._began = 0.0
-            self.deadline = now + self._limits.command_timeout
+            if answered or not self.deadline:
+                self.deadline = now + self._limits.command_timeout
 
     async def _finish(self, event: object, answer: Awaitable[Reply] | Awaitable[Reply | list[Reply]]) -> None:
         """Await one answer, give it, and go on with what came meanwhile. The edge of a task: whatever fails is a 451."""
@@ -140,20 +148,25 @@ class Connection(asyncio.Protocol):
             self._close()
             return
         self._ahead = 0
-        if self._paused:
-            self._paused = False
-            self._transport.resume_reading()
+        if not self._full:
+            self._resume()
         self._pump()
 
     def _pause(self) -> None:
-        if self._transport is not None:
+        if self._transport is not None and not self._paused:
             self._paused = True
             self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._transport is not None and self._paused:
+            self._paused = False
+            self._transport.resume_reading()
 
     async def _upgrade(self) -> None:
         """STARTTLS was answered: nothing that came before the handshake survives it."""
         assert self._transport is not None
         assert self._context is not None
+        self.deadline = 0.0  # the handshake has its own
         try:
             transport = await self._loop.start_tls(
                 self._transport,
@@ -171,6 +184,7 @@ class Connection(asyncio.Protocol):
         if transport is None:
             return
         self._transport = transport
+        self._paused = self._full = False
         self.session.secured_by(cipher_of(transport))
         self._pump()
 
@@ -179,7 +193,11 @@ class Connection(asyncio.Protocol):
             self._transport.write(octets)
 
     def _close(self) -> None:
+        """Close when what was written has left; the sweep cuts off a client that does not take it."""
         if self._transport is not None:
+            if not self._ended:
+                self._ended = True
+                self.deadline = self._loop.time() + LINGER_S
             self._transport.close()
 
     # the owner's calls
@@ -187,9 +205,13 @@ class Connection(asyncio.Protocol):
     def sweep(self, now: float) -> None:
         """End the connection where it has waited too long or sends too slowly."""
         if self.deadline and now > self.deadline:
-            self._end(TIMED_OUT)
+            if not self._ended:
+                self._end(TIMED_OUT)
+            elif self._transport is not None:
+                self._transport.abort()
         elif (
             self._began
+            and not self._ended
             and now - self._began > GRACE_S
             and self._codec.received < self._limits.min_rate * (now - self._began)
         ):
@@ -197,8 +219,8 @@ class Connection(asyncio.Protocol):
 
     def shut_down(self) -> None:
         """The worker ends: idle clients are told at once, others after their reply."""
-        if self.busy or self.session.receiving:
-            self.session.closing = not self.session.receiving
+        if self.busy or self._codec.receiving:
+            self.session.closing = not self._codec.receiving
         else:
             self._end(SHUTDOWN)
 

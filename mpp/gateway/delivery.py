@@ -253,9 +253,12 @@ def _outcome(reply: ServerReply, host: str) -> Outcome:
 
 
 def public(reply: ServerReply) -> Reply:
-    """Return the next hop's reply as it may be given to a client: 421 would end our session and becomes 451."""
-    code = 451 if reply.code == 421 else reply.code
+    """Return the next hop's reply as it may be given to a client: what would speak of our own session becomes plain."""
+    code = 250 if reply.code < 300 else _PLAIN.get(reply.code, reply.code)
     return Reply(code, reply.enhanced or f"{code // 100}.0.0", reply.text)
+
+
+_PLAIN = {421: 451, 521: 550}  # they end a session
 
 
 async def settle(deliveries: Sequence[Delivery], hops: Hops) -> dict[str, Outcome]:

@@ -123,6 +123,10 @@ class Hop(asyncio.Protocol):
         for piece in self.codec.body_slices(buffers):
             transport.write(last)
             await self._drained(deadline)
+            if self._answers and (early := self._early(answers)):
+                return early
+            if self.closed:
+                raise HopError(self._error)
             last = piece
         self.body_sent = True
         transport.write(last)
@@ -135,8 +139,20 @@ class Hop(asyncio.Protocol):
         else:
             self.deadline = min(deadline, self._loop.time() + self.settings.timeout)
             await self._writable
-        if self.closed:
+
+    def _early(self, wanted: int) -> list[Answer]:
+        """Return the refusals that came before the end of data, [] while some are to come: nothing more is sent then.
+
+        Raises HopError where the hop accepts what it has not got.
+        """
+        if any(answer.reply.positive for answer in self._answers):
+            self._fail("accepted before the end of data")
             raise HopError(self._error)
+        if len(self._answers) < wanted:
+            return []
+        answers, self._answers = self._answers, []
+        self._fail("refused before the end of data")
+        return answers
 
     def pause_writing(self) -> None:
         self._writable = self._loop.create_future()

@@ -305,6 +305,14 @@ class Session:
         self.closing = True
         return replies.BYE
 
+    def _invalid(self, event: smtp.Invalid) -> Reply:
+        """A message behind a refused DATA must not be read as commands: DATA ends a group (RFC 2920, 3.1), so a client that
+        waits for its answer has sent nothing more.
+        """
+        if event.command[:4].upper() == b"DATA" and self.codec.ahead:
+            return self._end(event.reply, "protocol")
+        return event.reply
+
     def abandon(self) -> None:
         """The transaction ends without content. A refusal kept for the retry has been told by then."""
         transaction, self._transaction = self._transaction, None
@@ -335,6 +343,6 @@ _HANDLERS: dict[type, Callable[[Session, Any], Answer]] = {
     smtp.Help: lambda _session, _event: replies.HELP,
     smtp.Xclient: Session._xclient,
     smtp.Xforward: Session._xforward,
-    smtp.Invalid: lambda _session, event: event.reply,
+    smtp.Invalid: Session._invalid,
     smtp.Fatal: lambda session, event: session._end(event.reply, "protocol"),
 }

@@ -226,7 +226,7 @@ class ClientCodec:
         if command is self._last:
             self._last = None
         if reply.code < 400:
-            if (reply.code >= 300) is not (type(command) is Data):
+            if reply.code != 354 if type(command) is Data else reply.code >= 300:
                 raise RemoteProtocolError(f"{reply.code} in answer to {type(command).__name__}")
             if type(command) not in _NOTHING_FOLLOWS:
                 self._accepted_command(command, reply)

@@ -173,6 +173,11 @@ class ServerCodec:
         return self._content.held if self._content is not None else 0
 
     @property
+    def ahead(self) -> bool:
+        """True while octets wait that came with the command owed an answer, or after it."""
+        return self._position < len(self._buffer) or bool(self._arrived)
+
+    @property
     def received(self) -> int:
         """Octets of content that came so far, those read away too: what a minimum rate is measured by."""
         if self._chunk_refused is not None:
