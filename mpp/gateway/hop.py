@@ -179,18 +179,21 @@ class Hop(asyncio.Protocol):
             waiter.set_result(answers)
 
     def _read(self) -> None:
+        """Take all answers that are there. Those asked for hold, whatever the hop says behind them."""
+        broken = ""
         try:
             while (event := self.codec.next_event()) is not NEED_DATA:
                 if event.command is None:
                     self.unasked = event.reply
-                    self._fail(f"unasked reply {event.reply.code}")
-                    return
+                    broken = f"unasked reply {event.reply.code}"
+                    break
                 self._answers.append(event)
         except ProtocolError as error:
-            self._fail(str(error))
-            return
+            broken = str(error)
         if self._waiter is not None and len(self._answers) >= self._wanted:
             self._hand_over(self._waiter)
+        if broken:
+            self._fail(broken)
 
     def _fail(self, cause: str) -> None:
         """End the connection; whoever waits gets HopError with what the hop had said until then."""
@@ -218,7 +221,7 @@ class Hop(asyncio.Protocol):
         if not self.closed and self._transport is not None:
             self.closed = True
             self._error = "closed by us"
-            if not self.codec.waiting:
+            if self.codec.at_rest:
                 self._transport.write(self.codec.send(Quit()))
             self._transport.close()
 

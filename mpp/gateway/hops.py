@@ -57,7 +57,7 @@ class Hops:
     def release(self, hop: Hop) -> None:
         """Take a connection back: kept where its conversation is at rest, else closed."""
         host = self._busy[hop]
-        if hop.closed or hop.codec.waiting:
+        if hop.closed or not hop.codec.at_rest:
             hop.quit()
             self._leave(host, hop)
             return

@@ -23,7 +23,7 @@ from mpp.gateway.log import event as log
 from mpp.gateway.memo import SqliteMemo
 from mpp.gateway.settings import Settings
 from mpp.gateway.supervisor import WorkerContext
-from mpp.net.metrics import Histogram
+from mpp.net.metrics import Counter, Histogram
 from mpp.net.tls import client_contexts, server_context
 from mpp.settings.read import SettingsError
 
@@ -109,9 +109,12 @@ class Worker:
             now = loop.time()
             table.observe(Histogram.LOOP_LAG, max(0.0, now - due))
             table.beat(now)
-            self._doors.sweep(now)
-            self._shared.delivering.sweep(now)
-            self._shared.asking.sweep(now)
+            for sweep in (self._doors.sweep, self._shared.delivering.sweep, self._shared.asking.sweep):
+                try:
+                    sweep(now)
+                except Exception as error:  # noqa: BLE001 one connection's fault must not stop the heart of all
+                    table.add(Counter.FAULTS)
+                    log("error", "fault", task="sweep", cause=f"{type(error).__name__}: {error}")
             due = now + TICK_S
 
     async def _meet(self) -> None:

@@ -123,6 +123,11 @@ class ClientCodec:
         return len(self._asked)
 
     @property
+    def at_rest(self) -> bool:
+        """True where nothing is awaited and no body is due: another conversation may begin."""
+        return not self._asked and not self._body_wanted
+
+    @property
     def size_limit(self) -> int:
         """Octets of the largest message that the server says it takes (RFC 1870), 0 where it does not say."""
         value = self.extensions.get("SIZE", "")
