@@ -186,6 +186,8 @@ def _plain_logfmt(fields: Mapping[str, Value]) -> str:
                 return ""
             texts += text
             line += f' {key}="{text}"' if " " in text or not text else f" {key}={text}"
+        elif type(value) is int:
+            line += f" {key}={value}"
         elif isinstance(value, bytes):
             return ""
         elif value is not None:

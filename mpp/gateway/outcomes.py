@@ -13,7 +13,7 @@ from mpp.protocols.smtp.reply import Reply
 PARTLY = Reply(451, "4.3.0", "Accepted for some recipients only, please send it again for the others")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """The one reply of SMTP, and what has to be kept for the retry before it is given."""
 

@@ -44,7 +44,7 @@ _DELIVER = Fate(Disposition.DELIVER, "checks")
 _GOES_ON = (Disposition.DELIVER, Disposition.TAG)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Accepted:
     """A recipient that RCPT accepted: how to reach it, and which policy holds for it."""
 

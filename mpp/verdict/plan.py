@@ -1,4 +1,7 @@
-"""What the decision says: a disposition for each recipient, with the edits for their copy and the reason in words."""
+"""What the decision says: a disposition for each recipient, with the edits for their copy and the reason in words.
+
+Made for each message and never changed; not frozen, since that makes each cost three times as much.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +21,7 @@ class Disposition(StrEnum):
     REDIRECT = "redirect"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fate:
     """One recipient's part of the plan."""
 
@@ -30,7 +33,7 @@ class Fate:
     score: float = 0.0  # the sum that counted for this recipient
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Plan:
     verdict: Verdict  # of the message, over all recipients: the worst
     score: float  # the sum that counted, of the recipient with the highest one

@@ -12,7 +12,7 @@ from mpp.mail.message import Message
 from mpp.verdict.policy import Policy
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one for each message: frozen would cost four times as much
 class Transaction:
     id: str
     envelope: Envelope

@@ -18,7 +18,7 @@ _END = b"\r\n.\r\n"
 _DOT = re.compile(rb"\r\n\.")  # twice as fast as bytes.find on text with lines
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Content:
     """The content of one transaction. `data` is empty where it was too large or discarded; the flags hold for all octets."""
 

@@ -52,6 +52,9 @@ class Reply:
         fits = _ENHANCED.fullmatch(self.enhanced) is not None and int(self.enhanced[0]) == self.code // 100
         prefix = f"{self.enhanced} " if fits else ""
         room = MAX_LINE - len("250-\r\n") - len(prefix)
+        text = ascii_only(self.text)
+        if text is self.text and text and len(text) <= room and text[-1] != " ":  # one plain line, as most
+            return f"{self.code} {prefix}{text}\r\n".encode("ascii")
         lines = [piece for line in self.text.split("\n") for piece in _fold(ascii_only(line), room)]
         last = lines.pop()
         written = [f"{self.code}-{prefix}{line}\r\n" for line in lines]

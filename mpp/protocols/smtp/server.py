@@ -160,6 +160,8 @@ class ServerCodec:
     @property
     def receiving(self) -> bool:
         """True while octets of content come in."""
+        if self._content is None and self._chunk_refused is None:
+            return False
         return self._read == self._read_lines or self._read == self._read_chunk
 
     @property
@@ -186,7 +188,9 @@ class ServerCodec:
 
     def receive_data(self, data: bytes) -> None:
         """Take what was read. Parses nothing, raises nothing."""
-        if data:
+        if not self._arrived and self._position == len(self._buffer):
+            self._buffer, self._position = data, 0
+        elif data:
             self._arrived.append(data)
 
     def next_event(self) -> Event | NeedData:
@@ -221,16 +225,15 @@ class ServerCodec:
 
         To Content over LMTP the reply is given once for each accepted recipient. Raises LocalProtocolError.
         """
-        event = self._take_owed()
-        wire = reply.wire * self.accepted if self.lmtp and isinstance(event, Content) else reply.wire
-        self._answered(event, reply)
+        wire = reply.wire * self.accepted if self.lmtp and isinstance(self._owed, Content) else reply.wire
+        self._answered(reply)
         return wire
 
     def send_each(self, replies: Sequence[Reply]) -> bytes:
         """Return the octets that answer Content: over LMTP a reply for each accepted recipient in their order, else one."""
         if not isinstance(self._owed, Content) or len(replies) != (self.accepted if self.lmtp else 1):
             raise LocalProtocolError(f"{len(replies)} replies are not what is owed")
-        self._answered(self._take_owed(), replies[-1])
+        self._answered(replies[-1])
         return b"".join([reply.wire for reply in replies])
 
     def hello_reply(self, name: str) -> Reply:
@@ -252,13 +255,10 @@ class ServerCodec:
         self._end_transaction()
         self.state = State.NEW
 
-    def _take_owed(self) -> Event:
+    def _answered(self, reply: Reply) -> None:
         event, self._owed = self._owed, None
         if event is None:
             raise LocalProtocolError("no reply is owed")
-        return event
-
-    def _answered(self, event: Event, reply: Reply) -> None:
         if (follow := self._FOLLOW.get(type(event))) is not None:
             follow(self, event, reply)
         if reply.code in _CLOSING:
