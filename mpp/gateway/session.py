@@ -7,6 +7,7 @@ connection and what each command means (design section 3); RCPT is answered by m
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from mpp.gateway import replies
@@ -164,15 +165,17 @@ class Session:
         try:
             if event.data:
                 self.hold(len(event.data))
-            refusal = self._unfit(event)
+            data, refusal = event.data, self._unfit(event)
+            if refusal is None:
+                self._budget.complete(self._reservation)
+                if event.bare:
+                    data, refusal = await self._normalised(data, transaction.assembly.settings.limits.message_size)
             if refusal is not None:
                 self._reporter.refused(
                     transaction.id, self.client, transaction.reverse_path, transaction.accepted, refusal
                 )
                 reply = self._error(refusal) if refusal.code >= 500 else refusal
                 return [reply] * len(transaction.accepted) if self.lmtp else reply
-            self._budget.complete(self._reservation)
-            data = await self._normalised(event.data) if event.bare else event.data
             return await self._process(transaction, data, arrived)
         finally:
             self._forwarded = {}  # XFORWARD holds for one transaction, as in Postfix
@@ -192,10 +195,13 @@ class Session:
     def _bare_line_ends(self) -> str:
         return self.listener.bare_line_ends or ("normalise" if self._trusted else "refuse")
 
-    async def _normalised(self, data: bytes) -> bytes:
-        data = await beside(normalise, data)
+    async def _normalised(self, data: bytes, limit: int) -> tuple[bytes, Reply | None]:
+        """Return the data with right line ends, or the refusal where these make them too large."""
+        data = await beside(partial(normalise, limit=limit), data)
+        if len(data) > limit:
+            return b"", replies.TOO_LARGE
         self.hold(len(data))
-        return data
+        return data, None
 
     async def _process(self, transaction: Transaction, data: bytes, arrived: float) -> Reply | list[Reply]:
         listener, accepted = self.listener, transaction.accepted

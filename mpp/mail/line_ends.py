@@ -20,21 +20,23 @@ def bare(data: bytes | bytearray) -> bool:
     return decoder.newlines not in (None, "\r\n")
 
 
-def normalise(data: bytes) -> bytes:
+def normalise(data: bytes, limit: int = 0) -> bytes:
     """Turn each CRLF, CR alone and LF alone into one CRLF; data without bare ones come back as the same object.
 
-    Large data go in slices, so that a caller's thread never keeps the interpreter for long.
+    A bare end grows by an octet: large data can double. Above `limit` octets (0: any number) the work ends, and what is
+    returned is longer than the limit and of no other use. Large data go in slices, so that a caller's thread never keeps
+    the interpreter for long.
     """
     if len(data) <= SLICE:
         return _normalised(data) if bare(data) else data
-    pieces = []
+    made = io.BytesIO()  # it grows in place: pieces and their joining would hold all of it twice
     start = 0
-    while start < len(data):
+    while start < len(data) and not (limit and made.tell() > limit):
         end = start + SLICE
         end += data[end - 1 : end + 1] == b"\r\n"  # no CRLF is cut in two
-        pieces.append(_normalised(data[start:end]))
+        made.write(_normalised(data[start:end]))
         start = end
-    return b"".join(pieces)
+    return made.getvalue()
 
 
 def _normalised(data: bytes) -> bytes:

@@ -27,3 +27,12 @@ def test_judge(data, is_bare, normal):
 def test_clean_data_are_not_copied():
     data = b"a\r\n" * 10
     assert normalise(data) is data
+
+
+@pytest.mark.parametrize("limit", [0, 1 << 20, 3 << 20])
+def test_the_work_ends_above_the_limit(limit):
+    made = normalise(b"a\r\r" * (1 << 20), limit)
+    if limit:
+        assert limit < len(made) < limit + (1 << 20)
+    else:
+        assert made == b"a\r\n\r\n" * (1 << 20)
