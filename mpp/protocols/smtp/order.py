@@ -4,10 +4,10 @@ Tables for the server codec (RFC 5321, 4.1.4; RFC 2033, 4.2; RFC 3030, 2; RFC 32
 """
 
 from enum import IntEnum
+from functools import lru_cache
 
 from mpp.protocols.smtp.commands import (
     Bdat,
-    Command,
     Data,
     Mail,
     Rcpt,
@@ -65,9 +65,9 @@ PARAMETER_OFFERED_AS = {
 }
 
 
-def out_of_order(event: Command, state: State, offered: frozenset[str], *, lmtp: bool) -> Reply | None:
-    """Return the refusal of a command that is not offered, or not in order in this state."""
-    kind = type(event)
+@lru_cache(1024)
+def out_of_order(kind: type, state: State, offered: frozenset[str], lmtp: bool) -> Reply | None:
+    """Return the refusal of a kind of command that is not offered, or not in order in this state."""
     needed = _OFFERED_AS.get(kind)
     if needed is not None and needed[0] not in offered:
         return needed[1]

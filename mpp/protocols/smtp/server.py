@@ -377,7 +377,8 @@ class ServerCodec:
 
     def _refusal(self, event: Command) -> Reply | None:
         """Say what the dialogue as it stands has against a command that is well-formed."""
-        refusal = out_of_order(event, self.state, self._offered, lmtp=self.lmtp)
+        kind: type = type(event)
+        refusal = out_of_order(kind, self.state, self._offered, self.lmtp)
         if refusal is not None:
             return refusal
         if isinstance(event, Mail):
