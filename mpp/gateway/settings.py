@@ -78,7 +78,7 @@ class Limits(Section):
     parts: int = Field(2000, ge=10, description="MIME parts looked at; more: unchecked")
     depth: int = Field(50, ge=2, description="MIME levels looked at; more: unchecked")
     header_fields: int = Field(2000, ge=50, description="Header fields looked at in one header; more: 554")
-    header_size: Size = Field(16 << 20, ge=65536, description="Octets of the top header; more: 554")
+    header_size: Size = Field(1 << 20, ge=65536, description="Octets of the top header; more: 554")
     checks_timeout: Duration = Field(45.0, gt=0, description="From end of data to the end of all checks")
     received: int = Field(50, ge=5, description="Received fields; more: 554 5.4.6")
 

@@ -5,6 +5,7 @@ not take over. SIGTERM: accepts no more, finishes what is in work within a deadl
 """
 
 import asyncio
+import ctypes
 import gc
 import signal
 import ssl
@@ -31,10 +32,15 @@ TICK_S = 0.25  # heartbeat and probe of the loop's lag
 ASKING = 4  # connections that ask at one host; Postfix lets a client have 50 in all
 MEET_S = 5.0  # between attempts to learn what a next hop offers
 FINISH_S = 25.0  # for what is in work at SIGTERM
+_M_MMAP_THRESHOLD = -3  # of mallopt(3)
 
 
 def run_worker(context: WorkerContext) -> None:
     """Run until SIGTERM or until the supervisor has gone."""
+    # glibc raises the size from which it maps buffers on their own with each one that is freed; large mails would then
+    # stay in the heap. Fixed at 1 MiB, memory goes back to the system with the mail.
+    with suppress(AttributeError):  # a C library without it, as musl, does no such thing
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
     uvloop.run(Worker(context).run())
 
 

@@ -37,11 +37,18 @@ class Message:
 
     def _read_header(self) -> Header:
         if self._header is None:
-            if self._span is None:
-                self._span = header_end(self.raw, 0, len(self.raw))
-            end = min(self._span[0], self.limits.header_size)
-            self._header = read_fields(self.raw, 0, end, self.limits.header_fields)
+            self._header = read_fields(self.raw, 0, self._ends()[0], self.limits.header_fields)
         return self._header
+
+    def _ends(self) -> tuple[int, int]:
+        """Find the end of the header, and no further than a header may reach: what is behind that is not looked at."""
+        if self._span is None:
+            size = self.limits.header_size
+            self._span = header_end(self.raw, 0, min(len(self.raw), size + 4))
+            if self._span[0] > size:
+                self._span = size, size
+                self._found.exceeded["header-size"] = None
+        return self._span
 
     def _find(self, key: bytes) -> list[Field] | None:
         index = self._index
@@ -56,10 +63,8 @@ class Message:
 
     @property
     def header_length(self) -> int:
-        """Offset of the body, behind the empty line."""
-        if self._span is None:
-            self._span = header_end(self.raw, 0, len(self.raw))
-        return self._span[1]
+        """Offset of the body, behind the empty line; where the header is too large, how far it was read."""
+        return self._ends()[1]
 
     @property
     def fields(self) -> list[Field]:
@@ -83,7 +88,9 @@ class Message:
 
     def values(self, key: bytes) -> list[bytes]:
         """Return the raw values of the fields of that name (lower case) in order."""
-        return [field.value for field in self._find(key) or ()]
+        if self._index is None:  # for one question an index would cost more than it saves
+            return [field.value for field in self._read_header().fields if field.key == key]
+        return [field.value for field in self._index.get(key, ())]
 
     def text(self, key: bytes) -> str:
         """Return the first such field unfolded and decoded (RFC 2047), "" where there is none."""
@@ -94,9 +101,7 @@ class Message:
     def root(self) -> Part:
         """The outermost part: the message's own body."""
         if self._root is None:
-            if self._span is None:
-                self._span = header_end(self.raw, 0, len(self.raw))
-            self._root = scan(self.raw, self._span, self.limits, self._found)
+            self._root = scan(self.raw, self._ends(), self.limits, self._found)
         return self._root
 
     def leaves(self) -> list[Part]:

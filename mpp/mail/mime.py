@@ -62,11 +62,10 @@ class _Open:
 def scan(raw: bytes, header: tuple[int, int], limits: Limits, found: Found) -> Part:
     """Find the parts of a whole message whose `header_end` is known. Encoded messages within are decoded and scanned too."""
     fields_end, body = header
-    if fields_end <= limits.header_size:
-        content = content_of(raw[:fields_end])
-        if not content.multipart and not content.message:  # one part, as most mail
-            found.parts = 1
-            return Part(raw, "1", 0, fields_end, body, content)
+    content = content_of(raw[:fields_end])
+    if "header-size" in found.exceeded or not (content.multipart or content.message):  # one part, as most mail
+        found.parts = 1
+        return Part(raw, "1", 0, fields_end, body, content)
     root, waiting = _Scan(raw, limits, found, "", 0, 0).run()
     depth = 0
     while waiting:

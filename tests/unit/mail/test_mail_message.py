@@ -98,3 +98,12 @@ def test_asking_for_fields_does_not_scan_the_parts():
     message = Message(b"a: b\r\n\r\nbody")
     assert message.field(b"a")
     assert message._root is None
+
+
+def test_a_header_over_its_limit_is_not_searched_further():
+    message = Message(
+        b"A: " + b"x" * 3000 + b"\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n", Limits(header_size=1000)
+    )
+    assert message.exceeded == ("header-size",)
+    assert message.header_length == 1000
+    assert [part.path for part in message.leaves()] == ["1"]
