@@ -73,6 +73,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.session.gone = True
         self._transport = None
+        self.deadline = 0.0
         if not self.busy:
             self.session.abandon()
         self._closed(self)
@@ -177,11 +178,14 @@ class Connection(asyncio.Protocol):
             )
         except (OSError, asyncio.CancelledError) as error:
             log("info", "tls-failed", client=self.session.client.address, cause=str(error))
-            self._close()
-            return
+            transport = None
         finally:
             self.busy = False
         if transport is None:
+            # The loop tells the end of a connection to whoever had it in the handshake, and not always to us.
+            if self._transport is not None:
+                self._transport.abort()
+                self.connection_lost(None)
             return
         self._transport = transport
         self._paused = self._full = False

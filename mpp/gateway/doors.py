@@ -149,13 +149,14 @@ class Doors:
                 transport.write(session.greeting())
         except OSError as error:
             log("info", "connect-failed", client=session.client.address, cause=str(error))
-            if connection in self.connections:
-                self._closed(connection)
+            self._closed(connection)
             peer.close()
 
     def _closed(self, connection: Connection) -> None:
-        self.connections.discard(connection)
-        self._table.connection_closed(connection.session.admitted)
+        """Count a connection out, once: a handshake that fails may say so twice."""
+        if connection in self.connections:
+            self.connections.remove(connection)
+            self._table.connection_closed(connection.session.admitted)
 
     async def _prepare(self, listener: Listener, peer: socket.socket, client: Client) -> None:
         """Read the PROXY header where the listener demands one, admit, and begin with TLS where it is wrapped."""
