@@ -43,10 +43,6 @@ class Listener(Section):
         description="A bare CR or LF in data; default: refuse, from networks.trusted normalise",
     )
     nul: Literal["pass", "refuse"] = Field("pass", description="NUL octets in data")
-    recipients_mixed: Literal["split"] = Field(
-        "split",
-        description="A recipient whose policy or next hop differs from the first one's gets 452 and comes alone",
-    )
     patience: Duration | None = Field(
         None,
         gt=0,

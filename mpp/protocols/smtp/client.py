@@ -127,12 +127,6 @@ class ClientCodec:
         """True where nothing is awaited and no body is due: another conversation may begin."""
         return not self._asked and not self._body_wanted
 
-    @property
-    def size_limit(self) -> int:
-        """Octets of the largest message that the server says it takes (RFC 1870), 0 where it does not say."""
-        value = self.extensions.get("SIZE", "")
-        return int(value) if value.isascii() and value.isdigit() and len(value) <= 20 else 0
-
     def send(self, *commands: Command) -> bytes:
         """Return the octets of a group.
 

@@ -53,7 +53,6 @@ def test_a_whole_delivery_in_two_round_trips() -> None:
         ("Hello", 250)
     ]
     assert codec.extensions == {"PIPELINING": "", "SIZE": "1000", "8BITMIME": ""}
-    assert codec.size_limit == 1000
     group = codec.send(Mail("a@example.net", {"SIZE": "5", "SMTPUTF8": None}), Rcpt("b@example.org"), Data())
     assert group == b"MAIL FROM:<a@example.net> SIZE=5 SMTPUTF8\r\nRCPT TO:<b@example.org>\r\nDATA\r\n"
     assert codes(codec, b"250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 Go\r\n") == [("Mail", 250), ("Rcpt", 250), ("Data", 354)]
@@ -301,13 +300,6 @@ def test_a_large_buffer_goes_in_slices_of_itself() -> None:
 def test_auth_oddities_and_broken_keywords() -> None:
     lines = ["size 10", "AUTH LOGIN PLAIN", "AUTH=LOGIN NTLM", "", "x_y", "XFORWARD NAME ADDR", r"\x00BAD"]
     assert parse_extensions(lines) == {"SIZE": "10", "AUTH": "LOGIN PLAIN NTLM", "XFORWARD": "NAME ADDR"}
-
-
-@pytest.mark.parametrize("text", ["", "x", "-1", "1" * 21, "٣"])
-def test_a_size_that_is_no_number_is_no_limit(text: str) -> None:
-    codec = greeted()
-    codec.extensions = {"SIZE": text}
-    assert codec.size_limit == 0
 
 
 def test_xforward_is_xtext() -> None:
