@@ -30,9 +30,10 @@ from mpp.settings.values import Endpoint
 class HopError(Exception):
     """The next hop gave no usable answer. The text is the private cause; it names hosts and never goes to a client."""
 
-    def __init__(self, cause: str, *, reply: ServerReply | None = None) -> None:
+    def __init__(self, cause: str, *, reply: ServerReply | None = None, answers: Sequence[Answer] = ()) -> None:
         super().__init__(cause)
         self.reply = reply
+        self.answers = answers  # what it had said of the group until then
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class HopSettings:
     connect_timeout: float
     timeout: float
     connections: int  # at most so many from this worker
+    own_greeting: str = ""  # what it would greet with if it were ourselves
 
 
 class Hop(asyncio.Protocol):
@@ -206,7 +208,7 @@ class Hop(asyncio.Protocol):
         self.deadline = 0.0
         if self._waiter is not None and not self._waiter.done():
             last = self._answers[-1].reply if self._answers else self.unasked
-            self._waiter.set_exception(HopError(cause, reply=last))
+            self._waiter.set_exception(HopError(cause, reply=last, answers=tuple(self._answers)))
 
     def expire(self) -> None:
         """The deadline has passed."""
@@ -233,6 +235,8 @@ class Hop(asyncio.Protocol):
             (greeting,) = await self._collect(1, deadline)
             if greeting.reply.code != 220:
                 raise HopError(f"greeting {greeting.reply.code}", reply=greeting.reply)
+            if greeting.reply.text == self.settings.own_greeting:
+                raise HopError("the route leads to a listener of our own")
             await self._hello(deadline)
             if context is not None and self.settings.tls != "none":
                 if "STARTTLS" in self.codec.extensions:

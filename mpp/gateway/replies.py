@@ -5,6 +5,13 @@ Kept in one place so that operators find what their users report, and so that no
 
 from mpp.protocols.smtp.reply import Reply
 
+
+def greeting(hostname: str, instance: str, *, lmtp: bool) -> str:
+    """Return the words of our greeting, by which a next hop that is ourselves is known."""
+    product = "MPP" if instance == "mpp" else f"MPP {instance}"
+    return f"{hostname} {'LMTP' if lmtp else 'ESMTP'} {product}"
+
+
 OK_MAIL = Reply(250, "2.1.0", "Ok")
 OK_RCPT = Reply(250, "2.1.5", "Ok")
 OK = Reply(250, "2.0.0", "Ok")

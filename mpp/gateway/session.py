@@ -13,6 +13,8 @@ from typing import Any
 from mpp.gateway import replies
 from mpp.gateway.assembly import Assembly
 from mpp.gateway.budget import Budget, Reservation, client_network
+from mpp.gateway.log import event as log
+from mpp.gateway.memo import MemoError
 from mpp.gateway.pipeline import Received, Result, beside, process
 from mpp.gateway.recipients import Transaction, add_recipient, direction_of
 from mpp.gateway.report import Reporter
@@ -24,6 +26,7 @@ from mpp.net.metrics import Counter
 from mpp.protocols.smtp import server as smtp
 from mpp.protocols.smtp.reply import Reply
 
+CHUNK = 512  # octets; a chunk below counts as a command
 MARGIN_S = 10.0  # our reply leaves so long before the client's patience ends
 
 Answer = Reply | Awaitable[Reply] | Awaitable[Reply | list[Reply]]
@@ -64,7 +67,8 @@ class Session:
         self._extend()
 
     def greeting(self) -> bytes:
-        return b"220 %b %b MPP\r\n" % (self._assembly().hostname.encode(), b"LMTP" if self.lmtp else b"ESMTP")
+        parts = self._assembly()
+        return b"220 %b\r\n" % replies.greeting(parts.hostname, parts.settings.node.instance, lmtp=self.lmtp).encode()
 
     def _extend(self) -> None:
         """Set what EHLO lists now."""
@@ -154,6 +158,12 @@ class Session:
         """Account for the octets of a message that is coming in."""
         self._budget.grow(self._reservation, octets, exempt=self._exempt)
 
+    def _chunk(self, event: smtp.Chunk) -> Reply:
+        """A chunk that carries something is content, which its own limits bound, and no command."""
+        if event.size >= CHUNK:
+            self._commands_left += 1
+        return Reply(250, "2.0.0", f"{event.size} octets received")
+
     def _give_way(self) -> None:
         """The budget is full and this is the newest transaction: read the rest away."""
         self.codec.discard()
@@ -239,10 +249,13 @@ class Session:
         accepted = {
             address: outcome.reply.text for address, outcome in result.outcomes.items() if outcome.state == "accepted"
         }
-        if self.gone and accepted:
-            await memo.keep(transaction.reverse_path, result.digest, accepted, {})
-        elif transaction.refused_before and result.reply.code < 300:
-            await memo.forget(transaction.reverse_path, b"", (), transaction.refused_before)
+        try:
+            if self.gone and accepted:
+                await memo.keep(transaction.reverse_path, result.digest, accepted, {})
+            elif transaction.refused_before and result.reply.code < 300:
+                await memo.forget(transaction.reverse_path, b"", (), transaction.refused_before)
+        except MemoError as error:  # what was delivered is delivered: the reply must say so
+            log("error", "memo-failed", id=transaction.id, cause=str(error))
 
     @staticmethod
     def _signed(reply: Reply, identity: str) -> Reply:
@@ -338,7 +351,7 @@ _HANDLERS: dict[type, Callable[[Session, Any], Answer]] = {
     smtp.Mail: Session._mail,
     smtp.Rcpt: Session._rcpt,
     smtp.Data: lambda _session, _event: replies.GO,
-    smtp.Chunk: lambda _session, event: Reply(250, "2.0.0", f"{event.size} octets received"),
+    smtp.Chunk: Session._chunk,
     smtp.Content: Session._content,
     smtp.StartTls: Session._start_tls,
     smtp.Quit: Session._quit,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from mpp.gateway.hop import HopSettings
+from mpp.gateway.replies import greeting
 from mpp.gateway.settings import Route, Settings
 from mpp.gateway.tables import RecipientTable
 from mpp.net.dns import Resolver
@@ -28,7 +29,7 @@ class Target:
 
 class Targets:
     def __init__(self, settings: Settings, hostname: str, resolver: Resolver) -> None:
-        self._hostname, self._resolver = hostname, resolver
+        self._hostname, self._instance, self._resolver = hostname, settings.node.instance, resolver
         self._tables = {
             route.recipients: RecipientTable(Path(route.recipients.removeprefix("file:")))
             for route in settings.routes
@@ -66,5 +67,12 @@ class Targets:
     def _host(self, route: Route, endpoint: Endpoint) -> HopSettings:
         tls: Literal["none", "may", "must", "verify"] = "none" if endpoint.path else route.tls
         return HopSettings(
-            endpoint, tls, endpoint.host, self._hostname, route.connect_timeout, route.timeout, route.connections
+            endpoint,
+            tls,
+            endpoint.host,
+            self._hostname,
+            route.connect_timeout,
+            route.timeout,
+            route.connections,
+            greeting(self._hostname, self._instance, lmtp=endpoint.protocol == "lmtp"),
         )

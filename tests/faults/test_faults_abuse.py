@@ -18,7 +18,7 @@ import pytest
 from servers.certificates import Certificates
 from servers.dialogue import Dialogue
 from servers.gateway import Gateway, gateway_settings, ports
-from servers.liar import Liar
+from servers.liar import Answering, Liar
 from servers.sink import Sink
 
 HELLO = b"EHLO client.example\r\n"
@@ -115,6 +115,7 @@ CLIENT: list[tuple[str, bytes, str, int]] = [
     ("refused BDAT without MAIL", b"BDAT %d LAST\r\n%b" % (len(SECOND), SECOND), "503 221", 0),
     ("CRLF over two chunks", BEGIN + b"BDAT 13\r\nSubject: x\r\n\rBDAT 3 LAST\r\n\nhi", "250*4 221", 1),
     ("dot over chunk borders", BEGIN + b"BDAT 14\r\nSubject: x\r\n\r\nBDAT 1\r\n.BDAT 2 LAST\r\n\r\n", "250*5 221", 1),
+    ("1,200 chunks", BEGIN + (b"BDAT 1024\r\n\r\n" + b"x" * 1020 + b"\r\n") * 1200 + b"BDAT 0 LAST\r\n", "250*1203 221", 1),
     # lines
     ("empty lines", b"\r\n \r\n", "500 500 221", 0),
     ("NUL in a verb", b"NO\0OP\r\n", "500 221", 0),
@@ -380,3 +381,59 @@ def test_next_hops(tmp_path: Path) -> None:
         with ThreadPoolExecutor(8) as pool:
             assert list(itertools.chain.from_iterable(pool.map(one, range(len(HOP))))) == []
         assert [line for line in made.lines if "event=fault" in line or "\x1b" in line] == []
+
+
+@pytest.mark.parametrize("ask", [True, False], ids=["asked", "not asked"])
+def test_a_route_to_our_own_listener_is_a_temporary_fault(tmp_path: Path, *, ask: bool) -> None:
+    port = ports(1)[0]
+    more = {"routes": [{"domains": ["example.org"], "hosts": [f"127.0.0.1:{port}"], "ask": ask}]}
+    with Gateway(tmp_path, settings=gateway_settings(tmp_path, "", port=port, more=more), port=port) as made:
+        heard, _ = converse(port, MESSAGE, timeout_s=5)
+        assert heard.startswith("250 451" if ask else "250 250 354 451")
+        assert sum("event=message" in line for line in made.lines) <= 1
+
+
+def spamd(spam: bytes = b"False ; 1.0 / 5.0", body: bytes = b"RULE", length: int | None = None) -> bytes:
+    return b"SPAMD/1.1 0 EX_OK\r\nContent-length: %d\r\nSpam: %b\r\n\r\n%b" % (
+        len(body) if length is None else length,
+        spam,
+        body,
+    )
+
+
+# label, kind, what the scanner says, our last word: a spamd that fails lets mail pass, a clamd that fails holds it up
+SCANNERS: list[tuple[str, str, bytes, int]] = [
+    ("no number", "spamd", spamd(b"True ; nan / 5.0"), 250),
+    ("fields among the rules", "spamd", spamd(b"True ; 6.0 / 5.0", b"A\r\nX-Evil: yes\r\n\r\nbody,B\x1b[2J\0\xff"), 250),
+    ("a length of 10 GB", "spamd", spamd(length=9_999_999_999), 250),
+    ("a header without end", "spamd", b"SPAMD/1.1 0 EX_OK\r\n" + b"X: y\r\n" * 200_000, 250),
+    ("a virus with controls in its name", "clamd", b"1: stream: A\r\nX-Evil: y\x1b[2J FOUND\0", 554),
+    ("a virus without a name", "clamd", b"1: stream:  FOUND\0", 451),
+    ("another number", "clamd", b"7: stream: OK\0", 451),
+    ("an answer without end", "clamd", b"1: " + b"x" * 100_000, 451),
+]  # fmt: skip
+
+
+def test_scanners(tmp_path: Path) -> None:
+    """A gateway each, since one that fails is put aside for a while."""
+
+    def one(number: int) -> list[str]:
+        label, kind, octets, code = SCANNERS[number]
+        folder, port = tmp_path / str(number), ports(1)[0]
+        folder.mkdir()
+
+        def complete(request: bytes) -> bool:
+            return request.endswith(b"hi\r\n" if kind == "spamd" else b"\0\0\0\0")
+
+        with Sink() as sink, Answering(complete, octets) as scanner:
+            settings = gateway_settings(folder, sink.address, port=port, scanners=[f"{kind}:{scanner.address}"])
+            with Gateway(folder, settings=settings, port=port) as made:
+                heard, raw = converse(port, MESSAGE)
+                found = raw + b"".join(message.data for message in sink.messages) + made.stderr.encode()
+            wrong = [f"{label}: {heard}"] if heard != f"250 250 354 {code} 221" else []
+            if re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\xff]|\nX-Evil|event=fault", found):
+                wrong.append(f"{label}: {found!r}")
+            return wrong
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(itertools.chain.from_iterable(pool.map(one, range(len(SCANNERS))))) == []
