@@ -36,7 +36,7 @@ class Child:
         self.kill_at = 0.0
 
     def start(self, now: float) -> None:
-        """Fork. Returns in the parent only."""
+        """Fork. Returns in the parent only. Raises OSError where the system has no room; nothing has changed then."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         sys.stdout.flush()
@@ -44,12 +44,17 @@ class Child:
         parent = os.getpid()
         # A signal that came between fork and reset would run the supervisor's handler in the child.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        pid = os.fork()
-        if pid == 0:
+        try:
+            pid = os.fork()
+            if pid == 0:
+                ours.close()
+                self._live(parent, theirs)
+        except OSError:
             ours.close()
-            self._live(parent, theirs)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            theirs.close()
         self.pid, self.control, self.started = pid, ours, now
         self.ready, self.kill_at = False, 0.0
 

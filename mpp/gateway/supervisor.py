@@ -30,6 +30,7 @@ from mpp.net.table import NodeTable, SlotWriter
 SILENCE_S = 10.0
 DEADLINE_S = 30.0
 _GIVE_UP = 5  # short lives of a worker before all were ready for the first time: these settings cannot work
+NO_ROOM_S = 1.0  # from a process that could not be started to the next attempt
 _TURN_S = 0.5  # longest wait of the loop
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
@@ -189,8 +190,13 @@ class _Supervisor:
     def _begin(self, now: float) -> None:
         for child in self._children:
             if not child.pid and now >= child.start_at:
-                child.start(now)
-                log.event("debug", "process.started", process=child.name, pid=child.pid)
+                try:
+                    child.start(now)
+                except OSError as error:  # no memory, processes or descriptors just now
+                    child.start_at = now + NO_ROOM_S
+                    log.event("error", "process.not_started", process=child.name, error=str(error))
+                else:
+                    log.event("debug", "process.started", process=child.name, pid=child.pid)
 
     def _listen(self, now: float) -> None:
         """Wait for signals and words of the children, until the next thing is due."""

@@ -1,8 +1,10 @@
 """Children of the supervisor: their ends in words, their orders, the pauses between short lives."""
 
+import errno
 import faulthandler
 import os
 import signal
+import socket
 
 import pytest
 
@@ -74,6 +76,21 @@ def test_a_running_child_is_not_reaped():
     assert child.kill_at == 5.5
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     assert child.reap(6.0) == "signal SIGABRT"
+
+
+@pytest.mark.parametrize("fails", [(os, "fork"), (socket, "socketpair")], ids=["fork", "socketpair"])
+def test_a_start_without_room_changes_nothing(monkeypatch, fails):
+    def no_room(*_):
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    child = Child("test", lambda control: None)
+    before = len(os.listdir("/proc/self/fd")), signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with monkeypatch.context() as patched:
+        patched.setattr(*fails, no_room)
+        with pytest.raises(BlockingIOError):
+            child.start(0.0)
+    assert (len(os.listdir("/proc/self/fd")), signal.pthread_sigmask(signal.SIG_BLOCK, ())) == before
+    assert (child.pid, child.control) == (0, None)
 
 
 def test_pauses_grow_with_short_lives_in_a_row():
