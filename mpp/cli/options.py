@@ -5,7 +5,7 @@ No network is trusted unless it is named. Without a domain everything is relayed
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from mpp.settings.problem import Problem
 
 DEFAULT_FILE = Path("mpp.toml")
-_EXAMPLE = "mpp serve --listen 127.0.0.1:2525 --next-hop 127.0.0.1:10026 --data DIR"
+DEFAULT_DATA = Path("mpp-data")  # of a trial by options; /var/lib/mpp would need root
+_EXAMPLE = "mpp serve --listen 127.0.0.1:2525 --next-hop 127.0.0.1:10026"
 
 SettingsOption = Annotated[
     Path | None, typer.Option("--settings", metavar="FILE", help="Settings file; default mpp.toml where there is one.")
@@ -45,7 +46,11 @@ WorkersOption = Annotated[
 ]
 DataOption = Annotated[
     Path | None,
-    typer.Option("--data", metavar="DIR", help="Folder for what must survive a restart; made where it is missing."),
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="Folder for what must survive a restart; default ./mpp-data, made where it is missing.",
+    ),
 ]
 ScannerOption = Annotated[
     list[str] | None,
@@ -105,7 +110,8 @@ def serve_settings(file: Path | None, options: Options) -> "tuple[Settings, Path
             missing = "--next-hop" if options.listen else "--listen"
             fail(f"{missing} is missing; write for example:\n{_EXAMPLE}")
         if options.data is None:
-            fail("--data is missing; name a folder for what must survive a restart, for example: --data /var/lib/mpp")
+            typer.echo(f"--data is not given: what must survive a restart goes into ./{DEFAULT_DATA}", err=True)
+            options = replace(options, data=DEFAULT_DATA)
         return _examined(options), None
     path = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
     if path is None:

@@ -91,7 +91,6 @@ def test_the_printed_file_stands_for_the_same(more):
     [
         ({"listen": ("127.0.0.1:1",)}, "--next-hop is missing"),
         ({"workers": 1}, "--listen is missing"),
-        ({**LEAST, "data": None}, "--data is missing"),
         ({**LEAST, "listen": ("0.0.0.0:25",)}, "--listen would make an open relay: 0.0.0.0:25 is reached from outside"),
         ({**LEAST, "listen": ("x",)}, '--listen "x" is no address; write'),
         ({**LEAST, "next_hop": ("x",)}, '--next-hop "x" is no address; write'),

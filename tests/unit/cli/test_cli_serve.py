@@ -72,3 +72,11 @@ def test_faults_start_nothing(supervised):
     result = run(app, [*LEAST, "--trust", "x"])
     assert (result.exit_code, supervised) == (1, [])
     assert result.stderr.startswith('--trust "x" ')
+
+
+def test_without_data_a_folder_here_is_taken_and_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, [*LEAST[:-2], "--print-settings"])
+    assert result.exit_code == 0
+    assert f'data = "{tmp_path}/mpp-data"' in result.stdout
+    assert "./mpp-data" in result.stderr
