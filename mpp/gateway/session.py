@@ -13,8 +13,6 @@ from typing import Any
 from mpp.gateway import replies
 from mpp.gateway.assembly import Assembly
 from mpp.gateway.budget import Budget, Reservation, client_network
-from mpp.gateway.log import event as log
-from mpp.gateway.memo import MemoError
 from mpp.gateway.pipeline import Received, Result, beside, process
 from mpp.gateway.recipients import Transaction, add_recipient, direction_of
 from mpp.gateway.report import Reporter
@@ -249,13 +247,10 @@ class Session:
         accepted = {
             address: outcome.reply.text for address, outcome in result.outcomes.items() if outcome.state == "accepted"
         }
-        try:
-            if self.gone and accepted:
-                await memo.keep(transaction.reverse_path, result.digest, accepted, {})
-            elif transaction.refused_before and result.reply.code < 300:
-                await memo.forget(transaction.reverse_path, b"", (), transaction.refused_before)
-        except MemoError as error:  # what was delivered is delivered: the reply must say so
-            log("error", "memo-failed", id=transaction.id, cause=str(error))
+        if self.gone and accepted:
+            await memo.keep(transaction.reverse_path, result.digest, accepted, {})
+        elif transaction.refused_before and result.reply.code < 300:
+            await memo.forget(transaction.reverse_path, b"", (), transaction.refused_before)
 
     @staticmethod
     def _signed(reply: Reply, identity: str) -> Reply:
