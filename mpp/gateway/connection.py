@@ -43,7 +43,6 @@ class Connection(asyncio.Protocol):
         self._limits, self._table, self._context, self._closed = limits, table, context, closed
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._ahead = 0  # octets read while busy
         self._paused = self._full = self._ended = False
         self._began = 0.0  # of the data now coming in
         self._work: asyncio.Task[None] | None = None
@@ -56,12 +55,10 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._codec.receive_data(data)
-        if self.busy:
-            self._ahead += len(data)
-            if self._ahead > BACKLOG and not self._paused:
-                self._pause()
-        else:
+        if not self.busy:
             self._pump()
+        if self.busy and self._codec.unread > BACKLOG:
+            self._pause()
 
     def eof_received(self) -> bool:
         """The client closed its side: what it waits for is still answered, but nothing more is delivered."""
@@ -75,7 +72,11 @@ class Connection(asyncio.Protocol):
         self._transport = None
         self.deadline = 0.0
         if not self.busy:
-            self.session.abandon()
+            self._leave()
+
+    def _leave(self) -> None:
+        """The client has gone and nothing is worked at for it any more."""
+        self.session.abandon()
         self._closed(self)
 
     def pause_writing(self) -> None:
@@ -96,7 +97,10 @@ class Connection(asyncio.Protocol):
         session, codec = self.session, self._codec
         out: list[bytes] = []
         while not session.closing and not self._full and (event := codec.next_event()) is not NEED_DATA:
-            answer = session.handle(event)
+            try:
+                answer = session.handle(event)
+            except Exception as error:  # noqa: BLE001 the edge of a command: the client hears of it and may go on
+                answer = self._fault(error)
             if isinstance(answer, Reply):
                 out.append(codec.send(answer))
                 if session.wants_tls:
@@ -120,10 +124,10 @@ class Connection(asyncio.Protocol):
 
         A command that comes octet by octet has its time from the last reply on; data must keep to the least rate.
         """
-        now = self._loop.time()
-        if self._codec.receiving:
+        now, held = self._loop.time(), self._codec.held
+        if held or self._codec.receiving:  # between two chunks as well
             self._began = self._began or now
-            self.session.hold(self._codec.held)
+            self.session.hold(held)
             self.deadline = now + self._limits.data_timeout
         else:
             self._began = 0.0
@@ -137,21 +141,26 @@ class Connection(asyncio.Protocol):
         try:
             reply = await answer
         except Exception as error:  # noqa: BLE001 the edge of the task: the client keeps the message
-            log("error", "fault", client=self.session.client.address, cause=f"{type(error).__name__}: {error}")
-            self._table.add(Counter.FAULTS)
-            reply = [TROUBLE] * codec.accepted if self.session.lmtp and isinstance(event, Content) else TROUBLE
+            reply = self._fault(error)
+            if self.session.lmtp and isinstance(event, Content):
+                reply = [TROUBLE] * codec.accepted
         self._write(codec.send_each(reply) if isinstance(reply, list) else codec.send(reply))
         self.busy = False
         if self._transport is None:
-            self.session.abandon()
+            self._leave()
             return
         if self.session.gone:
             self._close()
             return
-        self._ahead = 0
-        if not self._full:
-            self._resume()
         self._pump()
+        if not self._full and not (self.busy and self._codec.unread > BACKLOG):
+            self._resume()
+
+    def _fault(self, error: Exception) -> Reply:
+        """Something of ours failed: the operator hears what, the client that it should try again."""
+        log("error", "fault", client=self.session.client.address, cause=f"{type(error).__name__}: {error}")
+        self._table.add(Counter.FAULTS)
+        return TROUBLE
 
     def _pause(self) -> None:
         if self._transport is not None and not self._paused:
@@ -185,7 +194,7 @@ class Connection(asyncio.Protocol):
             # The loop tells the end of a connection to whoever had it in the handshake, and not always to us.
             if self._transport is not None:
                 self._transport.abort()
-                self.connection_lost(None)
+            self.connection_lost(None)
             return
         self._transport = transport
         self._paused = self._full = False

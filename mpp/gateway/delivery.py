@@ -13,11 +13,12 @@ from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
 
+from mpp.gateway import replies
 from mpp.gateway.hop import Hop, HopError
 from mpp.gateway.hops import Hops
 from mpp.gateway.targets import Target
 from mpp.mail.envelope import Client, Envelope, Parameters, Recipient
-from mpp.protocols.smtp.client import Command, Data, Mail, Rcpt, Reset, ServerReply, Xforward, attribute_groups
+from mpp.protocols.smtp.client import Answer, Command, Data, Mail, Rcpt, Reset, ServerReply, Xforward, attribute_groups
 from mpp.protocols.smtp.reply import Reply
 
 _DATA, _NONE = Data(), MappingProxyType[str, str | None]({})
@@ -84,9 +85,6 @@ async def deliver(delivery: Delivery, hops: Hops) -> dict[str, Outcome]:
             return await _transaction(delivery, hop)
         except HopError as error:
             problem = error
-            if hop.body_sent:
-                cause = str(error)
-                return _all(delivery, Outcome(State.UNKNOWN, SILENT, hop.name, cause))
             if not used:
                 hops.distrust(hop, str(error))
             fresh = True  # a kept connection that was closed meanwhile says nothing about the host
@@ -134,9 +132,20 @@ async def _transaction(delivery: Delivery, hop: Hop) -> dict[str, Outcome]:
         if taken:
             raise ClientGone
         return outcomes
-    finals = await hop.send_body(delivery.content.buffers, len(taken) if codec.lmtp else 1, deadline)
+    finals: Sequence[Answer]
+    lost = ""
+    try:
+        finals = await hop.send_body(delivery.content.buffers, len(taken) if codec.lmtp else 1, deadline)
+    except HopError as error:
+        if not hop.body_sent:
+            raise
+        finals, lost = error.answers, str(error)
     for index, address in enumerate(taken):
-        outcomes[address] = _outcome(finals[index if codec.lmtp else 0].reply, host)
+        answered = index if codec.lmtp else 0
+        if answered < len(finals):
+            outcomes[address] = _outcome(finals[answered].reply, host)
+        else:
+            outcomes[address] = Outcome(State.UNKNOWN, SILENT, host, lost)
     return outcomes
 
 
@@ -269,6 +278,8 @@ async def settle(deliveries: Sequence[Delivery], hops: Hops) -> dict[str, Outcom
     for delivery, result in zip(deliveries, results, strict=True):
         if isinstance(result, ClientGone):
             outcomes.update(_all(delivery, gone))
+        elif isinstance(result, Exception):  # what the others were told stands, whatever went wrong here
+            outcomes.update(_all(delivery, Outcome(State.DEFERRED, replies.TROUBLE, "", repr(result))))
         elif isinstance(result, BaseException):
             raise result
         else:

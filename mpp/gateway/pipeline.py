@@ -15,6 +15,8 @@ from typing import Literal
 from mpp.checks.layers import judge
 from mpp.gateway.assembly import Assembly
 from mpp.gateway.delivery import ClientGone, Content, Delivery, Outcome, State, deliver, settle
+from mpp.gateway.log import event as log
+from mpp.gateway.memo import MemoError
 from mpp.gateway.outcomes import join
 from mpp.gateway.settings import Listener
 from mpp.gateway.targets import Target
@@ -34,6 +36,7 @@ LARGE = 1 << 20  # octets above which hashing and parsing are done beside the lo
 GONE = Reply(451, "4.4.2", "Connection lost")
 POISON = Reply(554, "5.6.0", "Message refused, it could not be examined")
 LOOP = Reply(554, "5.4.6", "Message refused, it has been through too many hops")
+NOT_AGAIN = Reply(451, "4.3.0", "Message was accepted for some recipients before and cannot be examined again")
 OVERGROWN = Reply(554, "5.6.0", "Message refused, its header is too large")
 NO_QUARANTINE = Reply(451, "4.3.0", "Message could not be held, please try again later")
 DISCARDED = Reply(250, "2.7.0", "Ok, discarded")
@@ -87,23 +90,25 @@ class Result:
 
 async def process(received: Received, assembly: Assembly) -> Result:
     """Judge, decide and carry out; return what the client is told."""
-    message = Message(received.data, assembly.message_limits)
-    mark = digest(received.data) if len(received.data) <= LARGE else await asyncio.to_thread(digest, received.data)
-    if refusal := _shape(message, assembly):
-        return _refused(received, refusal)
-    transaction = _transaction(received, message, assembly)
+    data, settings = received.data, assembly.settings
+    mark = digest(data) if len(data) <= LARGE else await asyncio.to_thread(digest, data)
+    known = await assembly.memo.accepted(received.envelope.reverse_path, _addresses(received), mark)
+    message = Message(data, assembly.message_limits)
     findings: Sequence[Finding] = ()
     plan = _UNJUDGED
-    if assembly.settings.checks:
-        try:
-            if assembly.table.take_in_hand(mark) >= CRASHES:
-                return _refused(received, POISON)
-            findings = await judge(assembly.checks, message, transaction, assembly.settings.limits.checks_timeout)
-            plan = decide(transaction, assembly.settings.marks, findings)
-        finally:
-            assembly.table.let_go(mark)
+    try:
+        crashes = assembly.table.take_in_hand(mark)
+        if refusal := POISON if crashes >= CRASHES else _shape(message, assembly):
+            return _refused(received, refusal if not known else NOT_AGAIN)
+        transaction = _transaction(received, message, assembly)
+        if settings.checks:
+            until = min(received.arrived + settings.limits.checks_timeout, received.deadline)
+            findings = await judge(assembly.checks, message, transaction, until - time.monotonic())
+            plan = decide(transaction, settings.marks, findings)
+    finally:
+        assembly.table.let_go(mark)
     checked = time.monotonic()
-    result = await _carry_out(received, message, plan, mark, assembly)
+    result = await _carry_out(received, message, plan, mark, known, assembly)
     result.transaction, result.findings, result.plan = transaction, findings, plan
     result.digest, result.checked_s = mark, checked - received.arrived
     return result
@@ -152,10 +157,10 @@ def _transaction(received: Received, message: Message, assembly: Assembly) -> Tr
     )
 
 
-async def _carry_out(received: Received, message: Message, plan: Plan, mark: bytes, assembly: Assembly) -> Result:
+async def _carry_out(
+    received: Received, message: Message, plan: Plan, mark: bytes, known: Mapping[str, str], assembly: Assembly
+) -> Result:
     """Give each recipient what the plan says, and join what came of it into the reply."""
-    reverse_path = received.envelope.reverse_path
-    known = assembly.memo.accepted(reverse_path, plan.fates or _addresses(received), mark)
     outcomes: dict[str, Outcome] = {}
     for address, said in known.items():
         outcomes[address] = Outcome(State.ACCEPTED, Reply(250, "2.0.0", said), "memo")
@@ -178,22 +183,35 @@ async def _carry_out(received: Received, message: Message, plan: Plan, mark: byt
         elif deliveries:
             outcomes.update(await settle(deliveries, assembly.delivering))
     except ClientGone:
-        return Result({}, GONE, outcomes)
+        return Result(dict.fromkeys(_addresses(received), GONE), GONE, outcomes)
     replies: dict[str, Reply] = {}
     for entry in received.accepted:
         outcome = outcomes[entry.recipient.address]
         replies[entry.recipient.address] = outcome.reply
         if outcome.state is State.ACCEPTED and outcome.host not in ("", "memo"):
             assembly.asker.learn(entry.target, entry.recipient.address)
-    if received.client.protocol.startswith("LMTP"):
-        return Result(replies, DISCARDED, outcomes)
+    await _note(received, outcomes, mark, bool(known), assembly)
+    reply = DISCARDED if received.listener.address.protocol == "lmtp" else join(outcomes).reply
+    return Result(replies, reply, outcomes)
+
+
+async def _note(
+    received: Received, outcomes: Mapping[str, Outcome], mark: bytes, known: bool, assembly: Assembly
+) -> None:
+    """Make durable what the retry must know, before it is asked for; forget what a finished retry no longer needs.
+
+    Where the memo cannot be written the reply stays as it is: it is true, and this process knows what it did.
+    """
+    reverse_path = received.envelope.reverse_path
+    each_apart = received.listener.address.protocol == "lmtp"
     answer = join(outcomes)
-    # What the retry must know is durable before it is asked for.
-    if answer.accepted or answer.refused:
-        await assembly.memo.keep(reverse_path, mark, dict(answer.accepted), dict(answer.refused))
-    elif known and answer.reply.code == 250 and not received.gone():
-        await assembly.memo.forget(reverse_path, mark, outcomes, ())
-    return Result(replies, answer.reply, outcomes)
+    try:
+        if not each_apart and (answer.accepted or answer.refused):
+            await assembly.memo.keep(reverse_path, mark, dict(answer.accepted), dict(answer.refused))
+        elif known and (each_apart or answer.reply.code == 250) and not received.gone():
+            await assembly.memo.forget(reverse_path, mark, outcomes, ())
+    except MemoError as error:
+        log("error", "memo-failed", id=received.id, recipients=list(outcomes), cause=str(error))
 
 
 def _delivery(

@@ -13,6 +13,8 @@ from typing import Any
 from mpp.gateway import replies
 from mpp.gateway.assembly import Assembly
 from mpp.gateway.budget import Budget, Reservation, client_network
+from mpp.gateway.log import event as log
+from mpp.gateway.memo import MemoError
 from mpp.gateway.pipeline import Received, Result, beside, process
 from mpp.gateway.recipients import Transaction, add_recipient, direction_of
 from mpp.gateway.report import Reporter
@@ -148,7 +150,13 @@ class Session:
 
     def _rcpt(self, event: smtp.Rcpt) -> Reply | Awaitable[Reply]:
         assert self._transaction is not None
-        return add_recipient(self._transaction, event.address, event.parameters, self._clock)
+        answer = add_recipient(self._transaction, event.address, event.parameters, self._clock)
+        return answer if isinstance(answer, Reply) else self._awaited(answer)
+
+    async def _awaited(self, answer: Awaitable[Reply]) -> Reply:
+        """A refusal counts as an error however long it took to know."""
+        reply = await answer
+        return self._error(reply) if reply.code >= 500 else reply
 
     # content
 
@@ -247,10 +255,13 @@ class Session:
         accepted = {
             address: outcome.reply.text for address, outcome in result.outcomes.items() if outcome.state == "accepted"
         }
-        if self.gone and accepted:
-            await memo.keep(transaction.reverse_path, result.digest, accepted, {})
-        elif transaction.refused_before and result.reply.code < 300:
-            await memo.forget(transaction.reverse_path, b"", (), transaction.refused_before)
+        try:
+            if self.gone and accepted:
+                await memo.keep(transaction.reverse_path, result.digest, accepted, {})
+            elif transaction.refused_before and result.reply.code < 300:
+                await memo.forget(transaction.reverse_path, b"", (), transaction.refused_before)
+        except MemoError as error:  # what was delivered is delivered: the reply must say so
+            log("error", "memo-failed", id=transaction.id, cause=str(error))
 
     @staticmethod
     def _signed(reply: Reply, identity: str) -> Reply:

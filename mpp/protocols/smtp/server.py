@@ -186,6 +186,11 @@ class ServerCodec:
             return self._chunk.size - self._left
         return self._content.size if self._content is not None else 0
 
+    @property
+    def unread(self) -> int:
+        """Octets that wait for their turn."""
+        return len(self._buffer) - self._position + sum(map(len, self._arrived))
+
     def receive_data(self, data: bytes) -> None:
         """Take what was read. Parses nothing, raises nothing."""
         if not self._arrived and self._position == len(self._buffer):

@@ -50,7 +50,10 @@ class FakeHop:
                         return
                     self.messages.append(data[:-3])
                     for each in accepted if self.lmtp else [""]:
-                        writer.write(self.script.get("." + each, final).encode() + b"\r\n")
+                        answer = self.script.get("." + each, final)
+                        if answer == "close":
+                            return
+                        writer.write(answer.encode() + b"\r\n")
                     accepted = []
                 if word == "QUIT":
                     return

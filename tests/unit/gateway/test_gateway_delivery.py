@@ -175,3 +175,16 @@ async def test_silence_is_ended_by_the_sweep(hop, hops, target_of):
         await asyncio.sleep(0.01)
         hops.sweep(asyncio.get_running_loop().time() + 10)
     assert task.result()["b@example.org"].state is State.DEFERRED
+
+
+async def test_what_an_lmtp_hop_said_before_it_died_stands(hop, hops, target_of):
+    hop.lmtp = True
+    hop.script[".RCPT TO:<b@example.org>"] = "close"
+    hop.script["RCPT TO:<c@example.org>"] = "550 5.1.1 no"
+    recipients = ("a@example.org", "b@example.org", "c@example.org")
+    outcomes = await deliver(delivery(target_of(hop.port, protocol="lmtp"), *recipients), hops)
+    assert {address: outcome.state for address, outcome in outcomes.items()} == {
+        "a@example.org": State.ACCEPTED,
+        "b@example.org": State.UNKNOWN,
+        "c@example.org": State.REFUSED,
+    }
