@@ -22,9 +22,9 @@ BOB, CAROL, DAN = "bob@example.org", "carol@example.org", "dan@example.org"
 REFUSED, LATER = "550 5.7.1 not this one", "451 4.2.1 later"
 
 
-def attempt(port: int, *recipients: str, text: bytes = TEXT) -> list[int]:
+def attempt(port: int, *recipients: str, text: bytes = TEXT, timeout_s: float = 20.0) -> list[int]:
     """The codes of RCPT for each recipient, and that of the end of data."""
-    with Dialogue(port) as dialogue:
+    with Dialogue(port, timeout_s=timeout_s) as dialogue:
         dialogue.hello()
         codes = [reply.code for reply in dialogue.envelope("a@example.net", *recipients)[1:]]
         return [*codes, dialogue.data(text + b".\r\n").code] if 250 in codes else codes
@@ -87,9 +87,7 @@ def retried(made: Gateway, text: bytes) -> list[int]:
     """Send to all three again; a connection that waits at a stopped worker is given up, as by an impatient client."""
     while True:
         try:
-            with Dialogue(made.port, timeout_s=0.5):
-                pass
-            return attempt(made.port, BOB, CAROL, DAN, text=text)
+            return attempt(made.port, BOB, CAROL, DAN, text=text, timeout_s=1.0)
         except TimeoutError:
             continue
 

@@ -22,7 +22,7 @@ MakeSink = Callable[..., Sink]
 TEXT = b"Subject: one\r\n\r\ntext\r\n"
 MIB = 1 << 20
 PAGE = os.sysconf("SC_PAGE_SIZE")
-BUDGET = 16 * MIB
+BUDGET = 32 * MIB
 
 
 def resident(pid: int) -> int:
