@@ -361,7 +361,7 @@ def test_next_hops(tmp_path: Path) -> None:
             label, script, code, count = HOP[number]
             rcpt = RCPT.replace(b"example.org", b"d%d.example.org" % number)
             filler = b"y" * 70 + b"\r\n"
-            content = b"Subject: x\r\n\r\n" + filler * (50_000 if "body" in script else 1) + b".\r\n"
+            content = b"Subject: x\r\n\r\n" + filler * (150_000 if "body" in script else 1) + b".\r\n"
             heard, raw = converse(port, MAIL + rcpt + b"DATA\r\n" + content)
             wrong = []
             if heard != f"250 250 354 {code} 221":

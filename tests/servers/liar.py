@@ -16,7 +16,10 @@ _EARLY = 300_000  # octets of a body before "body" is said
 
 class _Server:
     def __init__(self) -> None:
-        self._listening = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self._listening = socket.socket()
+        self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # a large body is never in it whole
+        self._listening.bind(("127.0.0.1", 0))
+        self._listening.listen(100)
         self.port = self._listening.getsockname()[1]
         self._open: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
