@@ -12,9 +12,11 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
+from mpp.gateway import replies
 from mpp.gateway.assembly import Assembly
 from mpp.gateway.budget import Budget
 from mpp.gateway.connection import Connection, cipher_of
+from mpp.gateway.hosts import refusal_of
 from mpp.gateway.log import event as log
 from mpp.gateway.report import Reporter
 from mpp.gateway.session import Session
@@ -26,10 +28,8 @@ from mpp.protocols.errors import NEED_DATA, ProtocolError
 from mpp.protocols.proxy import ProxyCodec
 from mpp.protocols.smtp.reply import Reply
 
-FULL = Reply(421, "4.3.2", "Too many connections, please try again later").wire
-BY_HOST = Reply(421, "4.7.0", "Too many connections from your host").wire
-OFFENDER = Reply(421, "4.7.0", "Too many errors from your host, please try again later").wire
 AT_ONCE = 32  # connections accepted in one step, before others have their turn
+PAUSE_S = 0.2  # without descriptors, until accepting is tried again
 OUT_OF_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -67,7 +67,7 @@ class Doors:
 
     @property
     def idle(self) -> bool:
-        return not self.connections and not self._opening
+        return not self.connections and not self._opening and not self._reporter.busy
 
     def _accept(self, listener: Listener, listening: socket.socket) -> None:
         for _ in range(AT_ONCE):
@@ -79,13 +79,15 @@ class Doors:
                 if error.errno in OUT_OF_FILES:
                     log("error", "accept-failed", cause=str(error))
                     self._loop.remove_reader(listening.fileno())
-                    self._loop.call_later(
-                        0.2, self._loop.add_reader, listening.fileno(), self._accept, listener, listening
-                    )
+                    self._loop.call_later(PAUSE_S, self._go_on, listener, listening)
                     return
                 continue  # the client left while it waited
             peer.setblocking(False)
             self._welcome(listener, peer, address)
+
+    def _go_on(self, listener: Listener, listening: socket.socket) -> None:
+        if listening in self._sockets:  # else the door was closed meanwhile
+            self._loop.add_reader(listening.fileno(), self._accept, listener, listening)
 
     def _welcome(self, listener: Listener, peer: socket.socket, address: object) -> None:
         host, port = (str(address[0]), int(address[1])) if isinstance(address, tuple) else ("", 0)
@@ -110,18 +112,14 @@ class Doors:
     def _admit(self, listener: Listener, client: Client, peer: socket.socket) -> Session | None:
         """Judge the limits; return the session, or None where the client was turned away."""
         parts, table = self._assembly(), self._table
-        limits = parts.settings.limits
-        host, exempt = client.address, parts.trusted(client.address) or parts.proxies(client.address)
-        refusal: tuple[bytes, Counter] | None = None
-        if table.connections() >= limits.connections:
-            refusal = FULL, Counter.REFUSED_TOTAL_LIMIT
-        elif host and not exempt and table.connections_of(host) >= limits.connections_by_host:
-            refusal = BY_HOST, Counter.REFUSED_HOST_LIMIT
-        elif host and not exempt and table.refusals_of(host, self._loop.time()) >= limits.errors_by_host:
-            refusal = OFFENDER, Counter.REFUSED_HOST_ERRORS
+        host = client.address
+        if table.connections() >= parts.settings.limits.connections:
+            refusal: tuple[Reply, Counter] | None = (replies.FULL, Counter.REFUSED_TOTAL_LIMIT)
+        else:
+            refusal = refusal_of(parts, host, self._loop.time())
         if refusal:
             table.add(refusal[1])
-            _say(peer, refusal[0])
+            _say(peer, refusal[0].wire)
             peer.close()
             return None
         table.add(Counter.CONNECTIONS)

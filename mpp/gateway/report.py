@@ -105,6 +105,11 @@ class Reporter:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    @property
+    def busy(self) -> bool:
+        """True while such work goes on."""
+        return bool(self._tasks)
+
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work

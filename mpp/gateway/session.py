@@ -4,8 +4,8 @@ Called by mpp.gateway.connection, which owns the socket. Here are the limits of 
 connection and what each command means (design section 3); RCPT is answered by mpp.gateway.recipients. Never touches a socket; reads the clock it is given.
 """
 
-import random
-from collections.abc import Awaitable, Callable
+import os
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from mpp.gateway import replies
 from mpp.gateway.assembly import Assembly
 from mpp.gateway.budget import Budget, Reservation, client_network
+from mpp.gateway.hosts import exempt, refusal_of
 from mpp.gateway.log import event as log
 from mpp.gateway.memo import MemoError
 from mpp.gateway.pipeline import Received, Result, beside, process
@@ -55,13 +56,13 @@ class Session:
         self.wants_tls = False
         self.gone = False  # the client has closed its side
         self.secured = ""  # version and cipher
-        self._direct = client  # the peer of the socket, whatever XCLIENT says later
+        self._direct = self._told = client  # the peer of the socket, and whom XCLIENT names instead
         self._forwarded: dict[str, str | None] = {}  # XFORWARD: only informs
         self._trusted = parts.trusted(client.address)
         self._proxy = parts.proxies(client.address)
         self._commands_left = limits.commands  # until a message is accepted
         self._errors = 0
-        self._exempt = self._trusted or self._proxy  # from the budget's limit by network
+        self._exempt = exempt(parts, client.address)  # from the budget's limit by network
         self._transaction: Transaction | None = None
         self._reservation = Reservation(client_network(client.address), self._give_way)
         self._extend()
@@ -295,10 +296,17 @@ class Session:
         )
         if "ADDR" in told:
             client = replace(client, address=told["ADDR"] or "0.0.0.0", port=int(told.get("PORT") or 0))  # noqa: S104 unknown, not a bind
+        parts = self._assembly()
+        if refusal := refusal_of(parts, client.address, self._clock()):
+            parts.table.add(refusal[1])
+            return self._end(refusal[0], "host")
         self.abandon()
-        self.client = client
-        self._trusted = self._assembly().trusted(client.address)
-        self._exempt = self._trusted or self._proxy
+        parts.table.connection_closed(self.admitted)
+        parts.table.connection_opened(client.address)
+        self.client = self._told = client
+        self.admitted = client.address
+        self._trusted = parts.trusted(client.address)
+        self._exempt = exempt(parts, client.address)
         self._reservation = Reservation(client_network(client.address), self._give_way)
         return Reply(220, "", f"{self._assembly().hostname} {'LMTP' if self.lmtp else 'ESMTP'} MPP")
 
@@ -318,7 +326,7 @@ class Session:
         self.codec.reset_for_tls()
         self.abandon()
         self._forwarded = {}
-        self.client = replace(self._direct, tls=cipher)
+        self.client = replace(self._told, tls=cipher)
         self._extend()
 
     def _reset(self, _event: smtp.Reset) -> Reply:
@@ -347,9 +355,15 @@ class Session:
             self._reporter.background(memo.forget(transaction.reverse_path, b"", (), transaction.refused_before))
 
 
-def _identity() -> str:
-    """Return the id of a message: unique, in logs and replies, no secret. (Seeded from the system, anew after a fork.)"""
-    return f"{random.getrandbits(96):024x}"
+def _identities() -> Iterator[str]:
+    """Yield ids of messages: 96 random bits each, drawn by the block since a system call costs more than an id."""
+    while True:
+        block = os.urandom(12 * 256).hex()
+        for start in range(0, len(block), 24):
+            yield block[start : start + 24]
+
+
+_identity = _identities().__next__  # begun by the first message, so each worker has a block of its own
 
 
 _HANDLERS: dict[type, Callable[[Session, Any], Answer]] = {

@@ -469,3 +469,32 @@ def test_chunks_count_against_the_memory(at, sink: Sink) -> None:
             codes.append(dialogue.reply().code)
         assert codes[:3] == [250, 250, 250]
         assert 452 in codes
+
+
+def test_limits_by_host_hold_for_whom_xclient_names(at) -> None:
+    more = {"networks": {"proxies": ["127.0.0.0/8"]}, "limits": {"connections_by_host": 2}}
+    made = at(more)
+    kept = []
+    for expected in (220, 220, 421):
+        dialogue = Dialogue(made.port)
+        dialogue.hello()
+        assert dialogue.say("XCLIENT ADDR=203.0.113.9").code == expected
+        kept.append(dialogue)
+    assert kept[-1].closed()
+    with Dialogue(made.port) as other:
+        other.hello()
+        assert other.say("XCLIENT ADDR=203.0.113.10").code == 220
+    for dialogue in kept:
+        dialogue.socket.close()
+
+
+def test_starttls_keeps_whom_xclient_named(at, tls, certificates, sink: Sink) -> None:
+    with Dialogue(at({**PROXIES, **tls}, tls="starttls").port) as dialogue:
+        dialogue.hello()
+        dialogue.say("XCLIENT NAME=mail.example.com ADDR=203.0.113.9")
+        dialogue.hello()
+        dialogue.starttls(certificates.client_context())
+        dialogue.hello()
+        dialogue.envelope()
+        assert dialogue.data(MAIL + b".\r\n").code == 250
+    assert b"[203.0.113.9]" in sink.wait()[0].data
