@@ -2,7 +2,8 @@
 
 Called by mpp.gateway.session. Asking connections are apart from delivering ones and closed after 8 refusals or 80
 resets, below Postfix's limits of 10 errors before it slows down and 100 resets before it calls them junk. Answers are kept: acceptance for
-an hour, 5.1.1 for five minutes; 4xx, and refusals that may depend on the sender, never.
+an hour, 5.1.1 for five minutes; 4xx, and refusals that may depend on the sender, never. A 5xx to our MAIL is given to the
+client for the recipient, permanent as it is: the next hop would refuse this sender in the delivery too.
 """
 
 import asyncio
@@ -53,7 +54,7 @@ class Asker:
             try:
                 return await self._one(hop, target, reverse_path, recipient, smtputf8, deadline)
             except HopError as error:
-                if not used:
+                if not used and self._clock() < deadline:
                     self._hops.distrust(hop, str(error))
                 fresh = True
             finally:
@@ -92,13 +93,14 @@ class Asker:
         elif reply.code >= 500 and reply.enhanced == "5.1.1":
             lifetime = UNKNOWN_S
         if lifetime:
+            self._known.pop((target, recipient), None)  # it becomes the newest
             if len(self._known) >= MOST:
                 del self._known[next(iter(self._known))]
             self._known[target, recipient] = (self._clock() + lifetime, reply)
         return reply
 
     def learn(self, target: Target, recipient: str) -> None:
-        """A delivery was accepted: that is an answer too."""
-        key = (target, recipient)
-        if key not in self._known:
+        """A delivery was accepted: that is an answer too, and newer than a refusal."""
+        known = self.known(target, recipient)
+        if known is None or known.code >= 300:
             self._judge(target, recipient, OK)

@@ -53,6 +53,8 @@ def add_recipient(
     except AddressError:
         return replies.BAD_ADDRESS
     route = parts.routes.find(address)
+    if route is None and not address.domain:
+        return replies.NO_RECIPIENT  # postmaster alone, and no domain of ours to be the postmaster of
     relay = transaction.trusted or parts.settings.networks.relay_all
     if not relay and (route is None or not route.ours or address.routed):
         return replies.RELAY

@@ -19,18 +19,23 @@ class RouteTable:
         self._cache: dict[str, Route | None] = {}
         self._first = next(
             (
-                domain.lstrip(".")
+                domain
                 for route in settings.routes
                 if route.ours
                 for domain in route.domains
-                if domain != "*"
+                if domain != "*" and not domain.startswith(".")
             ),
             "",
         )
 
     def find(self, address: Address) -> Route | None:
-        """Return the route of an address; `<postmaster>` without a domain goes to the first domain of ours."""
+        """Return the route of an address; `<postmaster>` without a domain goes to the first domain of ours.
+
+        That is one written as it is, since ".example.org" names no domain; where there is none, nobody takes it.
+        """
         domain = address.ascii_domain or self._first
+        if not domain:
+            return None
         try:
             return self._cache[domain]
         except KeyError:

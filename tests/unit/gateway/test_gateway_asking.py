@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from mpp.gateway import asking
 from mpp.gateway.asking import ACCEPTED_S, REFUSALS, RESETS, UNKNOWN_S, Asker
 from mpp.gateway.hops import Hops
 
@@ -78,3 +79,28 @@ async def test_a_refused_sender_is_told_and_not_kept(hop, asker, target_of):
 async def test_nothing_is_ever_delivered(hop, asker, target_of):
     await ask(asker, target_of(hop.port))
     assert [line.split()[0] for line in hop.seen] == ["EHLO", "MAIL", "RCPT", "RSET"]
+
+
+async def test_an_accepted_delivery_is_learnt_where_nothing_newer_is_known(hop, asker, target_of, clock):
+    target = target_of(hop.port)
+    hop.script["RCPT"] = "550 5.1.1 no such user"
+    assert (await ask(asker, target)).code == 550
+    asker.learn(target, "b@example.org")  # made meanwhile
+    assert asker.known(target, "b@example.org").code == 250
+    clock[0] += ACCEPTED_S - 1
+    asker.learn(target, "b@example.org")
+    clock[0] += 2
+    assert asker.known(target, "b@example.org") is None
+    asker.learn(target, "b@example.org")
+    assert asker.known(target, "b@example.org").code == 250
+
+
+async def test_an_answer_that_is_renewed_is_the_newest(asker, target_of, clock, monkeypatch):
+    monkeypatch.setattr(asking, "MOST", 2)
+    target = target_of(25)
+    asker.learn(target, "a@example.org")
+    asker.learn(target, "b@example.org")
+    clock[0] += ACCEPTED_S + 1
+    for name in "abc":
+        asker.learn(target, f"{name}@example.org")
+    assert [bool(asker.known(target, f"{name}@example.org")) for name in "abc"] == [False, True, True]

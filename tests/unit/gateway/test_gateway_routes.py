@@ -57,6 +57,18 @@ def test_postmaster_alone_is_delivered_to_the_first_domain_of_ours():
     assert routes.deliverable(parse_address("Bob@example.org")) == "Bob@example.org"
 
 
+def test_postmaster_alone_passes_over_what_names_no_domain():
+    routes = table(ROUTES[1], ROUTES[0])
+    assert routes.find(parse_address("postmaster")).hosts[0].host == "one"
+    assert routes.deliverable(parse_address("postmaster")) == "postmaster@example.org"
+
+
+def test_postmaster_alone_is_nobodys_where_no_domain_is_ours():
+    routes = table(ROUTES[1], REST)
+    assert routes.find(parse_address("postmaster")) is None
+    assert routes.find(parse_address("a@x.example.org")).hosts[0].host == "below"
+
+
 def test_a_flood_of_domains_does_not_grow_the_table():
     routes = table(*ROUTES)
     for number in range(10_000):
