@@ -60,9 +60,8 @@ class Shared:
 def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> Assembly:
     """Make the running parts. To be called within the running loop. Raises OSError for certificates."""
     hostname = settings.node.hostname or own_hostname()
-    shared.delivering.context_for = shared.asking.context_for = client_contexts(settings.tls)
     limits = settings.limits
-    return Assembly(
+    parts = Assembly(
         settings=settings,
         hostname=hostname,
         trusted=matcher(settings.networks.trusted),
@@ -79,3 +78,6 @@ def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> 
         memo=shared.memo,
         table=shared.table,
     )
+    # Last, since what goes before may fail and must then have changed nothing.
+    shared.delivering.context_for = shared.asking.context_for = client_contexts(settings.tls)
+    return parts

@@ -72,8 +72,9 @@ class Session:
         return b"220 %b\r\n" % replies.greeting(parts.hostname, parts.settings.node.instance, lmtp=self.lmtp).encode()
 
     def _extend(self) -> None:
-        """Set what EHLO lists now."""
+        """Set what EHLO lists now, and the limits that it tells."""
         parts = self._assembly()
+        self.codec.max_size, self.codec.max_line = parts.settings.limits.message_size, parts.settings.limits.line_length
         offered = [
             "PIPELINING",
             f"SIZE {parts.settings.limits.message_size}",

@@ -94,6 +94,7 @@ class Worker:
         except BlockingIOError:
             return
         if not said:
+            asyncio.get_running_loop().remove_reader(self._context.control.fileno())
             self._stopping.set()
         elif b"r" in said:
             self._reload(self._context.settings.node.data / "settings.good.toml")
@@ -101,7 +102,7 @@ class Worker:
     def _reload(self, path: Path) -> None:
         try:
             self._take(load_settings(path).settings)
-        except (OSError, SettingsError) as error:
+        except (OSError, ValueError, SettingsError) as error:
             log("error", "reload-failed", slot=self._context.slot, cause=str(error))
             return
         self._context.control.send(b"L")

@@ -212,6 +212,7 @@ class _Connection:
     helo: str = ""
     forwarded: dict[str, str] = field(default_factory=dict)
     secured: bool = False
+    held: bytes | None = None  # replies that wait until their message is kept
 
     async def run(self) -> None:
         greeting = "220 sink.example " + ("LMTP" if self.sink.lmtp else "ESMTP")
@@ -284,6 +285,7 @@ class _Connection:
             return
         content = await self._content()
         answered: list[str] = []
+        self.held = b""
         try:
             for recipient in self.recipients if self.sink.lmtp else [""]:
                 keys = (f". {recipient}", ".") if recipient else (".",)
@@ -292,7 +294,9 @@ class _Connection:
             answered += closed.args
             raise
         finally:
+            # Kept before the reply leaves, so that whoever has heard the reply finds the message.
             self._keep(content, answered)
+            self._let_go()
             self._reset()
 
     def _keep(self, content: bytes, answered: list[str]) -> None:
@@ -344,6 +348,7 @@ class _Connection:
         """Send the scripted answer, else the usual one, and return it."""
         delay = self.sink.delay(*keys)
         if delay:
+            self._let_go(hold=True)
             await asyncio.sleep(delay)
         reply = self.sink.scripted(*keys)
         match reply:
@@ -355,6 +360,7 @@ class _Connection:
                 self.writer.transport.abort()
                 raise _ClosedError
             case "silence":
+                self._let_go(hold=True)
                 await self.reader.read()  # until the other side has had enough
                 raise _ClosedError
             case "after":
@@ -366,8 +372,19 @@ class _Connection:
     async def _send(self, reply: str) -> None:
         code, text = reply[:3], reply[4:].split("\n")
         lines = [f"{code}-{line}" for line in text[:-1]] + [f"{code} {text[-1]}"]
-        self.writer.write("".join(f"{line}\r\n" for line in lines).encode())
+        wire = "".join(f"{line}\r\n" for line in lines).encode()
+        if self.held is not None:
+            self.held += wire
+            return
+        self.writer.write(wire)
         await self.writer.drain()
+
+    def _let_go(self, *, hold: bool = False) -> None:
+        """Write the replies that were held back; `hold`: and hold back those that come."""
+        if self.held is not None:
+            if self.held:
+                self.writer.write(self.held)
+            self.held = b"" if hold else None
 
     def _reset(self) -> None:
         self.reverse_path, self.recipients, self.parameters = None, [], ""
