@@ -10,11 +10,13 @@ from typing import Any
 from mpp.gateway import replies
 from mpp.gateway.delivery import State
 from mpp.gateway.log import event as log
+from mpp.gateway.log import plain
 from mpp.gateway.pipeline import Accepted, Received, Result
 from mpp.mail.envelope import Client
 from mpp.net.metrics import MESSAGES, Counter, Histogram
 from mpp.net.table import SlotWriter
 from mpp.protocols.smtp.reply import Reply
+from mpp.verdict.amavis_log import Answer, amavis_lines
 
 _BECAME: dict[str, str] = {
     State.REFUSED: "reject",
@@ -76,6 +78,19 @@ class Reporter:
         table.observe(Histogram.MESSAGE, took)
         for disposition in became:
             table.add(MESSAGES[disposition])
+
+    @staticmethod
+    def amavis(result: Result, took: float) -> None:
+        """The lines that log readers made for amavisd know; nothing for what was refused before it was judged."""
+        if result.transaction is None or result.plan is None:
+            return
+        answers = {
+            address: Answer(outcome.state.value, f"{outcome.reply.code} {outcome.reply.enhanced} {outcome.reply.text}")
+            for address, outcome in result.outcomes.items()
+            if outcome.host
+        }
+        for line in amavis_lines(result.transaction, result.plan, result.findings, answers, took_ms=took * 1000):
+            plain(line)
 
     def refused(
         self, identity: str, client: Client, reverse_path: str, accepted: Sequence[Accepted], reply: Reply

@@ -245,6 +245,8 @@ class Session:
         if self.gone or transaction.refused_before:
             await self._remember(transaction, result)
         self._reporter.message(received, result, self._clock())
+        if transaction.assembly.settings.log.amavis:
+            self._reporter.amavis(result, self._clock() - arrived)
         if result.reply.code < 300:
             self._commands_left = transaction.assembly.settings.limits.commands
         if self.lmtp:

@@ -70,3 +70,7 @@ class Log(Section):
 
     format: Literal["logfmt", "json"] = Field("logfmt", description="Form of a log line")
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level written")
+    amavis: bool = Field(
+        False,
+        description='Write a line in amavisd\'s form ("Passed CLEAN ...", "Blocked SPAM ...") as well, for tools that read it',
+    )

@@ -498,3 +498,14 @@ def test_starttls_keeps_whom_xclient_named(at, tls, certificates, sink: Sink) ->
         dialogue.envelope()
         assert dialogue.data(MAIL + b".\r\n").code == 250
     assert b"[203.0.113.9]" in sink.wait()[0].data
+
+
+def test_the_log_speaks_to_tools_made_for_amavisd(gateway: MakeGateway, sink: Sink) -> None:
+    made = gateway(sink, more={"log": {"amavis": True}})
+    with Dialogue(made.port) as dialogue:
+        dialogue.hello()
+        dialogue.envelope()
+        assert dialogue.data(MAIL + b".\r\n").code == 250
+    made.wait_for(
+        r"^\(\w+\) Passed CLEAN \{RelayedInbound\}, \[127\.0\.0\.1\]:\d+ <sender@example\.net> -> <bob@example\.org>, .*size: 43"
+    )
