@@ -119,6 +119,7 @@ def test_a_scanner_that_gives_no_answer_is_no_verdict(
         made.wait_for("settings.taken", since=seen)
         heard[way] = attempt(made.port, f"Subject: {way}\r\n\r\ntext\r\n".encode())
         met[way] = fake.met > 0
+        made.wait_for("scanner-failed", since=seen)
     assert heard == dict.fromkeys(WAYS, code)
     assert met == dict.fromkeys(WAYS, True)
     if code == 250:

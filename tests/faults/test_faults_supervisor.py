@@ -199,7 +199,7 @@ def test_many_deaths_cost_the_supervisor_no_descriptors(start):
         os.kill(told["pid"], signal.SIGKILL)
         gateway.wait_line("process.died")
         gateway.wait_line("process.started")
-    assert len(set(held)) == 1
+    assert len(set(held[1:])) == 1  # at the first look the start itself may not be over
 
 
 @pytest.mark.parametrize("way", ["stopped", "busy"])
