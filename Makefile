@@ -2,8 +2,11 @@
 # Everything Python goes into .venv from locked requirements; Debian packages only by packaging/apt.sh, which says so first.
 
 VENV    ?= .venv
-PYTHON  ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
-               $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+# The distribution's Python first: it is built with profile-guided optimisation, and MPP then costs a quarter less CPU.
+PYTHON  ?= $(shell for need in 'import ensurepip, venv' pass; do \
+               for p in /usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11; do \
+                   $$p -c "import sys; assert sys.version_info >= (3, 11); $$need" 2>/dev/null && echo $$p && exit; \
+               done; done)
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST  := $(BIN)/python -m pytest

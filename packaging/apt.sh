@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a target of the Makefile uses, saying so first.
 #   apt.sh scanners   what the demo starts: spamd, clamd
-#   apt.sh peers      those, and what the tests speak with: swaks, openssl, Postfix
+#   apt.sh peers      those, and what the tests speak with: swaks, openssl, Postfix, PostgreSQL, rspamd,
+#                     c-icap, HAProxy, unbound, packers
 #   apt.sh bench      those, and what MPP is measured beside: amavisd-new
 # Installs only as root with apt-get. Postfix would replace another mail server, so it comes only with CI=true or
 # MPP_APT=1. No service is started: policy-rc.d says no during the call, and what is new is disabled for the next boot.
@@ -16,12 +17,30 @@ package() { # package PACKAGE PROGRAM: wanted where the program is not there
     command -v "$2" >/dev/null || missing+=("$1")
 }
 
+library() { # library PACKAGE FILE: wanted where the loader does not know the shared library
+    ldconfig -p | grep -q "$2" || missing+=("$1")
+}
+
 package spamd spamd
 package clamav-daemon clamd
-if [ "${1:-}" = bench ]; then package amavisd-new amavisd; fi
+library libmagic1 libmagic.so.1
+library libarchive13 libarchive.so.13
+if [ "${1:-}" = bench ]; then
+    package amavisd-new amavisd
+fi
 if [ "${1:-}" != scanners ]; then
     package swaks swaks
     package openssl openssl
+    [ -n "$(ls /usr/lib/postgresql/*/bin/initdb 2>/dev/null)" ] || missing+=(postgresql)
+    package rspamd rspamd
+    package c-icap c-icap
+    [ -n "$(ls /usr/lib/*/c_icap/virus_scan.so 2>/dev/null)" ] || missing+=(libc-icap-mod-virus-scan)
+    package unbound unbound
+    package haproxy haproxy
+    package p7zip-full 7z
+    package arj arj
+    package lhasa lha
+    package zip zip
     mta=()
     command -v postfix >/dev/null || mta+=(postfix)
     [ -e /usr/lib/postfix/postfix-pcre.so ] || mta+=(postfix-pcre)
