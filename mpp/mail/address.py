@@ -18,10 +18,10 @@ from functools import lru_cache
 MAX_LENGTH = 1024  # octets; SMTP promises 256, what is in use stays below 500
 
 _MAILBOX = re.compile(
-    r"""(?:@(?:\[[^\[\]]*+\]|[^@,:\[\]"]++)(?:,@(?:\[[^\[\]]*+\]|[^@,:\[\]"]++))*+:)?+  # source route
+    r"""(?:@(?:\[[^\[\]]*+\]|[^@,:\[\]"]++)(?:,@(?:\[[^\[\]]*+\]|[^@,:\[\]"]++))*:)?  # source route
         (?P<text>
             (?: (?P<plain>[A-Za-z0-9!\#$%&'*+/=?^_`{|}~.\-\x80-\U0010ffff]++)
-              | "(?P<quoted>(?:[^"\\]|\\[ -~])*+)" )
+              | "(?P<quoted>[^"\\]*+(?:\\[ -~][^"\\]*+)*+)" )
             @ (?P<domain>\[[!-Z^-~]++\]|[A-Za-z0-9_.\-\x80-\U0010ffff]++)
         )""",
     re.VERBOSE,

@@ -13,8 +13,8 @@ from mpp.mail.content import Content, content_of
 from mpp.mail.fields import header_end
 from mpp.mail.part import Part
 
-_CANDIDATE = re.compile(rb"\n(--[^ \t\r\n]*+(?:[ \t\r]++[^ \t\r\n]++)*+)")
-_AFTER = re.compile(rb"(--)?+[ \t]*+(?:\r?\n|\r?\Z)")
+_CANDIDATE = re.compile(rb"\n(--[^ \t\r\n]*+(?:[ \t\r]++[^ \t\r\n][^ \t\r\n]*+)*+)")
+_AFTER = re.compile(rb"(--)?[ \t]*+(?:\r?\n|\r?\Z)")
 _PATIENCE = 100  # lines that only begin like the delimiter before its pattern is compiled
 
 
@@ -243,7 +243,7 @@ class _Scan:
             if match is not None:
                 return self._hit(position, after, 0, match[1] is not None)
             position = after
-        pattern = re.compile(re.escape(needle) + rb"(--)?+[ \t]*+(?=\r?\n|\r?\Z)")
+        pattern = re.compile(re.escape(needle) + rb"(--)?[ \t]*+(?=\r?\n|\r?\Z)")
         match = pattern.search(raw, position, end)
         return None if match is None else self._hit(match.start(), match.end(), 0, match[1] is not None)
 

@@ -15,7 +15,7 @@ from mpp.mail.message import Message
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_RECEIVED = re.compile(rb"(?:received[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+(?:\n|\Z))*+", re.IGNORECASE)
+_RECEIVED = re.compile(rb"(?:received[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+\n?+)*+", re.IGNORECASE)
 _UNSAFE = re.compile(r"[^A-Za-z0-9._:\[\]-]")
 _UNSAFE_TEXT = re.compile(r"[^A-Za-z0-9._: /+=-]")
 _MAX_FOR = 900  # octets of a line's 998 for the recipient

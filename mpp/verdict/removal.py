@@ -17,8 +17,8 @@ _LOOKED_AT = 256  # octets of an Authentication-Results field in which its name 
 
 _NAMES_KEPT, _LONGEST_KEPT = 2000, 100  # names, octets of one
 
-_COMMENT = re.compile(rb"\((?:[^()\\]|\\.)*+\)", re.DOTALL)
-_AUTHSERV_ID = re.compile(rb'[ \t\r\n]*(?:"((?:[^"\\]|\\.)*+)"|([^ \t\r\n;"()]+))', re.DOTALL)
+_COMMENT = re.compile(rb"\([^()\\]*+(?:\\.[^()\\]*+)*+\)", re.DOTALL)
+_AUTHSERV_ID = re.compile(rb'[ \t\r\n]*(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|([^ \t\r\n;"()]+))', re.DOTALL)
 
 
 class _Interest(dict[bytes, bool]):

@@ -12,7 +12,7 @@ XCLIENT = frozenset({"NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN", "DESTADDR
 XFORWARD = frozenset({"NAME", "ADDR", "PORT", "PROTO", "HELO", "IDENT", "SOURCE"})
 
 _ABSENT = frozenset({"[UNAVAILABLE]", "[TEMPUNAVAIL]"})
-_XTEXT = re.compile(rb"(?:[!-*,-<>-~\x80-\xff]|\+[0-9A-Fa-f]{2})*+")
+_XTEXT = re.compile(rb"[!-*,-<>-~\x80-\xff]*+(?:\+[0-9A-Fa-f][0-9A-Fa-f][!-*,-<>-~\x80-\xff]*+)*+")
 _ENCODED = re.compile(rb"\+([0-9A-Fa-f]{2})")
 _NAME = re.compile(r"[!-~\x80-\U0010ffff]{1,255}")
 

@@ -243,7 +243,7 @@ def _needed(argument: bytes) -> str:
 def _path_pattern(keyword: str) -> re.Pattern[str]:
     # Quoted strings may hold ">" and spaces; what is no mailbox after all is parse_address's to say.
     return re.compile(
-        rf"""{keyword}: [ ]* (?:<(?P<path>(?:[^<>"\\ ]++|"(?:[^"\\]++|\\.)*+")*+)>(?:[ ]++(?P<parameters>.*))?|(?P<other>.*))""",
+        rf"""{keyword}: [ ]* (?:<(?P<path>[^<>"\\ ]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^<>"\\ ]*+)*+)>(?:[ ]++(?P<parameters>.*))?|(?P<other>.*))""",
         re.VERBOSE | re.IGNORECASE,
     )
 
@@ -330,7 +330,7 @@ def _notify(conditions: list[str]) -> bool:
 
 
 _CONDITIONS = frozenset({"SUCCESS", "FAILURE", "DELAY"})
-_XTEXT = r"(?:[!-*,-<>-~]|\+[2-7][0-9A-F](?<!\+7F))*+"  # decodes to printable ASCII (RFC 3461, 4)
+_XTEXT = r"[!-*,-<>-~]*+(?:\+[2-7][0-9A-F](?<!\+7F)[!-*,-<>-~]*+)*+"  # decodes to printable ASCII (RFC 3461, 4)
 
 _MAIL_PARAMETERS: Mapping[str, Callable[[str | None], bool]] = {
     "SIZE": _valid("[0-9]{1,20}"),
