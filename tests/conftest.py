@@ -4,6 +4,9 @@
     gateway              makes gateways: gateway(sink), gateway(sink, more={...}), gateway(options=[...])
     spamd, clamd         "HOST:PORT" of real ones, started once a run
     postfix_nexthop      a Postfix that holds example.org and hands on to `postfix_mailbox`
+    postgresql           a PostgreSQL cluster, started once a run: postgresql.database() is the URL of a fresh database
+    catalog_setting      what [store] catalog is: each test that uses it runs on SQLite and on PostgreSQL
+    catalog              such a catalog, opened, with its schema
     certificates         a CA and server certificates, right and wrong
     corpora              the folder of the corpora; a test that uses it is marked `corpus`
     soak                 True in `make soak`: repeat faults hundreds of times
@@ -22,10 +25,12 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from mpp.cli.programs import free_port, start_clamd, start_spamd
+from mpp.store.catalog import Catalog, catalog_url, open_catalog, prepare
 from servers import postfix
 from servers.certificates import Certificates, make_certificates
 from servers.gateway import ROOT, Gateway, MakeGateway, gateway_settings, ports
 from servers.installed import installed
+from servers.postgresql import Postgresql, binaries
 from servers.sink import Sink
 
 _CI = os.environ.get("CI") == "true"
@@ -117,6 +122,36 @@ def clamd(server_folder: Path) -> Iterator[str]:
 def clamd_socket(clamd: str, server_folder: Path) -> Path:
     """The same clamd's unix socket."""
     return server_folder / "clamd" / "clamd.sock"
+
+
+@pytest.fixture(scope="session")
+def postgresql(server_folder: Path) -> Iterator[Postgresql]:
+    folder = binaries()
+    if folder is None:
+        pytest.skip("postgresql is not installed: packaging/apt.sh peers")
+    with Postgresql(server_folder / "postgresql", folder) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def catalog_setting(request: pytest.FixtureRequest) -> Iterator[str]:
+    """ "" for SQLite, the default; else the URL of an empty database."""
+    if request.param == "sqlite":
+        yield ""
+        return
+    server: Postgresql = request.getfixturevalue("postgresql")
+    url = server.database()
+    yield url
+    server.drop(url)
+
+
+@pytest.fixture
+def catalog(catalog_setting: str, tmp_path: Path) -> Iterator[Catalog]:
+    url = catalog_url(catalog_setting, "", tmp_path)
+    prepare(url)
+    opened = open_catalog(url)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="session")

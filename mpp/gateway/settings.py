@@ -12,6 +12,7 @@ from mpp.mail.address import a_labels
 from mpp.settings.common import Log, Networks, Node, Tls
 from mpp.settings.model import Section
 from mpp.settings.values import Duration, EndpointValue, Name, Size, read_domain
+from mpp.store.settings import Store
 from mpp.verdict.policy import Marks, Policy, PolicyRule
 
 PATIENCE_S = {"edge": 540.0, "proxy": 90.0, "after-queue": 90.0}  # of the client, where the listener sets none
@@ -135,6 +136,7 @@ class Settings(Section):
     log: Log = Field(default_factory=Log, description="Log lines")
     limits: Limits = Field(default_factory=Limits, description="What one client, connection or message may take")
     memory: Memory = Field(default_factory=Memory, description="Budgets")
+    store: Store = Field(default_factory=Store, description="Quarantine, archive and trace")
     routes: tuple[Route, ...] = Field((), description="Where mail goes")
     scanners: tuple[Scanner, ...] = Field((), description="Pools of scanners")
     policies: dict[Name, Policy] = Field(

@@ -1,0 +1,151 @@
+"""The catalog: one SQLAlchemy engine on SQLite (the bundled one, WAL, synchronous=FULL) or PostgreSQL 15 and later.
+
+`prepare` brings the schema up to date and is called once at start, before any other process opens the catalog; `open_catalog`
+refuses what does not fit. Every use is one transaction: `with catalog.read() as connection` or `with catalog.write() as ...`.
+What goes wrong within raises CatalogError. Engines do not survive a fork: each process opens its own.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pysqlite3 import dbapi2 as sqlite
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from mpp.store import migrations
+from mpp.store.errors import CatalogError, CatalogRefusedError
+
+LEAST_SQLITE = (3, 51, 3)  # earlier ones may lose committed pages when the WAL is reset
+LEAST_POSTGRESQL = 15
+BUSY_S = 10.0  # wait for another writer of a SQLite file
+_SAFETY_PAGES = 16384  # 64 MiB of WAL: the background process checkpoints long before, a writer only if there is none
+_UPGRADE = 0x6D7070  # advisory lock of PostgreSQL for upgrades of the schema
+_WRITING = "mpp_writing"
+
+
+class Catalog:
+    """One process's way to the catalog. `write` on SQLite takes the one write lock at once, so it never fails half-way."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @property
+    def sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent look. Raises CatalogError."""
+        with _told(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction, committed at the end, rolled back by an exception. Raises CatalogError."""
+        with _told(), self.engine.connect() as connection:
+            writing = connection.execution_options(**{_WRITING: True})
+            with writing.begin():
+                yield writing
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def catalog_url(catalog: str, password: str, data: Path) -> URL:
+    """Return the address of the catalog that [store] names; `password` is what catalog_password refers to."""
+    if not catalog:
+        return URL.create("sqlite", database=str(data / "catalog.db"))
+    if catalog.startswith("sqlite:"):
+        return URL.create("sqlite", database=catalog.removeprefix("sqlite:"))
+    url = make_url(catalog).set(drivername="postgresql+psycopg")
+    return url.set(password=password) if password else url
+
+
+def prepare(url: URL) -> None:
+    """Make the schema or bring it up to date; another process doing the same is waited for. Raises CatalogError."""
+    engine = _engine(url)
+    try:
+        with _told(), engine.connect() as connection:
+            writing = connection.execution_options(**{_WRITING: True})
+            with writing.begin():
+                _refuse_old(writing)
+                if engine.dialect.name == "postgresql":
+                    writing.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _UPGRADE})
+                migrations.upgrade(writing)
+    finally:
+        engine.dispose()
+
+
+def open_catalog(url: URL) -> Catalog:
+    """Open a catalog that `prepare` has made. Raises CatalogRefusedError where it does not fit, else CatalogError."""
+    engine = _engine(url)
+    try:
+        with _told(), engine.connect() as connection, connection.begin():
+            _refuse_old(connection)
+            found, wanted = migrations.current(connection), migrations.newest()
+    except BaseException:
+        engine.dispose()
+        raise
+    if found != wanted:
+        engine.dispose()
+        what = f"has schema {found or 'none'}, this MPP needs {wanted}"
+        raise CatalogRefusedError(
+            f"catalog {engine.url.render_as_string()} {what}; start `mpp serve` of this version once"
+        )
+    return Catalog(engine)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        raise CatalogError(str(error.orig).strip()) from error
+    except SQLAlchemyError as error:
+        raise CatalogError(str(error)) from error
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url, module=sqlite, connect_args={"timeout": BUSY_S, "check_same_thread": False})
+        event.listen(engine, "connect", _sqlite_connected)
+        event.listen(engine, "begin", _sqlite_begins)
+        return engine
+    return create_engine(url, pool_pre_ping=False, pool_size=2, connect_args=_POSTGRESQL_OPTIONS)
+
+
+# A peer that is gone is noticed within seconds, one that is slow ends a statement; libpq's own defaults wait for hours.
+_POSTGRESQL_OPTIONS = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+    "options": "-c statement_timeout=30000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=60000",
+    "application_name": "mpp",
+}
+
+
+def _sqlite_connected(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
+    for pragma in ("journal_mode=wal", "synchronous=full", f"wal_autocheckpoint={_SAFETY_PAGES}", "foreign_keys=on"):
+        connection.execute(f"pragma {pragma}")
+
+
+def _sqlite_begins(connection: Connection) -> None:
+    writing = connection.get_execution_options().get(_WRITING)
+    connection.exec_driver_sql("begin immediate" if writing else "begin")
+
+
+def _refuse_old(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        if sqlite.sqlite_version_info < LEAST_SQLITE:
+            least = ".".join(map(str, LEAST_SQLITE))
+            raise CatalogRefusedError(
+                f"SQLite {sqlite.sqlite_version} can lose data, {least} or later is needed; install the locked requirements"
+            )
+    elif (found := int(connection.exec_driver_sql("show server_version_num").scalar_one()) // 10000) < LEAST_POSTGRESQL:
+        raise CatalogRefusedError(f"PostgreSQL {found} is too old, {LEAST_POSTGRESQL} or later is needed; upgrade it")

@@ -1,0 +1,39 @@
+"""What the gateway hands to the store: a message with its envelope, and what is to become of each recipient's copy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mpp.mail.envelope import Client, Envelope
+from mpp.mail.message import Message
+from mpp.store.schema import DEFAULT_TENANT
+
+UNDELIVERABLE = "undeliverable"  # in place of a verdict: refused by the next hop after another recipient was accepted
+
+
+@dataclass(slots=True)
+class Copy:
+    """One recipient's copy that is held."""
+
+    recipient: str
+    verdict: str
+    rule: str  # the settings key that decided
+    score: float = 0.0
+    reply: str = ""  # a next hop's refusal where undeliverable
+
+
+@dataclass(slots=True)
+class Letter:
+    """One message for one tenant. With `archived` it is kept whatever becomes of the copies, of which there may be none."""
+
+    id: str  # of the transaction
+    received_ms: int
+    envelope: Envelope
+    client: Client
+    message: Message
+    copies: tuple[Copy, ...]
+    held_until_ms: int
+    archived_until_ms: int | None = None  # None: not archived
+    direction: str = "inbound"
+    tenant: str = DEFAULT_TENANT
+    about: Mapping[str, Any] = field(default_factory=dict)  # more for `show`: findings, why; must be JSON

@@ -1,0 +1,261 @@
+"""The tables of the catalog, the same on SQLite and PostgreSQL (design section 6).
+
+The tenant is the first column of every key; what belongs to a node rather than to a customer is in NODE_TABLES. Times are
+milliseconds since 1970, UTC (`now_ms`). Content is never here: it is in segments, and its keys in key files. Changes go with a
+migration in mpp.store.migrations; 0001 makes these tables as they stand until the first release.
+"""
+
+import time
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
+)  # fmt: skip
+
+DEFAULT_TENANT = "default"
+
+
+def now_ms() -> int:
+    """Return the time as the catalog writes it."""
+    return time.time_ns() // 1_000_000
+
+
+def _table(name: str, *items: Column[Any] | PrimaryKeyConstraint | Index) -> Table:
+    """A table that is its own primary key's tree in SQLite, which keeps no second one for row numbers."""
+    return Table(name, metadata, *items, sqlite_with_rowid=False)
+
+
+# A stored message: where it lies, and what lists show. One row, whatever number of recipients.
+messages = _table(
+    "messages",
+    Column("tenant", Text, nullable=False),
+    Column("id", Text, nullable=False),  # of the transaction, as in log and replies
+    Column("received", BigInteger, nullable=False),
+    Column("sender", Text, nullable=False),  # reverse-path, "" where null
+    Column("author", Text, nullable=False),  # From of the header, decoded, at most 200 characters
+    Column("subject", Text, nullable=False),  # decoded, at most 200 characters
+    Column("message_id", Text, nullable=False),  # of the header, at most 200 characters
+    Column("size", BigInteger, nullable=False),  # octets as they came
+    Column("digest", LargeBinary, nullable=False),  # SHA-256 of these octets; the leaf of the Merkle log is made of it
+    Column("direction", Text, nullable=False),
+    Column("client", Text, nullable=False),  # its address
+    Column("archived", Boolean, nullable=False),  # a copy is kept whatever becomes of the recipients' copies
+    Column("archived_until", BigInteger),  # when that copy expires
+    Column("segment", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),  # of its record in the segment
+    Column("length", BigInteger, nullable=False),  # of that record
+    Column("slot", Integer, nullable=False),  # of its data key in the segment's key file
+    PrimaryKeyConstraint("tenant", "id"),
+    Index(None, "segment"),
+)
+
+# A recipient's copy of a stored message: a decision of its own.
+copies = _table(
+    "copies",
+    Column("tenant", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("recipient", Text, nullable=False),  # as the envelope wrote it
+    Column("received", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),  # held, releasing, released, unknown, deleted, expired
+    Column("on_hold", Boolean, nullable=False),  # by legal order: neither deleted nor expired
+    Column("verdict", Text, nullable=False),  # virus, banned, unchecked, forged-bounce, spam, clean, undeliverable
+    Column("rule", Text, nullable=False),  # the settings key that decided
+    Column("score", Float, nullable=False),
+    Column(
+        "reply", Text, nullable=False
+    ),  # a next hop's refusal where undeliverable; of the release once there was one
+    Column("expires", BigInteger, nullable=False),
+    Column("changed", BigInteger, nullable=False),  # when the state did
+    PrimaryKeyConstraint("tenant", "message", "recipient"),
+    Index(None, "tenant", "received"),
+    Index(None, "expires", sqlite_where=text("state = 'held'"), postgresql_where=text("state = 'held'")),
+)
+
+# Large attachments, once a tenant; the row and the key go with the last reference.
+blobs = _table(
+    "blobs",
+    Column("tenant", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),  # keyed, so that it tells nothing of the content
+    Column("size", BigInteger, nullable=False),
+    Column("used", BigInteger, nullable=False),  # number of rows in blob_uses
+    Column("segment", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("length", BigInteger, nullable=False),
+    Column("slot", Integer, nullable=False),
+    PrimaryKeyConstraint("tenant", "digest"),
+    Index(None, "segment"),
+)
+blob_uses = _table(
+    "blob_uses",
+    Column("tenant", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("tenant", "message", "digest"),
+)
+
+# Traces of every transaction, and the words by which one is found.
+traces = _table(
+    "traces",
+    Column("tenant", Text, nullable=False),
+    Column("day", Integer, nullable=False),  # days since 1970, by which old ones go
+    Column("id", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # mpp.store.traces writes it
+    PrimaryKeyConstraint("tenant", "day", "id"),
+)
+trace_keys = _table(
+    "trace_keys",
+    Column("tenant", Text, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("word", Text, nullable=False),  # id, Message-ID, queue id, address
+    Column("at", BigInteger, nullable=False),
+    Column("id", Text, nullable=False),
+    PrimaryKeyConstraint("tenant", "day", "word", "at", "id"),
+)
+counts = _table(
+    "counts",
+    Column("tenant", Text, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant", "day", "name"),
+)
+
+# Who did what. Append-only; each a leaf of the Merkle log.
+events = _table(
+    "events",
+    Column("tenant", Text, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("message", Text, nullable=False),  # "" where it is about none
+    Column("recipient", Text, nullable=False),
+    Column("detail", Text, nullable=False),  # JSON
+    PrimaryKeyConstraint("tenant", "number"),
+    Index(None, "tenant", "message"),
+)
+checkpoints = _table(
+    "checkpoints",
+    Column("log", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("log", "size"),
+)
+
+list_entries = _table(
+    "list_entries",
+    Column("tenant", Text, nullable=False),
+    Column("scope", Text, nullable=False),  # user, group, domain, tenant, global
+    Column("owner", Text, nullable=False),  # the user, group or domain; "" for the tenant
+    Column("pattern", Text, nullable=False),  # whom it is about
+    Column("action", Text, nullable=False),  # allow, block
+    Column("override", Boolean, nullable=False),  # allow without proof of who sends: risky
+    Column("expires", BigInteger),
+    Column("note", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant", "scope", "owner", "pattern"),
+)
+requests = _table(
+    "requests",
+    Column("tenant", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("asked_by", Text, nullable=False),
+    Column("asked_at", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("state", Text, nullable=False),  # waiting, granted, refused
+    Column("answered_by", Text),
+    Column("answered_at", BigInteger),
+    Column("answer", Text),
+    PrimaryKeyConstraint("tenant", "message", "recipient"),
+)
+revisions = _table(
+    "revisions",
+    Column("tenant", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("body", Text, nullable=False),  # TOML
+    PrimaryKeyConstraint("tenant", "number"),
+)
+# Counters that tell whoever keeps a copy of a table that it has changed: "lists", "revisions", "memo".
+versions = _table(
+    "versions",
+    Column("tenant", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant", "name"),
+)
+
+# The memo (design section 3): what must survive a crash between two attempts of one sender.
+memo_accepted = _table(
+    "memo_accepted",
+    Column("tenant", Text, nullable=False),
+    Column("reverse_path", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("reply", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant", "reverse_path", "recipient", "digest"),
+)
+memo_refused = _table(
+    "memo_refused",
+    Column("tenant", Text, nullable=False),
+    Column("reverse_path", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("reply", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant", "reverse_path", "recipient"),
+)
+
+# What belongs to nodes.
+segments = _table(
+    "segments",
+    Column("id", Text, nullable=False),
+    Column("node", Text, nullable=False),  # whose disk it is on
+    Column("made", BigInteger, nullable=False),
+    Column("sealed", BigInteger),  # None while it is written
+    Column("size", BigInteger, nullable=False),  # once sealed
+    Column("records", Integer, nullable=False),
+    Column("digest", LargeBinary),  # SHA-256 of the sealed file
+    PrimaryKeyConstraint("id"),
+)
+nodes = _table(
+    "nodes",
+    Column("name", Text, nullable=False),
+    Column("seen", BigInteger, nullable=False),
+    Column("work", Text, nullable=False),  # what its background process did last, JSON
+    PrimaryKeyConstraint("name"),
+)
+elections = _table(
+    "elections",
+    Column("name", Text, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("term", SmallInteger, nullable=False),
+    PrimaryKeyConstraint("name"),
+)
+
+NODE_TABLES = frozenset({checkpoints, segments, nodes, elections})
