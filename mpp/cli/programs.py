@@ -123,6 +123,7 @@ def start_spamd(folder: Path, port: int, *, children: int = 2, interrupt: Callab
     command = [_needed("spamd", "spamd"), "--local", "--nouser-config", "--ipv4only", f"--listen=127.0.0.1:{port}"]
     command += [f"--max-children={children}", f"--min-children={children}", "--syslog=stderr"]
     command += [f"--pidfile={folder / 'spamd.pid'}", f"--helper-home-dir={folder}"]
+    command += ["--allow-tell", f"--cf=bayes_path {folder / 'bayes'}"]  # what is learnt stays in the folder
     if os.geteuid() == 0:
         user = _unprivileged("debian-spamd", "nobody")
         command.append(f"--username={user}")

@@ -7,6 +7,7 @@ import pytest
 
 from mpp.checks.layers import Check, judge
 from mpp.checks.scanners.build import scanners
+from mpp.checks.scanners.learning import learn
 from mpp.checks.scanners.settings import Scanner
 from mpp.mail.envelope import Client, Envelope, Recipient
 from mpp.mail.message import Message
@@ -94,3 +95,11 @@ async def test_clamd_over_a_unix_socket_many_at_a_time(clamd: str, clamd_socket:
     results = await asyncio.gather(*(found([av], (EICAR, HAM, bytes(1 << 20))[n % 3]) for n in range(30)))
     assert [any(each.verdict for each in findings) for findings in results] == [n % 3 == 0 for n in range(30)]
     assert not any(each.failure for findings in results for each in findings)
+
+
+async def test_spamd_learns_once_and_forgets(spamd: str) -> None:
+    pool = Scanner(name="spamd", kind="spamd", servers=(spamd,))
+    raw = HAM.replace(b"4711", b"0815")
+    lessons = [await learn(pool, raw, lesson) for lesson in ("spam", "spam", "forget", "forget", "ham", "forget")]
+    assert [each.cause for (each,) in lessons] == [""] * 6
+    assert [each.changed for (each,) in lessons] == [True, False, True, False, True, True]

@@ -48,7 +48,7 @@ class ScannerCheck:
         self.max_size = defaults.max_size if settings.max_size is None else settings.max_size
         servers: list[Server] = [server_of(text) for text in settings.servers]
         self.pool = Pool(servers, connections=settings.connections)
-        self.context = _context(settings.verify) if any(server.tls for server in servers) else None
+        self.context = client_context(settings) if any(server.tls for server in servers) else None
 
     def deadline(self) -> float:
         """Return the moment by which an answer asked for now must be there."""
@@ -70,9 +70,10 @@ class ScannerCheck:
         )
 
 
-def _context(verify: bool) -> ssl.SSLContext:
+def client_context(settings: Scanner) -> ssl.SSLContext:
+    """Return how tls: servers of a pool are spoken to."""
     context = ssl.create_default_context()
-    if not verify:
+    if not settings.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context

@@ -7,12 +7,14 @@ always: it names the points of each rule, and costs spamd no more than SYMBOLS.
 """
 
 import asyncio
+import ssl
 import time
 from collections.abc import Mapping
 from math import fsum
 
 from mpp.checks.scanners.report import Row, read_report
 from mpp.checks.scanners.scanner import ScannerCheck
+from mpp.checks.scanners.settings import Scanner
 from mpp.mail.address import AddressError, parse_address
 from mpp.mail.message import Message
 from mpp.mail.trace import received_field
@@ -55,31 +57,21 @@ class SpamdCheck(ScannerCheck):
 
     def users(self, transaction: Transaction) -> Mapping[str, frozenset[str]]:
         """Return the users to ask for, each with the recipients it stands for: empty means all of them."""
-        if self.settings.user == "fixed":
-            return {self.settings.user_name: _EVERYONE}
-        if self.settings.user == "none":
-            return {"": _EVERYONE}
+        if self.settings.user in ("fixed", "none"):
+            return {user_for(self.settings, ""): _EVERYONE}
         users: dict[str, set[str]] = {}
         for recipient in transaction.envelope.recipients:
-            users.setdefault(self._user_of(recipient.address), set()).add(recipient.address)
+            users.setdefault(user_for(self.settings, recipient.address), set()).add(recipient.address)
         if len(users) == 1:
             return dict.fromkeys(users, _EVERYONE)
         return {user: frozenset(recipients) for user, recipients in users.items()} or {"": _EVERYONE}
-
-    def _user_of(self, recipient: str) -> str:
-        """Return the name for a recipient; "", spamd's own user, where it cannot be written as one."""
-        try:
-            address = parse_address(recipient)
-        except AddressError:
-            return ""
-        name = address.ascii_domain if self.settings.user == "domain" else f"{address.local}@{address.ascii_domain}"
-        return name if name.isascii() and name.isprintable() and " " not in name and len(name) <= 320 else ""
 
     async def _ask(
         self, user: str, recipients: frozenset[str], message: tuple[bytes, bytes], deadline: float
     ) -> list[Finding]:
         async def job(server: Server, until: float) -> Reply:
-            return await self._report(server, Request("REPORT", sum(map(len, message)), user), message, until)
+            request = Request("REPORT", sum(map(len, message)), user)
+            return await exchange(server, request, message, self.connect_deadline(until), self.context)
 
         try:
             reply = await self.pool.run(job, deadline)
@@ -94,19 +86,40 @@ class SpamdCheck(ScannerCheck):
             ),
         ]
 
-    async def _report(self, server: Server, request: Request, message: tuple[bytes, bytes], deadline: float) -> Reply:
-        """Return spamd's answer to one request. Raises OSError and RemoteProtocolError, for its error codes too."""
-        connection = await connect(server, self.connect_deadline(deadline), self.context)
-        try:
-            codec = SpamdCodec(max_body=MAX_REPORT)
-            await connection.write((codec.send(request), *message))
-            while (reply := codec.next_event()) is NEED_DATA:
-                codec.receive_data(await connection.read())
-        finally:
-            connection.close()
-        if reply.code:
-            raise RemoteProtocolError(f"spamd says {reply.name}: {reply.text}")
-        return reply
+
+async def exchange(
+    server: Server,
+    request: Request,
+    message: tuple[bytes, ...],
+    connect_deadline: float,
+    context: ssl.SSLContext | None,
+) -> Reply:
+    """Return spamd's answer to one request. Raises OSError and RemoteProtocolError, for its error codes too."""
+    connection = await connect(server, connect_deadline, context)
+    try:
+        codec = SpamdCodec(max_body=MAX_REPORT)
+        await connection.write((codec.send(request), *message))
+        while (reply := codec.next_event()) is NEED_DATA:
+            codec.receive_data(await connection.read())
+    finally:
+        connection.close()
+    if reply.code:
+        raise RemoteProtocolError(f"spamd says {reply.name}: {reply.text}")
+    return reply
+
+
+def user_for(scanner: Scanner, recipient: str) -> str:
+    """Return whose preferences hold for a recipient; "", spamd's own user, where there is none or no name for one."""
+    if scanner.user == "fixed":
+        return scanner.user_name
+    if scanner.user == "none":
+        return ""
+    try:
+        address = parse_address(recipient)
+    except AddressError:
+        return ""
+    name = address.ascii_domain if scanner.user == "domain" else f"{address.local}@{address.ascii_domain}"
+    return name if name.isascii() and name.isprintable() and " " not in name and len(name) <= 320 else ""
 
 
 def balanced(rows: list[Row], total: float) -> list[Row]:

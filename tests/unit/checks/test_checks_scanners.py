@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 
 import pytest
 
@@ -22,19 +22,23 @@ from mpp.verdict.finding import (
     Verdict,
 )
 from mpp.verdict.transaction import Transaction
-
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-RAW = b"From: a@example.org\r\nSubject: hi\r\n\r\nhello\r\n"
-REPORT = (
-    b"Content preview:  ---- ---------------------- ------------------------------\r\n 99 FAKE of the message\r\n\r\n"
-    b" pts rule name              description\r\n"
-    b"---- ---------------------- --------------------------------------------------\r\n"
-    b" 2.7 MISSING_DATE           Missing Date: header\r\n"
-    b"-0.1 WRAPPED                A description that is\r\n"
-    b"                            wrapped [URIs: x.example]\r\n"
-    b"\r\n"
-    b" 50 AFTER_THE_TABLE         not of it\r\n"
+from servers.scripted import (
+    REPORT,
+    Handler,
+    Serve,
+    Served,
+    answering,
+    closing,
+    deaf,
+    garbage,
+    half,
+    hanging,
+    read_spamd,
+    spamd_answer,
+    trickling,
 )
+
+RAW = b"From: a@example.org\r\nSubject: hi\r\n\r\nhello\r\n"
 
 
 def transaction(*recipients: str, reverse_path: str = "sender@example.org") -> Transaction:
@@ -52,59 +56,6 @@ def transaction(*recipients: str, reverse_path: str = "sender@example.org") -> T
         policies={},
         hostname="mx.example.com",
     )
-
-
-class Served:
-    """A server on a free port: `handler` speaks on each connection; what becomes of its connections is counted."""
-
-    def __init__(self, handler: Handler) -> None:
-        self._handler = handler
-        self.connections = 0
-        self.address = ""
-
-    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            await self._handler(reader, writer)
-        writer.close()
-
-
-Serve = Callable[[Handler], Awaitable[Served]]
-
-
-@pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
-    servers: list[asyncio.Server] = []
-
-    async def start(handler: Handler) -> Served:
-        served = Served(handler)
-        server = await asyncio.start_server(served, "127.0.0.1", 0)
-        servers.append(server)
-        served.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        return served
-
-    yield start
-    for server in servers:
-        server.close()
-
-
-async def read_spamd(reader: asyncio.StreamReader) -> tuple[str, bytes]:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode()
-    fields = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if line)
-    return head, await reader.readexactly(int(fields["Content-length"]))
-
-
-def spamd_answer(score: str = "2.6", report: bytes = REPORT) -> bytes:
-    head = f"SPAMD/1.1 0 EX_OK\r\nContent-length: {len(report)}\r\nSpam: False ; {score} / 5.0\r\n\r\n"
-    return head.encode() + report
-
-
-def answering(wire: bytes) -> Handler:
-    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_spamd(reader)
-        writer.write(wire)
-
-    return handler
 
 
 async def read_clamd(reader: asyncio.StreamReader) -> bytes:
@@ -128,35 +79,6 @@ def clamd_saying(*replies: bytes, seen: list[bytes] | None = None) -> Handler:
             writer.write(b"%d: %b\0" % (number, reply))
 
     return handler
-
-
-async def hanging(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.read()  # until the other side has enough
-
-
-async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await asyncio.Event().wait()
-
-
-async def closing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.read(1)
-
-
-async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.read(1)
-    writer.write(b"\xff\x1b[2J\r\n\0" * 3000)
-
-
-async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.read(1)
-    writer.write(b"SPAMD/1.1 0 EX_OK\r\nContent-length: 500\r\nSpam: True ; 1.0 / 5.0\r\n\r\nhalf")
-
-
-async def trickling(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while True:
-        writer.write(b"S")
-        await writer.drain()
-        await asyncio.sleep(0.01)
 
 
 def spamd(*servers: Served, **more: object) -> SpamdCheck:

@@ -1,0 +1,24 @@
+"""Servers for the tests of the checks."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from servers.scripted import Handler, Serve, Served
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    servers: list[asyncio.Server] = []
+
+    async def start(handler: Handler) -> Served:
+        served = Served(handler)
+        server = await asyncio.start_server(served, "127.0.0.1", 0)
+        servers.append(server)
+        served.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        return served
+
+    yield start
+    for server in servers:
+        server.close()
