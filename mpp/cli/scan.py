@@ -113,10 +113,13 @@ def _scan_all(
 
     from mpp.checks.layers import judge
     from mpp.checks.scanners.build import scanners
+    from mpp.checks.scanners.scanner import Tools
+    from mpp.net.tls import client_contexts
     from mpp.verdict.decide import decide
 
     timeout_s = settings.limits.checks_timeout
-    checks = tuple(scanners(settings.scanners)) if settings.checks else ()
+    tools = Tools(contexts=client_contexts(settings.tls))
+    checks = tuple(scanners(settings.scanners, tools)) if settings.checks else ()
     with asyncio.Runner() as runner:
         for file in files:
             try:

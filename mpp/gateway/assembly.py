@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from mpp.checks.layers import Check
 from mpp.checks.scanners.build import scanners
+from mpp.checks.scanners.scanner import Tools
 from mpp.gateway.asking import Asker
 from mpp.gateway.hops import Hops
 from mpp.gateway.memo import Memo
@@ -19,6 +20,7 @@ from mpp.gateway.targets import Targets
 from mpp.mail.message import Limits as MessageLimits
 from mpp.net.dns import Resolver
 from mpp.net.networks import matcher
+from mpp.net.pool.pools import Pools
 from mpp.net.table import SlotWriter
 from mpp.net.tls import client_contexts
 from mpp.verdict.select import PolicySelector
@@ -49,10 +51,11 @@ class Assembly:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What outlives a reload: open connections, the memo, the node's table."""
+    """What outlives a reload: open connections, pools of scanners, the memo, the node's table."""
 
     delivering: Hops
     asking: Hops
+    pools: Pools
     memo: Memo
     table: SlotWriter
 
@@ -61,6 +64,7 @@ def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> 
     """Make the running parts. To be called within the running loop. Raises OSError for certificates."""
     hostname = settings.node.hostname or own_hostname()
     limits = settings.limits
+    contexts = client_contexts(settings.tls)
     parts = Assembly(
         settings=settings,
         hostname=hostname,
@@ -71,7 +75,7 @@ def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> 
         delivering=shared.delivering,
         asker=Asker(shared.asking, clock),
         policies=PolicySelector(settings.policies, settings.policy_rules),
-        checks=tuple(scanners(settings.scanners)) if settings.checks else (),
+        checks=tuple(scanners(settings.scanners, Tools(shared.pools, contexts))) if settings.checks else (),
         message_limits=MessageLimits(
             parts=limits.parts, depth=limits.depth, header_fields=limits.header_fields, header_size=limits.header_size
         ),
@@ -79,5 +83,5 @@ def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> 
         table=shared.table,
     )
     # Last, since what goes before may fail and must then have changed nothing.
-    shared.delivering.context_for = shared.asking.context_for = client_contexts(settings.tls)
+    shared.delivering.context_for = shared.asking.context_for = contexts
     return parts

@@ -25,6 +25,7 @@ from mpp.gateway.memo import SqliteMemo
 from mpp.gateway.settings import Settings
 from mpp.gateway.supervisor import WorkerContext
 from mpp.net.metrics import Counter, Histogram
+from mpp.net.pool.pools import Pools
 from mpp.net.tls import client_contexts, server_context
 from mpp.settings.read import SettingsError
 
@@ -56,6 +57,7 @@ class Worker:
         self._shared = Shared(
             Hops(client_contexts(settings.tls)),
             Hops(client_contexts(settings.tls), most=ASKING),
+            Pools(),
             SqliteMemo(settings.node.data / "memo.db"),
             context.table,
         )

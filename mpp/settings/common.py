@@ -49,7 +49,7 @@ class Networks(Section):
 
 
 class Tls(Section):
-    """Certificates: ours, and those by which next hops are verified."""
+    """Certificates: ours, and those by which next hops and scanners are verified."""
 
     certificate: Path | None = Field(
         None, examples=["/etc/mpp/tls/fullchain.pem"], description="PEM file with our certificate and its chain"
@@ -61,7 +61,7 @@ class Tls(Section):
     ca: Path | None = Field(
         None,
         examples=["/etc/mpp/tls/next-hops.pem"],
-        description="PEM file with the authorities that next hops are verified by; empty: the system's",
+        description="PEM file with the authorities that next hops and scanners are verified by; empty: the system's",
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from mpp.checks.layers import Check, judge
 from mpp.checks.scanners.build import scanners
 from mpp.checks.scanners.learning import learn
+from mpp.checks.scanners.scanner import Tools
 from mpp.checks.scanners.settings import Scanner
 from mpp.mail.envelope import Client, Envelope, Recipient
 from mpp.mail.message import Message
@@ -38,7 +39,7 @@ TRANSACTION = Transaction(
 
 
 def check(kind: str, server: str, **more: object) -> Check:
-    return scanners([Scanner(name=kind, kind=kind, servers=(server,), **more)])[0]
+    return scanners([Scanner(name=kind, kind=kind, servers=(server,), **more)], Tools())[0]
 
 
 async def found(checks: list[Check], raw: bytes) -> list[Finding]:

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 REPORT = (
@@ -32,7 +34,8 @@ class Served:
         writer.close()
 
 
-Serve = Callable[[Handler], Awaitable[Served]]
+class Serve(Protocol):
+    async def __call__(self, handler: Handler, tls: ssl.SSLContext | None = None) -> Served: ...
 
 
 async def read_spamd(reader: asyncio.StreamReader) -> tuple[str, bytes]:

@@ -4,23 +4,22 @@ A connection is an IDSESSION that is kept for a while after a message; it carrie
 classed by the settings: could not be looked into, a spam score, or a virus.
 """
 
-import asyncio
 import re
 from collections.abc import Iterable, Sequence
 from fnmatch import translate
 
-from mpp.checks.scanners.scanner import ScannerCheck
+from mpp.checks.scanners.scanner import ScannerCheck, Tools
 from mpp.checks.scanners.settings import Scanner
 from mpp.mail.message import Message
-from mpp.net.connect import Connection, Server, connect
-from mpp.net.pool import PoolError
+from mpp.net.connect import Connection, Server
+from mpp.net.pool.asking import PoolError
+from mpp.net.pool.kept import Kept
 from mpp.protocols.clamd import Begin, Chunk, ClamdCodec, Clean, End, Failed, Found, State, TooLarge
 from mpp.protocols.errors import NEED_DATA, RemoteProtocolError
 from mpp.verdict.finding import VIRUS_SCANNED, Finding, Verdict
 from mpp.verdict.transaction import Transaction
 
 CHUNK = 256 << 10  # octets under one length
-KEEP_S = 5.0  # an idle session; clamd closes it too, after 30 s by default
 
 Answer = Clean | Found | TooLarge
 
@@ -28,11 +27,11 @@ Answer = Clean | Found | TooLarge
 class ClamdCheck(ScannerCheck):
     """The Check that asks clamd."""
 
-    def __init__(self, settings: Scanner) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: Scanner, tools: Tools) -> None:
+        super().__init__(settings, tools)
         self._unchecked = _one_of(settings.unchecked_signatures)
         self._spam = _one_of(settings.spam_signatures)
-        self._idle: dict[Server, list[_Session]] = {}
+        self._kept: Kept[_Session] = Kept()
 
     async def examine(self, message: Message, transaction: Transaction) -> list[Finding]:
         """Return a note that the message was scanned and what was found, or why it was not scanned."""
@@ -44,7 +43,7 @@ class ClamdCheck(ScannerCheck):
             return await self._scan(server, raw, deadline)
 
         try:
-            answer = await self.pool.run(job, self.deadline())
+            answer = await self.ask(job, len(raw), transaction)
         except PoolError as error:
             return [self.failed(error.server, error.cause)]
         if isinstance(answer, TooLarge):
@@ -63,25 +62,21 @@ class ClamdCheck(ScannerCheck):
 
     async def _scan(self, server: Server, data: bytes, deadline: float) -> Answer:
         """Scan in a kept session; where that was closed meanwhile, in a fresh one."""
-        idle = self._idle.setdefault(server, [])
-        while idle:
-            session = idle.pop()
-            if session.resume():
-                try:
-                    return await self._scan_in(session, data, idle)
-                except (ConnectionError, RemoteProtocolError):
-                    if not session.lost:
-                        raise
-        connection = await connect(server, self.connect_deadline(deadline), self.context)
-        return await self._scan_in(_Session(connection), data, idle)
+        while session := self._kept.take(server):
+            try:
+                return await self._scan_in(session, server, data)
+            except (ConnectionError, RemoteProtocolError):
+                if not session.lost:
+                    raise
+        return await self._scan_in(_Session(await self.connect(server, deadline)), server, data)
 
-    async def _scan_in(self, session: "_Session", data: bytes, idle: "list[_Session]") -> Answer:
+    async def _scan_in(self, session: "_Session", server: Server, data: bytes) -> Answer:
         answer: Answer | None = None
         try:
             answer = await session.scan(data)
         finally:
-            if answer is not None and session.codec.state is State.IDLE and not session.connection.closed:
-                session.keep(idle)
+            if answer is not None and session.codec.state is State.IDLE:
+                self._kept.keep(server, session)
             else:
                 session.connection.close()
         return answer
@@ -94,21 +89,6 @@ class _Session:
         self.connection = connection
         self.codec = ClamdCodec()
         self.lost = False  # clamd closed without a word
-        self._timer: asyncio.TimerHandle | None = None
-
-    def keep(self, idle: "list[_Session]") -> None:
-        """Stand in `idle` for the next message, and close when none comes."""
-        idle.append(self)
-        self._timer = asyncio.get_running_loop().call_later(KEEP_S, self._expire, idle)
-
-    def resume(self) -> bool:
-        """Take up work again, out of `idle`; False where clamd has closed or spoken unasked."""
-        if self._timer is not None:
-            self._timer.cancel()
-        if self.connection.readable:
-            self.connection.close()
-            return False
-        return True
 
     async def scan(self, data: bytes) -> Answer:
         """Return clamd's answer. Raises OSError and RemoteProtocolError."""
@@ -123,10 +103,6 @@ class _Session:
         if not isinstance(event, Answer):
             raise RemoteProtocolError(f"{type(event).__name__} is no answer to a scan")
         return event
-
-    def _expire(self, idle: "list[_Session]") -> None:
-        idle.remove(self)
-        self.connection.close()
 
 
 def _octets(codec: ClamdCodec, data: bytes) -> Iterable[bytes | memoryview]:

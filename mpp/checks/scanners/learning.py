@@ -11,7 +11,7 @@ import ssl
 from dataclasses import dataclass
 from typing import Literal
 
-from mpp.checks.scanners.scanner import client_context
+from mpp.checks.scanners.scanner import Contexts, Tools, tls_context
 from mpp.checks.scanners.settings import Scanner
 from mpp.checks.scanners.spamd import exchange, user_for
 from mpp.mail.escape import printable
@@ -31,8 +31,12 @@ class Learnt:
     cause: str = ""  # why it gave no answer, with what to do where that is known; "" where it did
 
 
-async def learn(scanner: Scanner, raw: bytes, lesson: Lesson, recipient: str = "") -> list[Learnt]:
+async def learn(
+    scanner: Scanner, raw: bytes, lesson: Lesson, recipient: str = "", contexts: Contexts | None = None
+) -> list[Learnt]:
     """Tell each server of the pool, all at the same time. `recipient` is whose copy it was: it chooses the user.
+
+    `contexts` (mpp.net.tls.client_contexts) carries tls.ca; without them the system's authorities hold.
 
     Returns an entry for each server in the order of the settings.
     """
@@ -41,7 +45,7 @@ async def learn(scanner: Scanner, raw: bytes, lesson: Lesson, recipient: str = "
     octets = raw if raw.endswith(b"\n") else raw + b"\r\n"  # spamd reads by lines
     request = _request(lesson, len(octets), user_for(scanner, recipient))
     servers = [server_of(text) for text in scanner.servers]
-    context = client_context(scanner) if any(server.tls for server in servers) else None
+    context = tls_context(scanner, servers, contexts or Tools().contexts)
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(_tell(server, request, octets, scanner, context), name=f"learn {server.name}")

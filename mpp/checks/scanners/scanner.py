@@ -5,14 +5,20 @@ Defaults that depend on the kind of scanner are resolved here, once, and nowhere
 
 import asyncio
 import ssl
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from mpp.checks.scanners.settings import Scanner
-from mpp.net.connect import Server, server_of
-from mpp.net.pool import Pool
+from mpp.net.connect import Connection, Server, connect, server_of
+from mpp.net.pool.asking import Asking, Job, T
+from mpp.net.pool.pools import Pools
+from mpp.net.tls import client_contexts
+from mpp.settings.common import Tls
 from mpp.verdict.finding import SCANNER_FAILED, TOO_LARGE, Finding, OnFailure
+from mpp.verdict.transaction import Transaction
 
+Contexts = Callable[[str], ssl.SSLContext | None]  # mpp.net.tls.client_contexts
 OnOversize = Literal["continue", "reject", "defer"]
 
 
@@ -35,10 +41,22 @@ _OVERSIZE_REPLIES: dict[OnOversize, str] = {
 }
 
 
-class ScannerCheck:
-    """The base of the adapters: a Check whose servers are a pool of one kind."""
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What adapters are handed: pools that outlive a revision of the settings, and TLS contexts by policy."""
 
-    def __init__(self, settings: Scanner) -> None:
+    pools: Pools = field(default_factory=Pools)
+    contexts: Contexts = field(default_factory=lambda: client_contexts(Tls()))
+
+
+class ScannerCheck:
+    """The base of the adapters: a Check whose servers are a pool of one kind.
+
+    An adapter gives `ask` a job, which speaks with a server (by `connect`) and returns its answer or raises OSError or
+    RemoteProtocolError; `probe` is its kind's way to ask whether a server is there.
+    """
+
+    def __init__(self, settings: Scanner, tools: Tools) -> None:
         defaults = DEFAULTS[settings.kind]
         self.settings = settings
         self.name = settings.name
@@ -47,8 +65,35 @@ class ScannerCheck:
         self.on_oversize = settings.on_oversize or defaults.on_oversize
         self.max_size = defaults.max_size if settings.max_size is None else settings.max_size
         servers: list[Server] = [server_of(text) for text in settings.servers]
-        self.pool = Pool(servers, connections=settings.connections)
-        self.context = client_context(settings) if any(server.tls for server in servers) else None
+        self.context = tls_context(settings, servers, tools.contexts)
+        self.pool = tools.pools.pool(settings.name, servers, settings.connections, self.probe)
+
+    async def ask(
+        self,
+        job: Job[T],
+        size: int,
+        transaction: Transaction,
+        *,
+        deadline: float | None = None,
+        key: str = "",
+        copies: bool = True,
+    ) -> T:
+        """Have a server of the pool do a job and return its result. `size` is the octets that it is about.
+
+        `key` is whose job it is, for strategies that stay with a server. `copies` must be false where doing it twice
+        is not the same as doing it once. Raises PoolError.
+        """
+        recipients = transaction.envelope.recipients
+        tenant = recipients[0].address.rpartition("@")[2].lower() if recipients else ""
+        return await self.pool.run(job, deadline or self.deadline(), Asking(size, tenant, key, copies))
+
+    async def connect(self, server: Server, deadline: float) -> Connection:
+        """Open a connection to a server. Raises OSError."""
+        return await connect(server, self.connect_deadline(deadline), self.context)
+
+    async def probe(self, server: Server, deadline: float) -> None:
+        """Return where a server is there again; OSError and RemoteProtocolError say that it is not."""
+        (await self.connect(server, deadline)).close()
 
     def deadline(self) -> float:
         """Return the moment by which an answer asked for now must be there."""
@@ -70,10 +115,6 @@ class ScannerCheck:
         )
 
 
-def client_context(settings: Scanner) -> ssl.SSLContext:
-    """Return how tls: servers of a pool are spoken to."""
-    context = ssl.create_default_context()
-    if not settings.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+def tls_context(settings: Scanner, servers: Sequence[Server], contexts: Contexts) -> ssl.SSLContext | None:
+    """Return how the tls: servers of a pool are spoken to, None where there is none."""
+    return contexts("verify" if settings.verify else "must") if any(server.tls for server in servers) else None

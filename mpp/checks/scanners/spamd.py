@@ -19,7 +19,7 @@ from mpp.mail.address import AddressError, parse_address
 from mpp.mail.message import Message
 from mpp.mail.trace import received_field
 from mpp.net.connect import Server, connect
-from mpp.net.pool import PoolError
+from mpp.net.pool.asking import PoolError
 from mpp.protocols.errors import NEED_DATA, RemoteProtocolError
 from mpp.protocols.spamd import Reply, Request, SpamdCodec
 from mpp.verdict.finding import SPAM_SCANNED, Finding
@@ -45,11 +45,12 @@ class SpamdCheck(ScannerCheck):
         users = self.users(transaction)
         if len(users) == 1:
             ((user, recipients),) = users.items()
-            return await self._ask(user, recipients, buffers, deadline)
+            return await self._ask(user, recipients, buffers, transaction, deadline)
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(
-                    self._ask(user, recipients, buffers, deadline), name=f"{transaction.id} {self.name} {user}"
+                    self._ask(user, recipients, buffers, transaction, deadline),
+                    name=f"{transaction.id} {self.name} {user}",
                 )
                 for user, recipients in users.items()
             ]
@@ -67,14 +68,21 @@ class SpamdCheck(ScannerCheck):
         return {user: frozenset(recipients) for user, recipients in users.items()} or {"": _EVERYONE}
 
     async def _ask(
-        self, user: str, recipients: frozenset[str], message: tuple[bytes, bytes], deadline: float
+        self,
+        user: str,
+        recipients: frozenset[str],
+        message: tuple[bytes, bytes],
+        transaction: Transaction,
+        deadline: float,
     ) -> list[Finding]:
+        size = sum(map(len, message))
+
         async def job(server: Server, until: float) -> Reply:
-            request = Request("REPORT", sum(map(len, message)), user)
+            request = Request("REPORT", size, user)
             return await exchange(server, request, message, self.connect_deadline(until), self.context)
 
         try:
-            reply = await self.pool.run(job, deadline)
+            reply = await self.ask(job, size, transaction, deadline=deadline, key=user)
         except PoolError as error:
             return [self.failed(error.server, error.cause, recipients)]
         rows = read_report(reply.body)

@@ -32,7 +32,7 @@ class Aborting:
 
 if __name__ == "__main__":
     if os.environ.get("MPP_TEST_CHECK") == "abort":
-        assembly.scanners = lambda settings: [Aborting()]
+        assembly.scanners = lambda settings, tools: [Aborting()]
     path = Path(sys.argv[sys.argv.index("--settings") + 1])
     silence_s = float(os.environ.get("MPP_TEST_SILENCE_S", "10"))
     sys.exit(supervise(load_settings(path).settings, path, run_worker, silence_s=silence_s))

@@ -8,10 +8,13 @@ import pytest
 
 from mpp.checks.scanners.build import scanners
 from mpp.checks.scanners.clamd import ClamdCheck
+from mpp.checks.scanners.scanner import Tools
 from mpp.checks.scanners.settings import Scanner
 from mpp.checks.scanners.spamd import SpamdCheck
 from mpp.mail.envelope import Client, Envelope, Recipient
 from mpp.mail.message import Message
+from mpp.net.tls import client_contexts
+from mpp.settings.common import Tls
 from mpp.verdict.finding import (
     SCANNER_FAILED,
     SPAM_SCANNED,
@@ -22,6 +25,7 @@ from mpp.verdict.finding import (
     Verdict,
 )
 from mpp.verdict.transaction import Transaction
+from servers.certificates import Certificates
 from servers.scripted import (
     REPORT,
     Handler,
@@ -82,13 +86,13 @@ def clamd_saying(*replies: bytes, seen: list[bytes] | None = None) -> Handler:
 
 
 def spamd(*servers: Served, **more: object) -> SpamdCheck:
-    (check,) = scanners([Scanner(name="sa", kind="spamd", servers=tuple(s.address for s in servers), **more)])
+    (check,) = scanners([Scanner(name="sa", kind="spamd", servers=tuple(s.address for s in servers), **more)], Tools())
     assert isinstance(check, SpamdCheck)
     return check
 
 
 def clamd(*servers: Served, **more: object) -> ClamdCheck:
-    (check,) = scanners([Scanner(name="av", kind="clamd", servers=tuple(s.address for s in servers), **more)])
+    (check,) = scanners([Scanner(name="av", kind="clamd", servers=tuple(s.address for s in servers), **more)], Tools())
     assert isinstance(check, ClamdCheck)
     return check
 
@@ -339,6 +343,21 @@ def test_defaults_depend_on_the_kind() -> None:
             Scanner(name="s", kind="spamd", servers=("127.0.0.1:1",)),
             Scanner(name="c", kind="clamd", servers=("127.0.0.1:1",)),
             Scanner(name="d", kind="clamd", servers=("127.0.0.1:1",), layer=1),
-        ]
+        ],
+        Tools(),
     )
     assert [(check.name, check.layer) for check in made] == [("s", 3), ("c", 2), ("d", 1)]
+
+
+async def test_tls_ca_is_what_servers_of_scanners_are_verified_by(serve: Serve, certificates: Certificates) -> None:
+    async def clean(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_spamd(reader)
+        writer.write(b"SPAMD/1.1 0 EX_OK\r\nContent-length: 0\r\nSpam: False ; 0.0 / 5.0\r\n\r\n")
+
+    served = await serve(clean, certificates.server.server_context())
+    pool = Scanner(name="sa", kind="spamd", servers=(f"tls:{served.address}",))
+    seen = {}
+    for label, tls in (("ours", Tls(ca=certificates.ca)), ("system", Tls())):
+        (check,) = scanners([pool], Tools(contexts=client_contexts(tls)))
+        seen[label] = [finding.symbol for finding in await check.examine(Message(RAW), transaction())]
+    assert seen == {"ours": [SPAM_SCANNED], "system": [SCANNER_FAILED]}

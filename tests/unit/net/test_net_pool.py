@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from mpp.net.connect import Server, server_of
-from mpp.net.pool import Pool, PoolError
+from mpp.net.pool.asking import PoolError
+from mpp.net.pool.pool import Pool
 from mpp.protocols.errors import RemoteProtocolError
 
 

@@ -1,36 +1,25 @@
 """Servers that do the same job, used in turn by the jobs of this worker; a server that fails is left alone for a while.
 
-Called by mpp.checks.scanners. A job is an async function of a server and of the moment (the loop's monotonic seconds)
-by which it must be done; OSError and RemoteProtocolError from it are the server's fault, everything else passes through.
-Raises PoolError, and nothing else of its own.
+Called by mpp.checks.scanners. OSError and RemoteProtocolError from a job are the server's fault, everything else passes
+through. Raises PoolError, and nothing else of its own.
 """
 
 import asyncio
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from mpp.net.connect import Server
+from mpp.net.pool.asking import Asking, Job, PoolError, T
 from mpp.protocols.errors import RemoteProtocolError
 
 BACK_OFF_S = 0.5  # after the first failure; doubled with each further one
 BACK_OFF_MOST_S = 30.0
 BRIEFLY_S = 60.0  # down no longer than this, a server is tried again
 BACK_OFF_MOST_BRIEFLY_S = 1.6  # ... at least so often, and so is found back within 2 s of its return
+_ANY = Asking()
 TRIAL_S = 1.0  # jobs wait so long for the one that tries a server whose time has come
-
-T = TypeVar("T")
-Job = Callable[[Server, float], Awaitable[T]]
-
-
-class PoolError(Exception):
-    """No server did the job; `server` and `cause` name the last one tried and what went wrong there."""
-
-    def __init__(self, server: str, cause: str) -> None:
-        super().__init__(f"{server}: {cause}")
-        self.server, self.cause = server, cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +68,7 @@ class Pool:
             ServerState(m.server.name, m.in_a_row == 0, m.in_use, m.answers, m.failures, m.cause) for m in self._members
         )
 
-    async def run(self, job: Job[T], deadline: float) -> T:
+    async def run(self, job: Job[T], deadline: float, asking: Asking = _ANY) -> T:
         """Return the job's result from the first server that gives one by `deadline`.
 
         Waits for a free place; where no server is up it fails at once. After a failure one other server is tried.
