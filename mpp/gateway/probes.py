@@ -10,7 +10,7 @@ import socket
 import ssl
 from collections.abc import Coroutine
 
-from mpp.checks.scanners.settings import Scanner
+from mpp.checks.scanners.settings import Served
 from mpp.gateway.hop import Hop, HopError, HopSettings
 from mpp.gateway.settings import Route, Settings
 from mpp.mail.escape import printable
@@ -27,8 +27,9 @@ async def probe(settings: Settings, hostname: str) -> list[Problem]:
     """Ask all of them at once and return what is wrong."""
     asked: list[Coroutine[object, object, Problem | None]] = []
     for number, scanner in enumerate(settings.scanners):
-        for item, server in enumerate(scanner.servers):
-            asked.append(ping(("scanners", number, "servers", item), scanner, server))
+        if isinstance(scanner, Served):
+            for item, server in enumerate(scanner.servers):
+                asked.append(ping(("scanners", number, "servers", item), scanner, server))
     for number, route in enumerate(settings.routes):
         path: Path = ("routes", number)
         for item, endpoint in enumerate(route.hosts):
@@ -45,7 +46,7 @@ async def probe(settings: Settings, hostname: str) -> list[Problem]:
     return [problem for task in tasks if (problem := task.result()) is not None]
 
 
-async def ping(path: Path, scanner: Scanner, server: str) -> Problem | None:
+async def ping(path: Path, scanner: Served, server: str) -> Problem | None:
     """A scanner's server says that it is there."""
     question, wanted = _PING[scanner.kind]
     context = None

@@ -7,6 +7,8 @@ reload and by `mpp check`. What needs the file system stands in mpp.gateway.file
 import ipaddress
 from collections.abc import Iterable, Iterator
 
+from mpp.checks.scanners.kinds import BROKEN
+from mpp.checks.scanners.settings import Served
 from mpp.gateway.settings import PATIENCE_S, Listener, Route, Settings
 from mpp.settings.problem import Path, Problem, Rule, dotted
 from mpp.settings.values import Endpoint
@@ -116,29 +118,21 @@ def _route(path: Path, route: Route) -> Iterator[Problem]:
 
 def scanners(settings: Settings) -> Iterator[Problem]:
     """Pools of one name, what a kind of scanner cannot do, and what there is not yet."""
+    yield from BROKEN
     yield from _twice([(("scanners", n, "name"), each.name) for n, each in enumerate(settings.scanners)], "a name")
     for number, scanner in enumerate(settings.scanners):
         path: Path = ("scanners", number)
         if scanner.on_failure == "quarantine":
             what = '"quarantine" cannot hold yet: there is no quarantine'
             yield Problem((*path, "on_failure"), what, 'write "defer" or "continue"')
-        for item, server in enumerate(scanner.servers):
-            if scanner.kind == "clamd" and server.startswith("tls:"):
-                yield Problem((*path, "servers", item), "asks for TLS, which clamd does not speak", 'remove "tls:"')
-        yield from _twice([((*path, "servers", n), each) for n, each in enumerate(scanner.servers)], "a server")
+        yield from scanner.problems(path)
+        if isinstance(scanner, Served):
+            yield from _twice([((*path, "servers", n), each) for n, each in enumerate(scanner.servers)], "a server")
         if scanner.timeout > settings.limits.checks_timeout:
             what = (
                 f"{scanner.timeout:g} s is never reached: limits.checks_timeout ({settings.limits.checks_timeout:g} s)"
             )
             yield Problem((*path, "timeout"), f"{what} ends it first", "lower it, or raise checks_timeout", "warning")
-        if scanner.connect_timeout > scanner.timeout:
-            what = f"{scanner.connect_timeout:g} s is never reached: timeout ({scanner.timeout:g} s) ends it first"
-            yield Problem((*path, "connect_timeout"), what, "write a shorter time", "warning")
-        if (scanner.user == "fixed") != bool(scanner.user_name):
-            what = 'goes with user = "fixed" and only with it'
-            yield Problem((*path, "user_name"), what, "set both or none of them")
-        if scanner.user != "none" and scanner.kind == "clamd":
-            yield Problem((*path, "user"), "means nothing to clamd", "remove it", "warning")
     if not settings.checks and settings.scanners:
         yield Problem(("checks",), "is false, so no scanner is ever asked", "remove it, or the scanners", "warning")
 
@@ -177,8 +171,7 @@ def policies(settings: Settings) -> Iterator[Problem]:
     names = [settings.listeners[n].name for n in behind]
     yield from bounce_problems(settings.policies, settings.policy_rules, names)
     for number, scanner in enumerate(settings.scanners):
-        refuses = scanner.on_oversize == "reject" or (scanner.on_oversize is None and scanner.kind == "clamd")
-        if names and refuses:
+        if names and scanner.on_oversize == "reject":
             what = f'refuses what is over max_size behind a queue (listener "{names[0]}"), and the MTA would bounce it'
             yield Problem(("scanners", number, "on_oversize"), what, 'write "continue"', "warning")
 

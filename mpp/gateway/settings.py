@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from mpp.checks.scanners.settings import Scanner
+from mpp.checks.scanners.kinds import AnyScanner
 from mpp.mail.address import a_labels
 from mpp.settings.common import Log, Networks, Node, Tls
 from mpp.settings.model import Section
@@ -138,7 +138,7 @@ class Settings(Section):
     memory: Memory = Field(default_factory=Memory, description="Budgets")
     store: Store = Field(default_factory=Store, description="Quarantine, archive and trace")
     routes: tuple[Route, ...] = Field((), description="Where mail goes")
-    scanners: tuple[Scanner, ...] = Field((), description="Pools of scanners")
+    scanners: tuple[AnyScanner, ...] = Field((), description="Pools of scanners")
     policies: dict[Name, Policy] = Field(
         default_factory=dict, description="Named policies; `default` holds where no rule fits"
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from mpp.settings.explain import Key, keys
+from mpp.settings.explain import Key, keys, kind_of
 from mpp.settings.model import Section
 from mpp.settings.write import toml_key, toml_value
 
@@ -29,7 +29,7 @@ def reference(model: type[Section], opening: str) -> str:
 
 def default_text(key: Key, model: type[Section]) -> str:
     """Return the default as the file would have it, "" where there is none to write."""
-    if key.required or key.section:
+    if key.required or key.sections:
         return ""
     plain = _plain(key.name, key.default, model)
     return "" if plain is None else toml_value(plain)
@@ -45,15 +45,14 @@ def _plain(name: str, value: Any, model: type[Section]) -> Any:
 def _table(model: type[Section], path: str) -> Iterator[str]:
     described = list(keys(model))
     for key in described:
-        if key.section is None:
+        if not key.sections:
             yield from ("", *_comment(_about(key)), _setting(key, model))
     for key in described:
-        if key.section is None:
-            continue
         inner = f"{path}{toml_key(key.name)}" + (f".{NAME}" if key.many == "table" else "")
         header = f"#[[{inner}]]" if key.many == "list" else f"#[{inner}]"
-        about = _many(key) + _doc(key.section)
-        yield from ("", "", *_comment(about), header, *_table(key.section, f"{inner}."))
+        for section in key.sections:
+            about = _many(key) + _doc(section)
+            yield from ("", "", *_comment(about), header, *_table(section, f"{inner}."))
 
 
 def _setting(key: Key, model: type[Section]) -> str:
@@ -84,17 +83,17 @@ def _comment(text: str) -> list[str]:
 
 def _page(model: type[Section], path: str) -> Iterator[str]:
     described = list(keys(model))
-    plain = [key for key in described if key.section is None]
+    plain = [key for key in described if not key.sections]
     if plain:
         yield from ("", "| key | type | default | meaning |", "|---|---|---|---|")
         yield from (_row(key, model) for key in plain)
     for key in described:
-        if key.section is None:
-            continue
         inner = f"{path}{key.name}" + (".NAME" if key.many == "table" else "")
-        header = f"[[{inner}]]" if key.many == "list" else f"[{inner}]"
-        yield from ("", f"## `{header}`", "", _many(key) + _doc(key.section))
-        yield from _page(key.section, f"{inner}.")
+        header = f"`[[{inner}]]`" if key.many == "list" else f"`[{inner}]`"
+        for section in key.sections:
+            title = f"## {header}" + (f" of kind {kind_of(section)}" if len(key.sections) > 1 else "")
+            yield from ("", title, "", _many(key) + _doc(section))
+            yield from _page(section, f"{inner}.")
 
 
 def _row(key: Key, model: type[Section]) -> str:

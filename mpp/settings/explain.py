@@ -58,14 +58,14 @@ class Key:
     required: bool
     default: Any  # as the field has it; None where required or unset
     example: Any  # a value to show where there is no default
-    section: type[Section] | None  # of the table, list of tables or table of tables
+    sections: tuple[type[Section], ...]  # of the table, list of tables or table of tables; several: one a kind
     many: Literal["", "list", "table"]  # how the sections stand in the file
 
 
 def keys(model: type[Section]) -> Iterator[Key]:
     """Describe each key of a section in the model's order."""
     for name, info in model.model_fields.items():
-        section, many = _section(info)
+        sections, many = _sections(info)
         default = None if info.is_required() else info.get_default(call_default_factory=True)
         yield Key(
             name=name,
@@ -75,19 +75,34 @@ def keys(model: type[Section]) -> Iterator[Key]:
             required=info.is_required(),
             default=default,
             example=info.examples[0] if info.examples else None,
-            section=section,
+            sections=sections,
             many=many,
         )
 
 
-def _section(info: FieldInfo) -> tuple[type[Section] | None, Literal["", "list", "table"]]:
+def _sections(info: FieldInfo) -> tuple[tuple[type[Section], ...], Literal["", "list", "table"]]:
     annotation = info.annotation
     if isinstance(annotation, type) and issubclass(annotation, Section):
-        return annotation, ""
+        return (annotation,), ""
     for inner in get_args(annotation):
-        if isinstance(inner, type) and issubclass(inner, Section):
-            return inner, "table" if get_origin(annotation) is dict else "list"
-    return None, ""
+        found = tuple(each for each in _members(inner) if isinstance(each, type) and issubclass(each, Section))
+        if found:
+            return found, "table" if get_origin(annotation) is dict else "list"
+    return (), ""
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    """The types that a union told apart by its `kind` is made of; the type itself where it is none."""
+    if get_origin(annotation) is Annotated:
+        return _members(get_args(annotation)[0])
+    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+
+
+def kind_of(section: type[Section]) -> str:
+    """Return the kind that a section is for, where its table holds several kinds; "" else."""
+    info = section.model_fields.get("kind")
+    names = get_args(info.annotation) if info and get_origin(info.annotation) is Literal else ()
+    return str(names[0]) if len(names) == 1 else ""
 
 
 def type_text(info: FieldInfo) -> str:
@@ -146,28 +161,35 @@ def problems_of(error: ValidationError, model: type[Section], values: Mapping[st
     """Turn pydantic's refusals into problems in the operator's words; `values` is what was read."""
     for detail in error.errors(include_url=False):
         path = _cut(detail["loc"], values)
-        yield _problem(path, detail, model)
+        yield _problem(path, detail, model, values)
 
 
 def _cut(location: Sequence[str | int], values: Any) -> Path:
-    """Drop what pydantic adds to a location (names of union members), which is no key of the file."""
+    """Drop what pydantic adds to a location (the kind of a table, names of union members), which is no key of the file."""
     path: list[str | int] = []
     for number, part in enumerate(location):
-        is_there = isinstance(values, Mapping) and part in values
+        is_map = isinstance(values, Mapping)
+        if is_map and path and isinstance(path[-1], int) and part == values.get("kind") and number < len(location) - 1:
+            continue
+        is_there = is_map and part in values
         is_item = isinstance(values, list) and isinstance(part, int) and part < len(values)
         path.append(part)
         if not (is_there or is_item):
-            return tuple(path) if isinstance(values, Mapping) and number == len(location) - 1 else tuple(path[:-1])
+            return tuple(path) if is_map and number == len(location) - 1 else tuple(path[:-1])
         values = values[part]
     return tuple(path)
 
 
-def _problem(path: Path, detail: ErrorDetails, model: type[Section]) -> Problem:
+def _problem(path: Path, detail: ErrorDetails, model: type[Section], values: Mapping[str, Any]) -> Problem:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
-        return _unknown(path, model)
+        return _unknown(path, model, values)
+    if kind == "union_tag_not_found":
+        return Problem((*path, "kind"), "is missing and has no default", "add it: it says which settings follow")
+    if kind == "union_tag_invalid":
+        return _not_one_of((*path, "kind"), context["tag"], str(context["expected_tags"]))
     if kind == "missing":
-        key = next((key for key in keys(_model_at(path[:-1], model) or model) if key.name == path[-1]), None)
+        key = next((key for key in keys(_model_at(path[:-1], model, values) or model) if key.name == path[-1]), None)
         return Problem(path, "is missing and has no default", f"add it: {key.description}" if key else "add it")
     if kind in _REFUSED:
         wanted, cure = _REFUSED[kind]
@@ -191,38 +213,49 @@ def _problem(path: Path, detail: ErrorDetails, model: type[Section]) -> Problem:
 _BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
 
 
-def _unknown(path: Path, model: type[Section]) -> Problem:
-    """An unknown key: the section that has one of that name, else the nearest one of its own section."""
-    section = _model_at(path[:-1], model)
+def _unknown(path: Path, model: type[Section], values: Mapping[str, Any]) -> Problem:
+    """An unknown key: of another kind, of the section that has one of that name, else the nearest one of its own."""
+    section = _model_at(path[:-1], model, values)
     own = list(section.model_fields) if section else []
-    elsewhere = [dotted(place) for place in _places(model) if place[-1] == path[-1]]
+    table = tuple(part for part in path if not isinstance(part, int))
+    elsewhere = {place: kind for place, kind in _places(model) if place[-1] == path[-1]}
+    if section and elsewhere.get(table):
+        what = f'is no setting of kind "{kind_of(section)}"'
+        return Problem(path, what, f'remove it; kind "{elsewhere[table]}" has one of that name')
     if elsewhere:
-        return Problem(path, "is no setting here", f"write it as {' or '.join(elsewhere)}")
+        return Problem(path, "is no setting here", f"write it as {' or '.join(map(dotted, elsewhere))}")
     near = difflib.get_close_matches(str(path[-1]), own, 1)
     if near:
         return Problem(path, "is no setting", f'did you mean "{near[0]}"?')
     return Problem(path, "is no setting", f"remove it; there are here: {', '.join(own)}")
 
 
-def _places(model: type[Section], path: Path = ()) -> Iterator[Path]:
+def _places(model: type[Section], path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Each key of the model with the kind of its table."""
     for key in keys(model):
-        yield (*path, key.name)
-        if key.section:
-            yield from _places(key.section, (*path, key.name))
+        yield (*path, key.name), kind_of(model)
+        for section in key.sections:
+            yield from _places(section, (*path, key.name))
 
 
-def _model_at(path: Path, model: type[Section]) -> type[Section] | None:
-    """The section that a path leads to: list numbers and the names of named tables are stepped over."""
-    section: type[Section] | None = model
+def _model_at(path: Path, model: type[Section], values: Any) -> type[Section] | None:
+    """The section that a path leads to: list numbers and the names of named tables are stepped over.
+
+    Of several the one of the kind that `values` has there; None where it has none.
+    """
+    sections: tuple[type[Section], ...] = (model,)
     named = False
     for part in path:
+        values = values[part]  # pydantic names only what is there
         if isinstance(part, int) or named:
             named = False
-            continue
-        info = section.model_fields.get(part) if section else None
-        section, many = _section(info) if info else (None, "")
-        named = many == "table"
-    return section
+        else:
+            info = sections[0].model_fields.get(part) if sections else None
+            sections, many = _sections(info) if info else ((), "")
+            named = many == "table"
+        if len(sections) > 1 and isinstance(values, Mapping):
+            sections = tuple(each for each in sections if kind_of(each) == values.get("kind"))
+    return sections[0] if sections else None
 
 
 def _not_one_of(path: Path, value: object, expected: str) -> Problem:

@@ -7,9 +7,10 @@ import pytest
 
 from mpp.checks.layers import Check, judge
 from mpp.checks.scanners.build import scanners
+from mpp.checks.scanners.kinds import Spamd
 from mpp.checks.scanners.learning import learn
 from mpp.checks.scanners.scanner import Tools
-from mpp.checks.scanners.settings import Scanner
+from mpp.gateway.settings import Settings
 from mpp.mail.envelope import Client, Envelope, Recipient
 from mpp.mail.message import Message
 from mpp.verdict.finding import SPAM_SCANNED, VIRUS_SCANNED, Finding, Verdict
@@ -39,7 +40,8 @@ TRANSACTION = Transaction(
 
 
 def check(kind: str, server: str, **more: object) -> Check:
-    return scanners([Scanner(name=kind, kind=kind, servers=(server,), **more)], Tools())[0]
+    settings = Settings.model_validate({"scanners": [{"name": kind, "kind": kind, "servers": [server], **more}]})
+    return scanners(settings.scanners, Tools())[0]
 
 
 async def found(checks: list[Check], raw: bytes) -> list[Finding]:
@@ -99,7 +101,7 @@ async def test_clamd_over_a_unix_socket_many_at_a_time(clamd: str, clamd_socket:
 
 
 async def test_spamd_learns_once_and_forgets(spamd: str) -> None:
-    pool = Scanner(name="spamd", kind="spamd", servers=(spamd,))
+    pool = Spamd(name="spamd", kind="spamd", servers=(spamd,))
     raw = HAM.replace(b"4711", b"0815")
     lessons = [await learn(pool, raw, lesson) for lesson in ("spam", "spam", "forget", "forget", "ham", "forget")]
     assert [each.cause for (each,) in lessons] == [""] * 6

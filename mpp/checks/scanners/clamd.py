@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Sequence
 from fnmatch import translate
 
-from mpp.checks.scanners.scanner import ScannerCheck, Tools
-from mpp.checks.scanners.settings import Scanner
+from mpp.checks.scanners.kinds import Clamd
+from mpp.checks.scanners.scanner import ServedCheck, Tools
 from mpp.mail.message import Message
 from mpp.net.connect import Connection, Server
 from mpp.net.pool.asking import PoolError
@@ -24,10 +24,10 @@ CHUNK = 256 << 10  # octets under one length
 Answer = Clean | Found | TooLarge
 
 
-class ClamdCheck(ScannerCheck):
+class ClamdCheck(ServedCheck[Clamd]):
     """The Check that asks clamd."""
 
-    def __init__(self, settings: Scanner, tools: Tools) -> None:
+    def __init__(self, settings: Clamd, tools: Tools) -> None:
         super().__init__(settings, tools)
         self._unchecked = _one_of(settings.unchecked_signatures)
         self._spam = _one_of(settings.spam_signatures)
@@ -36,8 +36,8 @@ class ClamdCheck(ScannerCheck):
     async def examine(self, message: Message, transaction: Transaction) -> list[Finding]:
         """Return a note that the message was scanned and what was found, or why it was not scanned."""
         raw = message.raw
-        if len(raw) > self.max_size:
-            return [self.too_large(len(raw), f"{self.max_size} (max_size)")]
+        if len(raw) > self.settings.max_size:
+            return [self.too_large(len(raw), f"{self.settings.max_size} (max_size)")]
 
         async def job(server: Server, deadline: float) -> Answer:
             return await self._scan(server, raw, deadline)

@@ -11,6 +11,7 @@ import ssl
 from dataclasses import dataclass
 from typing import Literal
 
+from mpp.checks.scanners.kinds import Spamd
 from mpp.checks.scanners.scanner import Contexts, Tools, tls_context
 from mpp.checks.scanners.settings import Scanner
 from mpp.checks.scanners.spamd import exchange, user_for
@@ -40,7 +41,7 @@ async def learn(
 
     Returns an entry for each server in the order of the settings.
     """
-    if scanner.kind != "spamd":
+    if not isinstance(scanner, Spamd):
         raise ValueError(f"{scanner.name} is a {scanner.kind}, which cannot be taught; name a spamd")
     octets = raw if raw.endswith(b"\n") else raw + b"\r\n"  # spamd reads by lines
     request = _request(lesson, len(octets), user_for(scanner, recipient))
@@ -61,7 +62,7 @@ def _request(lesson: Lesson, length: int, user: str) -> Request:
 
 
 async def _tell(
-    server: Server, request: Request, octets: bytes, scanner: Scanner, context: ssl.SSLContext | None
+    server: Server, request: Request, octets: bytes, scanner: Spamd, context: ssl.SSLContext | None
 ) -> Learnt:
     now = asyncio.get_running_loop().time()
     try:

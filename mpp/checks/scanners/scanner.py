@@ -1,44 +1,29 @@
-"""What all scanner adapters have in common: the pool of servers, the size limit, and what failure and size mean.
-
-Defaults that depend on the kind of scanner are resolved here, once, and nowhere else.
-"""
+"""What all scanner adapters have in common: what failure and size mean; and for servers their pool and connections."""
 
 import asyncio
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Generic, TypeVar
 
-from mpp.checks.scanners.settings import Scanner
+from mpp.checks.scanners.settings import OnOversize, Scanner, Served
 from mpp.net.connect import Connection, Server, connect, server_of
 from mpp.net.pool.asking import Asking, Job, T
 from mpp.net.pool.pools import Pools
 from mpp.net.tls import client_contexts
 from mpp.settings.common import Tls
-from mpp.verdict.finding import SCANNER_FAILED, TOO_LARGE, Finding, OnFailure
+from mpp.verdict.finding import SCANNER_FAILED, TOO_LARGE, Finding
 from mpp.verdict.transaction import Transaction
 
 Contexts = Callable[[str], ssl.SSLContext | None]  # mpp.net.tls.client_contexts
-OnOversize = Literal["continue", "reject", "defer"]
-
-
-@dataclass(frozen=True, slots=True)
-class KindDefaults:
-    layer: int
-    on_failure: OnFailure
-    on_oversize: OnOversize
-    max_size: int  # octets
-
-
-DEFAULTS = {
-    "clamd": KindDefaults(2, OnFailure.DEFER, "reject", 25 << 20),
-    "spamd": KindDefaults(3, OnFailure.CONTINUE, "continue", 512 << 10),
-}
 _OVERSIZE_REPLIES: dict[OnOversize, str] = {
     "continue": "",
     "reject": "552 5.3.4 Message too large to be scanned",
     "defer": "452 4.3.1 Message too large to be scanned now",
 }
+
+S = TypeVar("S", bound=Scanner)
+P = TypeVar("P", bound=Served)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +34,39 @@ class Tools:
     contexts: Contexts = field(default_factory=lambda: client_contexts(Tls()))
 
 
-class ScannerCheck:
-    """The base of the adapters: a Check whose servers are a pool of one kind.
+class ScannerCheck(Generic[S]):
+    """The base of the adapters: a Check by its settings, but for `examine`."""
+
+    def __init__(self, settings: S, tools: Tools) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self.layer = settings.layer
+
+    def deadline(self) -> float:
+        """Return the moment by which an answer asked for now must be there."""
+        return asyncio.get_running_loop().time() + self.settings.timeout
+
+    def failed(self, server: str, cause: str, recipients: frozenset[str] = frozenset()) -> Finding:
+        """Return the finding that says that no server gave an answer, with what the settings make of that."""
+        evidence = f"{server}: {cause}" if server else cause
+        failure = self.settings.on_failure
+        return Finding(self.name, SCANNER_FAILED, evidence=evidence, failure=failure, recipients=recipients)
+
+    def too_large(self, size: int, limit: str) -> Finding:
+        """Return the finding for a message over a limit; it refuses or defers where the settings say so."""
+        refusal = _OVERSIZE_REPLIES[self.settings.on_oversize]
+        return Finding(self.name, TOO_LARGE, evidence=f"{size} octets, limit {limit}", refusal=refusal)
+
+
+class ServedCheck(ScannerCheck[P]):
+    """The base of the adapters of servers: a Check whose servers are a pool of one kind.
 
     An adapter gives `ask` a job, which speaks with a server (by `connect`) and returns its answer or raises OSError or
     RemoteProtocolError; `probe` is its kind's way to ask whether a server is there.
     """
 
-    def __init__(self, settings: Scanner, tools: Tools) -> None:
-        defaults = DEFAULTS[settings.kind]
-        self.settings = settings
-        self.name = settings.name
-        self.layer = defaults.layer if settings.layer is None else settings.layer
-        self.on_failure = settings.on_failure or defaults.on_failure
-        self.on_oversize = settings.on_oversize or defaults.on_oversize
-        self.max_size = defaults.max_size if settings.max_size is None else settings.max_size
+    def __init__(self, settings: P, tools: Tools) -> None:
+        super().__init__(settings, tools)
         servers: list[Server] = [server_of(text) for text in settings.servers]
         self.context = tls_context(settings, servers, tools.contexts)
         self.pool = tools.pools.pool(settings.name, servers, settings.connections, self.probe)
@@ -95,26 +98,11 @@ class ScannerCheck:
         """Return where a server is there again; OSError and RemoteProtocolError say that it is not."""
         (await self.connect(server, deadline)).close()
 
-    def deadline(self) -> float:
-        """Return the moment by which an answer asked for now must be there."""
-        return asyncio.get_running_loop().time() + self.settings.timeout
-
     def connect_deadline(self, deadline: float) -> float:
         """Return the moment by which a connection begun now must be open."""
         return min(deadline, asyncio.get_running_loop().time() + self.settings.connect_timeout)
 
-    def failed(self, server: str, cause: str, recipients: frozenset[str] = frozenset()) -> Finding:
-        """Return the finding that says that no server gave an answer, with what the settings make of that."""
-        evidence = f"{server}: {cause}" if server else cause
-        return Finding(self.name, SCANNER_FAILED, evidence=evidence, failure=self.on_failure, recipients=recipients)
 
-    def too_large(self, size: int, limit: str) -> Finding:
-        """Return the finding for a message over a limit; it refuses or defers where the settings say so."""
-        return Finding(
-            self.name, TOO_LARGE, evidence=f"{size} octets, limit {limit}", refusal=_OVERSIZE_REPLIES[self.on_oversize]
-        )
-
-
-def tls_context(settings: Scanner, servers: Sequence[Server], contexts: Contexts) -> ssl.SSLContext | None:
+def tls_context(settings: Served, servers: Sequence[Server], contexts: Contexts) -> ssl.SSLContext | None:
     """Return how the tls: servers of a pool are spoken to, None where there is none."""
     return contexts("verify" if settings.verify else "must") if any(server.tls for server in servers) else None

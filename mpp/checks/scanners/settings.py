@@ -1,73 +1,94 @@
-"""The settings of a pool of scanners."""
+"""The settings that scanners share: a base for virus scanners, one for spam scanners, one for those that are servers.
 
-from typing import Literal
+A kind of scanner is one model on these bases (mpp.checks.scanners.kinds has ours); it makes its own running check.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from mpp.settings.model import Section
+from mpp.settings.problem import Path, Problem
 from mpp.settings.values import Duration, Name, Server, Size
 from mpp.verdict.finding import OnFailure
 
+if TYPE_CHECKING:
+    from mpp.checks.layers import Check
+    from mpp.checks.scanners.scanner import Tools
+
+OnOversize = Literal["continue", "reject", "defer"]
+
+
+def _layer(default: int) -> Any:
+    return Field(default, ge=1, le=9, description="Layers run in order, lower first")
+
+
+def _on_failure(default: OnFailure) -> Any:
+    return Field(default, description="What it means when no answer came: defer, continue without, or quarantine")
+
+
+def _on_oversize(default: OnOversize) -> Any:
+    return Field(default, description="What a message over max_size means: continue without, reject (552), or defer")
+
+
+def _max_size(default: int) -> Any:
+    return Field(default, ge=1024, description="Largest message given to it")
+
 
 class Scanner(Section):
-    """One pool: servers of one kind that do the same job."""
+    """The base of every kind: what layers, verdict and rules know of a scanner."""
 
-    name: Name = Field(examples=["spamd"], description="Its name in findings, logs and metrics")
-    kind: Literal["spamd", "clamd"] = Field(examples=["spamd"], description="What is spoken")
+    name: Name = Field(examples=["scanner"], description="Its name in findings, logs and metrics")
+    kind: str = Field(description="What it is and what is spoken")
+    layer: int = _layer(2)
+    timeout: Duration = Field(40.0, gt=0, description="Time for one answer")
+    on_failure: OnFailure = _on_failure(OnFailure.DEFER)
+    on_oversize: OnOversize = _on_oversize("reject")
+    max_size: Size = _max_size(25 << 20)
+
+    def check(self, tools: "Tools") -> "Check":
+        """Return the running check. Called within the loop. Raises OSError for what it cannot load."""
+        raise NotImplementedError
+
+    def problems(self, path: Path) -> Iterator[Problem]:
+        """What these settings say against themselves; `path` is where they stand."""
+        yield from ()
+
+
+class VirusScanner(Scanner):
+    """A scanner without which nothing is to pass."""
+
+
+class SpamScanner(Scanner):
+    """A scanner that gives scores, and without which mail goes on."""
+
+    layer: int = _layer(3)
+    on_failure: OnFailure = _on_failure(OnFailure.CONTINUE)
+    on_oversize: OnOversize = _on_oversize("continue")
+    max_size: Size = _max_size(512 << 10)
+
+
+class Served(Scanner):
+    """A pool: servers that do the same job."""
+
+    speaks_tls: ClassVar[bool] = True
+
     servers: tuple[Server, ...] = Field(
         min_length=1,
         examples=[["127.0.0.1:783"]],
-        description='"HOST:PORT", "[IPv6]:PORT", "unix:PATH", "tls:HOST:PORT" (spamd); used in turn',
-    )
-    layer: int | None = Field(
-        None,
-        examples=[3],
-        ge=1,
-        le=9,
-        description="Layers run in order, lower first; default 2 for virus, 3 for spam scanners",
+        description='"HOST:PORT", "[IPv6]:PORT", "unix:PATH", "tls:HOST:PORT"; used in turn',
     )
     connections: int = Field(4, ge=1, le=512, description="Messages given to one server at a time by each worker")
-    timeout: Duration = Field(40.0, gt=0, description="Time for one answer")
     connect_timeout: Duration = Field(3.0, gt=0, description="Time for one connect")
-    on_failure: OnFailure | None = Field(
-        None,
-        examples=["continue"],
-        description="defer, continue or quarantine when no server answers; default defer for clamd, continue for spamd",
-    )
-    on_oversize: Literal["continue", "reject", "defer"] | None = Field(
-        None,
-        examples=["continue"],
-        description="What a message over max_size means; default continue for spamd, reject (552) for clamd",
-    )
-    max_size: Size | None = Field(
-        None,
-        ge=1024,
-        examples=["512 KiB"],
-        description="Largest message given to it; default 512 KiB for spamd, 25 MiB for clamd (its StreamMaxLength)",
-    )
     verify: bool = Field(True, description="Verify the certificate of tls: servers")
-    user: Literal["none", "recipient", "domain", "fixed"] = Field(
-        "none", description="spamd's User: whose preferences hold; recipient and domain ask once for each"
-    )
-    user_name: str = Field("", pattern=r"^[!-~]{0,320}$", description="The name for user = fixed")
-    spam_signatures: tuple[str, ...] = Field(
-        (
-            "PUA.*",
-            "Heuristics.Phishing*",
-            "Sanesecurity.*",
-            "winnow.*",
-            "SecuriteInfo.com.Spam*",
-            "MBL_*",
-            "Doppelstern.*",
-            "INetMsg.*",
-            "ScamNailer.*",
-            "Porcupine.*",
-            "Phishing*",
-            "*.UNOFFICIAL.Spam*",
-        ),
-        description="clamd names that are a spam score instead of a virus",
-    )
-    spam_signature_score: float = Field(5.0, description="The score of such a name")
-    unchecked_signatures: tuple[str, ...] = Field(
-        ("Heuristics.Encrypted.*", "*.Limits.Exceeded*"), description="clamd names that mean: could not be looked into"
-    )
+
+    def problems(self, path: Path) -> Iterator[Problem]:
+        yield from super().problems(path)
+        for item, server in enumerate(self.servers):
+            if server.startswith("tls:") and not self.speaks_tls:
+                what = f"asks for TLS, which {self.kind} does not speak"
+                yield Problem((*path, "servers", item), what, 'remove "tls:"')
+        if self.connect_timeout > self.timeout:
+            what = f"{self.connect_timeout:g} s is never reached: timeout ({self.timeout:g} s) ends it first"
+            yield Problem((*path, "connect_timeout"), what, "write a shorter time", "warning")

@@ -12,9 +12,9 @@ import time
 from collections.abc import Mapping
 from math import fsum
 
+from mpp.checks.scanners.kinds import Spamd
 from mpp.checks.scanners.report import Row, read_report
-from mpp.checks.scanners.scanner import ScannerCheck
-from mpp.checks.scanners.settings import Scanner
+from mpp.checks.scanners.scanner import ServedCheck
 from mpp.mail.address import AddressError, parse_address
 from mpp.mail.message import Message
 from mpp.mail.trace import received_field
@@ -31,13 +31,13 @@ MAX_REPORT = 256 << 10  # octets; a usual one has a few KiB
 _EVERYONE: frozenset[str] = frozenset()
 
 
-class SpamdCheck(ScannerCheck):
+class SpamdCheck(ServedCheck[Spamd]):
     """The Check that asks spamd."""
 
     async def examine(self, message: Message, transaction: Transaction) -> list[Finding]:
         """Return a note that spamd answered and a finding for each of its rules, for each user."""
-        if len(message.raw) > self.max_size:
-            return [self.too_large(len(message.raw), f"{self.max_size} (max_size)")]
+        if len(message.raw) > self.settings.max_size:
+            return [self.too_large(len(message.raw), f"{self.settings.max_size} (max_size)")]
         # spamd reads by lines: without a line end it would wait for more than the length it was told
         octets = message.raw if message.raw.endswith(b"\n") else message.raw + b"\r\n"
         buffers = (trace_for_spamd(transaction, time.time()), octets)
@@ -116,7 +116,7 @@ async def exchange(
     return reply
 
 
-def user_for(scanner: Scanner, recipient: str) -> str:
+def user_for(scanner: Spamd, recipient: str) -> str:
     """Return whose preferences hold for a recipient; "", spamd's own user, where there is none or no name for one."""
     if scanner.user == "fixed":
         return scanner.user_name

@@ -4,15 +4,15 @@ import asyncio
 
 import pytest
 
+from mpp.checks.scanners.kinds import Clamd, Spamd
 from mpp.checks.scanners.learning import Learnt, learn
-from mpp.checks.scanners.settings import Scanner
 from servers.scripted import Serve, Served, answering, closing, hanging, read_spamd
 
 RAW = b"Subject: hi\r\n\r\nhello\r\n"
 
 
-def pool(*servers: Served, **more: object) -> Scanner:
-    return Scanner(name="sa", kind="spamd", servers=tuple(s.address for s in servers), **more)
+def pool(*servers: Served, **more: object) -> Spamd:
+    return Spamd(name="sa", kind="spamd", servers=tuple(s.address for s in servers), **more)
 
 
 @pytest.mark.parametrize(
@@ -73,4 +73,4 @@ async def test_servers_that_fail_say_why_and_the_others_learn(serve: Serve) -> N
 
 async def test_only_spamd_can_be_taught() -> None:
     with pytest.raises(ValueError, match="name a spamd"):
-        await learn(Scanner(name="av", kind="clamd", servers=("127.0.0.1:1",)), RAW, "spam")
+        await learn(Clamd(name="av", kind="clamd", servers=("127.0.0.1:1",)), RAW, "spam")

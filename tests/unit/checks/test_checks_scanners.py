@@ -8,8 +8,8 @@ import pytest
 
 from mpp.checks.scanners.build import scanners
 from mpp.checks.scanners.clamd import ClamdCheck
+from mpp.checks.scanners.kinds import Clamd, Spamd
 from mpp.checks.scanners.scanner import Tools
-from mpp.checks.scanners.settings import Scanner
 from mpp.checks.scanners.spamd import SpamdCheck
 from mpp.mail.envelope import Client, Envelope, Recipient
 from mpp.mail.message import Message
@@ -86,13 +86,13 @@ def clamd_saying(*replies: bytes, seen: list[bytes] | None = None) -> Handler:
 
 
 def spamd(*servers: Served, **more: object) -> SpamdCheck:
-    (check,) = scanners([Scanner(name="sa", kind="spamd", servers=tuple(s.address for s in servers), **more)], Tools())
+    (check,) = scanners([Spamd(name="sa", kind="spamd", servers=tuple(s.address for s in servers), **more)], Tools())
     assert isinstance(check, SpamdCheck)
     return check
 
 
 def clamd(*servers: Served, **more: object) -> ClamdCheck:
-    (check,) = scanners([Scanner(name="av", kind="clamd", servers=tuple(s.address for s in servers), **more)], Tools())
+    (check,) = scanners([Clamd(name="av", kind="clamd", servers=tuple(s.address for s in servers), **more)], Tools())
     assert isinstance(check, ClamdCheck)
     return check
 
@@ -328,7 +328,7 @@ async def test_too_large_is_its_own_finding(
     serve: Serve, make: Callable[..., SpamdCheck | ClamdCheck], on_oversize: str | None, refusal: str
 ) -> None:
     served = await serve(hanging)
-    check = make(served, max_size=1024, on_oversize=on_oversize)
+    check = make(served, max_size=1024, **({"on_oversize": on_oversize} if on_oversize else {}))
     (finding,) = await check.examine(Message(b"x" * 1025), transaction())
     assert finding.symbol == TOO_LARGE
     assert (finding.verdict, finding.failure) == (None, None)
@@ -340,9 +340,9 @@ async def test_too_large_is_its_own_finding(
 def test_defaults_depend_on_the_kind() -> None:
     made = scanners(
         [
-            Scanner(name="s", kind="spamd", servers=("127.0.0.1:1",)),
-            Scanner(name="c", kind="clamd", servers=("127.0.0.1:1",)),
-            Scanner(name="d", kind="clamd", servers=("127.0.0.1:1",), layer=1),
+            Spamd(name="s", kind="spamd", servers=("127.0.0.1:1",)),
+            Clamd(name="c", kind="clamd", servers=("127.0.0.1:1",)),
+            Clamd(name="d", kind="clamd", servers=("127.0.0.1:1",), layer=1),
         ],
         Tools(),
     )
@@ -355,7 +355,7 @@ async def test_tls_ca_is_what_servers_of_scanners_are_verified_by(serve: Serve, 
         writer.write(b"SPAMD/1.1 0 EX_OK\r\nContent-length: 0\r\nSpam: False ; 0.0 / 5.0\r\n\r\n")
 
     served = await serve(clean, certificates.server.server_context())
-    pool = Scanner(name="sa", kind="spamd", servers=(f"tls:{served.address}",))
+    pool = Spamd(name="sa", kind="spamd", servers=(f"tls:{served.address}",))
     seen = {}
     for label, tls in (("ours", Tls(ca=certificates.ca)), ("system", Tls())):
         (check,) = scanners([pool], Tools(contexts=client_contexts(tls)))

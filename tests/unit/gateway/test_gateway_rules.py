@@ -77,7 +77,7 @@ def test_good_settings_hold():
         pytest.param(scanner("timeout = 46"), "f:11: warning: scanners[1].timeout 46 s is never reached: limits.checks_timeout (45 s) ends it first; lower it, or raise checks_timeout", id="timeout never reached"),
         pytest.param(scanner("timeout = 2"), "f:7: warning: scanners[1].connect_timeout 3 s is never reached: timeout (2 s) ends it first; write a shorter time", id="connect never reached"),
         pytest.param(scanner('user = "fixed"'), 'f:7: scanners[1].user_name goes with user = "fixed" and only with it; set both or none of them', id="fixed user without a name"),
-        pytest.param(scanner('user = "domain"', kind="clamd"), "f:11: warning: scanners[1].user means nothing to clamd; remove it", id="user of clamd"),
+        pytest.param(scanner('user = "domain"', kind="clamd"), 'f:11: scanners[1].user is no setting of kind "clamd"; remove it; kind "spamd" has one of that name', id="user of clamd"),
         pytest.param("checks = false\n" + scanner(""), "f:1: warning: checks is false, so no scanner is ever asked; remove it, or the scanners", id="scanners without checks"),
         # limits
         pytest.param("limits.connections_by_host = 2001", "f:1: warning: limits.connections_by_host 2001 is never reached: connections (2000) ends it first; write at most 2000", id="host above the whole"),

@@ -19,8 +19,8 @@ ROOT = Path(__file__).parents[3]
 def sections(model: type[Section] = Settings) -> Iterator[type[Section]]:
     yield model
     for key in keys(model):
-        if key.section:
-            yield from sections(key.section)
+        for section in key.sections:
+            yield from sections(section)
 
 
 @pytest.mark.parametrize("section", [*sections()], ids=lambda section: section.__name__)
@@ -55,9 +55,10 @@ def test_the_example_without_its_hashes_reads_back_to_the_defaults():
             assert getattr(value, name) == info.get_default(call_default_factory=True), name
     assert value.listeners == (Listener(name="mx", address="0.0.0.0:25"),)
     assert value.routes == (Route(domains=("example.org",)),)
-    for (item,), name in ((value.scanners, "scanners"), (value.policy_rules, "policy_rules")):
-        section = next(key.section for key in keys(Settings) if key.name == name)
-        assert item == section(**{key.name: key.example for key in keys(section) if key.required})
+    for items, name in ((value.scanners, "scanners"), (value.policy_rules, "policy_rules")):
+        described = next(key.sections for key in keys(Settings) if key.name == name)
+        for item, section in zip(items, described, strict=True):
+            assert item == section(**{key.name: key.example for key in keys(section) if key.required})
     assert value.policies == {"default": value.policy("")}
 
 

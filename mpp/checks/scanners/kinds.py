@@ -1,0 +1,113 @@
+"""The kinds of scanners: a settings model each, told apart by `kind`; and those that other packages bring.
+
+A package adds a kind by an entry point of the group `mpp.scanners` that names its model (docs/scanners.md has one in ten
+lines). Ours and theirs are the same thing: a model on the bases of mpp.checks.scanners.settings that makes its check.
+Adapters are imported when a check is made, so that reading settings stays cheap.
+"""
+
+from collections.abc import Iterator
+from functools import reduce
+from importlib.metadata import entry_points
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from mpp.checks.scanners.settings import Scanner, Served, SpamScanner, VirusScanner
+from mpp.mail.escape import printable
+from mpp.settings.explain import kind_of
+from mpp.settings.problem import Path, Problem
+
+if TYPE_CHECKING:
+    from mpp.checks.layers import Check
+    from mpp.checks.scanners.scanner import Tools
+
+GROUP = "mpp.scanners"
+
+
+class Spamd(SpamScanner, Served):
+    """SpamAssassin's spamd."""
+
+    kind: Literal["spamd"] = Field(examples=["spamd"], description="SpamAssassin's spamd")
+    user: Literal["none", "recipient", "domain", "fixed"] = Field(
+        "none", description="spamd's User: whose preferences hold; recipient and domain ask once for each"
+    )
+    user_name: str = Field("", pattern=r"^[!-~]{0,320}$", description="The name for user = fixed")
+
+    def check(self, tools: "Tools") -> "Check":
+        from mpp.checks.scanners.spamd import SpamdCheck
+
+        return SpamdCheck(self, tools)
+
+    def problems(self, path: Path) -> Iterator[Problem]:
+        yield from super().problems(path)
+        if (self.user == "fixed") != bool(self.user_name):
+            what = 'goes with user = "fixed" and only with it'
+            yield Problem((*path, "user_name"), what, "set both or none of them")
+
+
+class Clamd(VirusScanner, Served):
+    """ClamAV's clamd."""
+
+    kind: Literal["clamd"] = Field(examples=["clamd"], description="ClamAV's clamd")
+    speaks_tls = False
+    spam_signatures: tuple[str, ...] = Field(
+        (
+            "PUA.*",
+            "Heuristics.Phishing*",
+            "Sanesecurity.*",
+            "winnow.*",
+            "SecuriteInfo.com.Spam*",
+            "MBL_*",
+            "Doppelstern.*",
+            "INetMsg.*",
+            "ScamNailer.*",
+            "Porcupine.*",
+            "Phishing*",
+            "*.UNOFFICIAL.Spam*",
+        ),
+        description="Names that are a spam score instead of a virus",
+    )
+    spam_signature_score: float = Field(5.0, description="The score of such a name")
+    unchecked_signatures: tuple[str, ...] = Field(
+        ("Heuristics.Encrypted.*", "*.Limits.Exceeded*"), description="Names that mean: could not be looked into"
+    )
+
+    def check(self, tools: "Tools") -> "Check":
+        from mpp.checks.scanners.clamd import ClamdCheck
+
+        return ClamdCheck(self, tools)
+
+
+OURS: tuple[type[Scanner], ...] = (Spamd, Clamd)
+
+
+def _theirs(broken: list[Problem]) -> Iterator[type[Scanner]]:
+    """Yield the kinds that other packages bring, and note what is none: it must not take the others' mail down."""
+    taken = {kind_of(model) for model in OURS}
+    for point in entry_points(group=GROUP):
+        where = f'has a broken extension: entry point "{point.name}" of {GROUP} ({point.value})'
+        try:
+            model = point.load()
+        except Exception as error:  # noqa: BLE001  the edge to code of others
+            what = f"{where} cannot be loaded: {printable(repr(error), 200)}"
+            broken.append(Problem(("scanners",), what, "mend or uninstall its package", "warning"))
+            continue
+        if not (isinstance(model, type) and issubclass(model, Scanner) and kind_of(model)):
+            what = f"{where} names no model with a kind of its own"
+            broken.append(Problem(("scanners",), what, "write it as docs/scanners.md says", "warning"))
+        elif kind_of(model) in taken:
+            what = f'{where} brings kind "{kind_of(model)}", which there is already'
+            broken.append(Problem(("scanners",), what, "rename that kind", "warning"))
+        else:
+            taken.add(kind_of(model))
+            yield model
+
+
+BROKEN: list[Problem] = []  # extensions that could not be taken, for the rules to tell
+KINDS: tuple[type[Scanner], ...] = (*OURS, *_theirs(BROKEN))
+
+if TYPE_CHECKING:
+    AnyScanner = Scanner
+else:
+    AnyScanner = Annotated[reduce(or_, KINDS), Field(discriminator="kind")]
