@@ -27,8 +27,8 @@ class Clamd(socketserver.StreamRequestHandler):
             if data.endswith(bytes(4)):
                 found = b"stream: Eicar-Test-Signature FOUND" if b"EICAR" in data else b"stream: OK"
                 number += 1
+                self.server.seen.append(data)  # before the answer, behind which the test looks
                 self.request.sendall(b"%d: %s\0" % (number, found))
-                self.server.seen.append(data)
                 data = b""
 
 
