@@ -6,6 +6,7 @@ migration in mpp.store.migrations; 0001 makes these tables as they stand until t
 """
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import (
@@ -23,6 +24,9 @@ from sqlalchemy import (
     Text,
     text,
 )
+from sqlalchemy.engine.default import DefaultExecutionContext
+
+from mpp.store.mailbox import mailbox
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
@@ -34,6 +38,11 @@ DEFAULT_TENANT = "default"
 def now_ms() -> int:
     """Return the time as the catalog writes it."""
     return time.time_ns() // 1_000_000
+
+
+def _mailbox_of(name: str) -> Callable[[DefaultExecutionContext], str]:
+    """The default of a column that repeats an address for searching."""
+    return lambda context: mailbox(context.get_current_parameters()[name])  # type: ignore[no-untyped-call]
 
 
 def _table(name: str, *items: Column[Any] | PrimaryKeyConstraint | Index) -> Table:
@@ -48,6 +57,7 @@ messages = _table(
     Column("id", Text, nullable=False),  # of the transaction, as in log and replies
     Column("received", BigInteger, nullable=False),
     Column("sender", Text, nullable=False),  # reverse-path, "" where null
+    Column("sender_box", Text, nullable=False, default=_mailbox_of("sender")),
     Column("author", Text, nullable=False),  # From of the header, decoded, at most 200 characters
     Column("subject", Text, nullable=False),  # decoded, at most 200 characters
     Column("message_id", Text, nullable=False),  # of the header, at most 200 characters
@@ -62,6 +72,7 @@ messages = _table(
     Column("length", BigInteger, nullable=False),  # of that record
     Column("slot", Integer, nullable=False),  # of its data key in the segment's key file
     PrimaryKeyConstraint("tenant", "id"),
+    Index(None, "tenant", "sender_box", "received"),
     Index(None, "segment"),
 )
 
@@ -71,6 +82,7 @@ copies = _table(
     Column("tenant", Text, nullable=False),
     Column("message", Text, nullable=False),
     Column("recipient", Text, nullable=False),  # as the envelope wrote it
+    Column("mailbox", Text, nullable=False, default=_mailbox_of("recipient")),
     Column("received", BigInteger, nullable=False),
     Column("state", Text, nullable=False),  # held, releasing, released, unknown, deleted, expired
     Column("on_hold", Boolean, nullable=False),  # by legal order: neither deleted nor expired
@@ -82,8 +94,11 @@ copies = _table(
     ),  # a next hop's refusal where undeliverable; of the release once there was one
     Column("expires", BigInteger, nullable=False),
     Column("changed", BigInteger, nullable=False),  # when the state did
+    Column("claim", Text, nullable=False, default=""),  # who is releasing it; only its holder says how that ended
     PrimaryKeyConstraint("tenant", "message", "recipient"),
     Index(None, "tenant", "received"),
+    Index(None, "tenant", "mailbox", "received"),
+    Index(None, "tenant", "verdict", "received"),
     Index(None, "expires", sqlite_where=text("state = 'held'"), postgresql_where=text("state = 'held'")),
 )
 
@@ -168,6 +183,7 @@ list_entries = _table(
     Column("owner", Text, nullable=False),  # the user, group or domain; "" for the tenant
     Column("pattern", Text, nullable=False),  # whom it is about
     Column("action", Text, nullable=False),  # allow, block
+    Column("networks", Text, nullable=False),  # allow of an address counts from these, separated by blanks
     Column("override", Boolean, nullable=False),  # allow without proof of who sends: risky
     Column("expires", BigInteger),
     Column("note", Text, nullable=False),
@@ -196,7 +212,8 @@ revisions = _table(
     Column("at", BigInteger, nullable=False),
     Column("who", Text, nullable=False),
     Column("why", Text, nullable=False),
-    Column("digest", LargeBinary, nullable=False),
+    Column("digest", LargeBinary, nullable=False),  # of the body
+    Column("file", LargeBinary, nullable=False),  # digest of what the settings file said when it was last taken
     Column("body", Text, nullable=False),  # TOML
     PrimaryKeyConstraint("tenant", "number"),
 )
