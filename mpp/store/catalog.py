@@ -13,10 +13,10 @@ from typing import Any
 from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from mpp.store import migrations
-from mpp.store.errors import CatalogError, CatalogRefusedError
+from mpp.store.errors import CatalogError, CatalogRefusedError, CommitLostError, ValueRefusedError
 
 LEAST_SQLITE = (3, 51, 3)  # earlier ones may lose committed pages when the WAL is reset
 LEAST_POSTGRESQL = 15
@@ -44,11 +44,22 @@ class Catalog:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One transaction, committed at the end, rolled back by an exception. Raises CatalogError."""
+        """One transaction, committed at the end, rolled back by an exception.
+
+        Raises CatalogError: ValueRefusedError and others say that nothing of it is there, CommitLostError that nobody knows.
+        """
         with _told(), self.engine.connect() as connection:
             writing = connection.execution_options(**{_WRITING: True})
-            with writing.begin():
+            transaction = writing.begin()
+            try:
                 yield writing
+            except BaseException:
+                transaction.rollback()
+                raise
+            try:
+                transaction.commit()
+            except DBAPIError as error:
+                raise CommitLostError(_text(error)) from error
 
     def close(self) -> None:
         self.engine.dispose()
@@ -102,10 +113,16 @@ def open_catalog(url: URL) -> Catalog:
 def _told() -> Iterator[None]:
     try:
         yield
+    except (IntegrityError, DataError, ProgrammingError) as error:
+        raise ValueRefusedError(_text(error)) from error
     except DBAPIError as error:
-        raise CatalogError(str(error.orig).strip()) from error
+        raise CatalogError(_text(error)) from error
     except SQLAlchemyError as error:
         raise CatalogError(str(error)) from error
+
+
+def _text(error: DBAPIError) -> str:
+    return str(error.orig).strip() or type(error.orig).__name__
 
 
 def _engine(url: URL) -> Engine:

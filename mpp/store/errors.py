@@ -9,6 +9,14 @@ class CatalogError(StoreError):
     """The catalog cannot be reached, read or written."""
 
 
+class ValueRefusedError(CatalogError):
+    """The catalog works, and refuses what it was given. Nothing of the transaction is there."""
+
+
+class CommitLostError(CatalogError):
+    """The answer to a commit was lost: the transaction is there as a whole, or not at all."""
+
+
 class CatalogRefusedError(CatalogError):
     """The catalog must not be used as it is: too old a SQLite or PostgreSQL, or another schema. Says the cure."""
 

@@ -124,6 +124,15 @@ blob_uses = _table(
     PrimaryKeyConstraint("tenant", "message", "digest"),
 )
 
+# Keys that are to be overwritten: written with the deletion, removed once that has happened.
+forgotten = _table(
+    "forgotten",
+    Column("tenant", Text, nullable=False),
+    Column("segment", Text, nullable=False),
+    Column("slot", Integer, nullable=False),
+    PrimaryKeyConstraint("tenant", "segment", "slot"),
+)
+
 # Traces of every transaction, and the words by which one is found.
 traces = _table(
     "traces",

@@ -1,0 +1,69 @@
+"""From a message's description to its rows in the catalog: when it is stored, and when the catalog is rebuilt. Pure."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Place(NamedTuple):
+    """Where a record is."""
+
+    segment: str
+    position: int
+    length: int
+    slot: int
+
+
+HELD = "held"
+
+
+def message_row(described: Mapping[str, Any], place: Place) -> dict[str, Any]:
+    return {
+        "tenant": described["tenant"],
+        "id": described["id"],
+        "received": described["received"],
+        "sender": text(described["from"]),
+        "author": text(described["author"]),
+        "subject": text(described["subject"]),
+        "message_id": text(described["message_id"]),
+        "size": described["size"],
+        "digest": bytes.fromhex(described["digest"]),
+        "direction": described["direction"],
+        "client": text(described["client"][0]),
+        "archived": described["archived"] is not None,
+        "archived_until": described["archived"],
+        **place._asdict(),
+    }
+
+
+def copy_rows(described: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "tenant": described["tenant"],
+            "message": described["id"],
+            "recipient": text(recipient),
+            "received": described["received"],
+            "state": HELD,
+            "on_hold": False,
+            "verdict": verdict,
+            "rule": rule,
+            "score": score,
+            "reply": text(reply),
+            "expires": described["held"],
+            "changed": described["received"],
+        }
+        for recipient, verdict, rule, score, reply in described["copies"]
+    ]
+
+
+def use_rows(described: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The blobs that a message uses, each once."""
+    digests = dict.fromkeys(digest for *_, digest in described["cuts"])
+    key = {"tenant": described["tenant"], "message": described["id"]}
+    return [{**key, "digest": bytes.fromhex(digest)} for digest in digests]
+
+
+def text(value: str) -> str:
+    """Return what a database takes as text: neither NUL nor halves of surrogates."""
+    if value.isprintable():
+        return value
+    return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

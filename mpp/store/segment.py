@@ -1,0 +1,219 @@
+"""Segments on the disk: `segments/ID.seg`, append-only, with its key file `keys/ID.keys` (design section 6).
+
+`SegmentWriter` is for the one thread that writes; it holds a lock on the file as long as it does, which ends with its process.
+A write or sync that fails leaves nothing behind: the file is cut back to what was synced before, and where even that cannot be done,
+or a sync failed (after which the kernel forgets what it could not write), the segment is left and the next message begins another.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+
+from mpp.store.errors import StoreError
+from mpp.store.keyfile import KeyFile, sync_folder, write_all
+from mpp.store.record import HEAD_SIZE, seal_of, write_head, write_record
+from mpp.store.rows import Place
+from mpp.store.seals import SegmentKeys
+from mpp.store.tenants import Public, keys_folder
+
+SLOT_SIZE = 64
+
+
+def segments_folder(data: Path) -> Path:
+    return data / "segments"
+
+
+def segment_path(data: Path, identifier: str) -> Path:
+    return segments_folder(data) / f"{identifier}.seg"
+
+
+def key_path(data: Path, identifier: str) -> Path:
+    return keys_folder(data) / f"{identifier}.keys"
+
+
+class NoRoomError(StoreError):
+    """The disk has less free room than store.min_free."""
+
+
+def forget_slots(data: Path, segment: str, slots: Sequence[int]) -> None:
+    """Overwrite data keys for good. Raises OSError, KeysError."""
+    keys = KeyFile(key_path(data, segment), SLOT_SIZE, writing=True)
+    try:
+        keys.forget(slots)
+    finally:
+        keys.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is to be a record: compressed, not yet sealed."""
+
+    kind: int
+    tenant: Public
+    dictionary: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of [store]."""
+
+    size: int
+    age_s: float
+    min_free: int
+
+
+class SegmentWriter:
+    """The segment that one process writes, begun with its first record. Raises StoreError, OSError, KeysError."""
+
+    def __init__(self, data: Path, limits: Limits) -> None:
+        self._data, self._limits = data, limits
+        self._open: _Open | None = None
+
+    def append(self, contents: Sequence[Content]) -> list[Place]:
+        """Seal and write records and make them durable. Where it raises, none of them is there."""
+        self._need_room(sum(len(each.data) for each in contents))
+        segment = self._current()
+        try:
+            return segment.append(contents)
+        except BaseException:
+            if not segment.usable:
+                self._leave()
+            raise
+
+    def forget(self, places: Sequence[Place]) -> None:
+        """Make records unreadable that were just appended, and will never be in the catalog."""
+        for segment in {place.segment for place in places}:
+            forget_slots(self._data, segment, [place.slot for place in places if place.segment == segment])
+
+    def close(self) -> None:
+        self._leave()
+
+    def _need_room(self, more: int) -> None:
+        state = os.statvfs(self._data)
+        free = state.f_bavail * state.f_frsize
+        if free < self._limits.min_free + more:
+            raise NoRoomError(
+                f"{self._data} has {free >> 20} MiB of free disk, store.min_free is {self._limits.min_free >> 20} MiB"
+            )
+
+    def _current(self) -> "_Open":
+        segment, limits = self._open, self._limits
+        if segment and (segment.size >= limits.size or not -60 < time.time() - segment.made < limits.age_s):
+            self._leave()
+        if self._open is None:
+            self._open = _Open(self._data)
+        return self._open
+
+    def _leave(self) -> None:
+        segment, self._open = self._open, None
+        if segment:
+            segment.close()
+
+
+class _Open:
+    """One segment while it is written."""
+
+    def __init__(self, data: Path) -> None:
+        self.made = time.time()
+        self.identifier = f"{time.time_ns() // 1_000_000:012x}{os.urandom(6).hex()}"
+        self.usable = True
+        self._sealing, self._slot = SegmentKeys(), 0
+        path = segment_path(data, self.identifier)
+        self.keys = KeyFile.create(
+            key_path(data, self.identifier), SLOT_SIZE, self.identifier.encode() + self._sealing.public
+        )
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except BaseException:
+            self._undo(None, path)
+            raise
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            write_all(self._descriptor, write_head(self.identifier, int(self.made * 1000)), 0)
+            os.fsync(self._descriptor)
+            sync_folder(path.parent)
+            sync_folder(self.keys.path.parent)
+        except BaseException:
+            self._undo(self._descriptor, path)
+            raise
+        self.size = HEAD_SIZE
+
+    def _undo(self, descriptor: int | None, path: Path) -> None:
+        if descriptor is not None:
+            os.close(descriptor)
+            path.unlink(missing_ok=True)
+        self.keys.close()
+        self.keys.path.unlink(missing_ok=True)
+
+    def append(self, contents: Sequence[Content]) -> list[Place]:
+        records, wrapped, places = [], [], []
+        at, slot = self.size, self._slot
+        for each in contents:
+            mark = each.tenant.mark
+            sealed = self._sealing.seal(each.data, seal_of(each.kind, each.dictionary, mark), slot, each.tenant.public)
+            records.append(write_record(each.kind, each.dictionary, slot, mark, sealed.content))
+            wrapped.append(sealed.wrapped)
+            places.append(Place(self.identifier, at, len(records[-1]), slot))
+            at, slot = at + len(records[-1]), slot + 1
+        self._write(b"".join(records), wrapped)
+        self.size, self._slot = at, slot
+        return places
+
+    def _write(self, data: bytes, wrapped: list[bytes]) -> None:
+        try:
+            write_all(self._descriptor, data, self.size)
+            self.keys.write(self._slot, wrapped)
+        except OSError:
+            self._cut_back()
+            raise
+        self.usable = False  # until both syncs have come back well
+        try:
+            self._sync()
+        except OSError:
+            with suppress(
+                OSError
+            ):  # what was not promised is better unreadable; if it cannot be, it comes back in a rebuild
+                self.keys.forget(range(self._slot, self._slot + len(wrapped)))
+            raise
+        self.usable = True
+
+    def _sync(self) -> None:
+        syncing = _Sync(self.keys)
+        syncing.start()
+        try:
+            os.fdatasync(self._descriptor)
+        finally:
+            syncing.join()
+        if syncing.error:
+            raise syncing.error
+
+    def _cut_back(self) -> None:
+        try:
+            os.ftruncate(self._descriptor, self.size)
+        except OSError:
+            self.usable = False
+
+    def close(self) -> None:
+        self.keys.close()
+        os.close(self._descriptor)
+
+
+class _Sync(Thread):
+    """The key file's sync, at the same time as the segment's: a message waits for one of them, not for both."""
+
+    def __init__(self, keys: KeyFile) -> None:
+        super().__init__(name="key sync")
+        self._keys = keys
+        self.error: OSError | None = None
+
+    def run(self) -> None:
+        try:
+            self._keys.sync()
+        except OSError as error:
+            self.error = error
