@@ -17,7 +17,7 @@ from typing import NamedTuple
 from mpp.verdict.finding import Finding, OnFailure, Verdict
 from mpp.verdict.plan import Disposition
 from mpp.verdict.policy import Marks, Policy
-from mpp.verdict.reasons import gone_on, name_of, names, number, saw, summed
+from mpp.verdict.reasons import gone_on, in_shadow, name_of, names, number, saw, summed
 from mpp.verdict.texts import fill, outside
 from mpp.verdict.weigh import Weight
 
@@ -52,8 +52,9 @@ def choose(weight: Weight, case: Case) -> Choice:
     choice = _by_class(weight, case) or _by_score(weight, case)
     if case.stage == "after-queue" and choice.disposition is Disposition.REJECT:
         choice = _behind_a_queue(choice, case)
-    if weight.passed:
-        choice = choice._replace(why=(*map(gone_on, weight.passed), *choice.why))
+    if weight.passed or weight.shadow:
+        before = (*map(gone_on, weight.passed), *in_shadow(weight.shadow))
+        choice = choice._replace(why=(*before, *choice.why))
     return choice
 
 
@@ -123,9 +124,14 @@ def _by_score(weight: Weight, case: Case) -> Choice:
         why += (*map(saw, weight.unchecked), f"{key}.unchecked = 'deliver': what could not be looked into goes on")
     limits = ((policy.reject_above, "reject"), (policy.discard_above, "discard"))
     reached = [(limit, word) for limit, word in limits if limit is not None and score >= limit]
-    if reached:
-        limit, word = max(reached)  # "reject" sorts after "discard"
+    firmly = [(limit, word) for limit, word in reached if weight.firm >= limit]
+    if firmly:
+        limit, word = max(firmly)  # "reject" sorts after "discard"
         return _refused_as_spam(weight, case, limit, word, why)
+    if reached:
+        limit, word = max(reached)
+        told = f"{number(score)} reaches {key}.{word}_above = {number(limit)}, but not without points that only mark"
+        why += (f"{told} ({number(weight.firm)} without them)",)
     if policy.mark_above is not None and score >= policy.mark_above:
         told = f"{number(score)} reaches {key}.mark_above = {number(policy.mark_above)}: spam"
         return _delivered(weight, case, True, f"{key}.mark_above", (*why, told))

@@ -31,6 +31,14 @@ class OnFailure(StrEnum):
     QUARANTINE = "quarantine"
 
 
+class Counts(StrEnum):
+    """How far a finding has a say; what limits it names itself in `Finding.limit`."""
+
+    FULL = "full"
+    MARKS = "marks"  # points, virus and banned: for the marks alone, for nothing that withholds the mail
+    NOTHING = "nothing"  # recorded, and that is all
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that one check saw.
@@ -39,6 +47,7 @@ class Finding:
     a score finding has none. `failure` is set where the scanner gave no answer: `evidence` names the server and the
     cause. `recipients` limits a finding to some recipients (spamd asked with a user); empty means all.
     `refusal` is a reply that the finding's own setting asks for, "552 5.3.4 ..." for "too large to scan"; 4xx defers.
+    `counts` says how far it has a say, and `limit` what keeps it from having all: "votes.two-of-three".
     """
 
     check: str  # name of the check or scanner: "spamd", "clamd"
@@ -50,3 +59,5 @@ class Finding:
     failure: OnFailure | None = None
     recipients: frozenset[str] = field(default_factory=frozenset)
     refusal: str = ""
+    counts: Counts = Counts.FULL
+    limit: str = ""

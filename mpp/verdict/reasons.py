@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from mpp.mail.escape import printable
-from mpp.verdict.finding import NO_SCANNER, TOO_LARGE, Finding
+from mpp.verdict.finding import NO_SCANNER, NOTES, TOO_LARGE, Counts, Finding
 from mpp.verdict.texts import outside
-from mpp.verdict.weigh import Weight
+from mpp.verdict.weigh import Weight, within
 
 _TOLD = 12  # tests named in a sentence; the header field has them all
 
@@ -46,6 +46,8 @@ def saw(finding: Finding) -> str:
         text = f"{name_of(finding)} did not look, the message is too large for it"
     elif finding.symbol == NO_SCANNER:
         text = "No scanner is set up that could look"
+    if finding.counts is Counts.MARKS:
+        text += f", which only marks ({printable(finding.limit, 100)})"
     more = [printable(each, 200) for each in (finding.text, finding.evidence) if each]
     return f"{text}: {'; '.join(more)}" if more else text
 
@@ -56,6 +58,20 @@ def gone_on(finding: Finding) -> str:
         return saw(finding)
     key = "on_oversize" if finding.failure is None else "on_failure"
     return f"{saw(finding)}; scanners.{name_of(finding)}.{key} = 'continue': the message goes on without it"
+
+
+def in_shadow(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """Return a sentence for each check whose findings are recorded and do not count; nothing where it had none."""
+    by_check: dict[tuple[str, str], list[str]] = {}
+    for finding in findings:
+        if finding.symbol not in NOTES:
+            points = f" {number(within(finding.score))}" if finding.score else ""
+            symbols = by_check.setdefault((name_of(finding), printable(finding.limit, 100)), [])
+            symbols.append(f"{_name(finding.symbol)}{points}")
+    return tuple(
+        f"{check} found {', '.join(symbols[:_TOLD])}, which does not count ({limit})"
+        for (check, limit), symbols in by_check.items()
+    )
 
 
 def summed(weight: Weight) -> tuple[str, ...]:
@@ -76,4 +92,5 @@ def summed(weight: Weight) -> tuple[str, ...]:
 
 
 def _test(finding: Finding) -> str:
-    return f"{_name(finding.symbol)} ({name_of(finding)})"
+    limit = f", only marks: {printable(finding.limit, 100)}" if finding.counts is Counts.MARKS else ""
+    return f"{_name(finding.symbol)} ({name_of(finding)}{limit})"

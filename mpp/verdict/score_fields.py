@@ -8,10 +8,11 @@ cannot end a list, texts that are not ASCII are encoded (RFC 2047). No line is l
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from math import fsum
 
 from mpp.mail.escape import printable
 from mpp.mail.words import encode_header_text
-from mpp.verdict.finding import Finding
+from mpp.verdict.finding import Counts, Finding
 from mpp.verdict.policy import Policy
 from mpp.verdict.reasons import number
 from mpp.verdict.weigh import Weight, within
@@ -54,15 +55,28 @@ def _status(weight: Weight, policy: Policy, spam: bool) -> bytes:
 
 
 def _report(weight: Weight) -> bytes:
-    lines = [b""]
+    """Each engine with what its symbols add up to, then the symbols, in lines as SpamAssassin writes them."""
+    by_engine: dict[str, list[Finding]] = {}
     for finding in sorted(_weightiest(weight.tests), key=lambda finding: (-within(finding.score), finding.symbol)):
-        words = f"* {within(finding.score):4.1f} {_symbol(finding.symbol)}"
-        lines.append(words.encode("ascii"))
-        if finding.text:
-            text = encode_header_text(printable(finding.text, 200))
-            room = len(lines[-1]) + len(text) < _WIDTH and b"\n" not in text
-            lines[-1:] = [lines[-1] + b" " + text] if room else [lines[-1], *_wrapped(text)]
+        by_engine.setdefault(finding.check, []).append(finding)
+    lines = [b""]
+    for engine, findings in by_engine.items():
+        points = round(fsum(within(finding.score) for finding in findings), 3)
+        lines.append(f"* {_symbol(engine)}: {number(points)}".encode("ascii"))
+        for finding in findings:
+            lines += _report_lines(finding)
     return b"\r\n\t".join(lines)
+
+
+def _report_lines(finding: Finding) -> list[bytes]:
+    line = f"* {within(finding.score):4.1f} {_symbol(finding.symbol)}".encode("ascii")
+    limit = f"(only marks: {finding.limit}) " if finding.counts is Counts.MARKS else ""
+    if not (limit or finding.text):
+        return [line]
+    text = encode_header_text(printable(f"{limit}{finding.text}".rstrip(), 200))
+    if len(line) + len(text) < _WIDTH and b"\n" not in text:
+        return [line + b" " + text]
+    return [line, *_wrapped(text)]
 
 
 def _wrapped(text: bytes) -> list[bytes]:

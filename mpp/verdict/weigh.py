@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import fsum, isfinite
 from operator import attrgetter
 
-from mpp.verdict.finding import NOTES, SPAM_SCANNED, VIRUS_SCANNED, Finding, OnFailure, Verdict
+from mpp.verdict.finding import NOTES, SPAM_SCANNED, VIRUS_SCANNED, Counts, Finding, OnFailure, Verdict
 
 _SHORT = attrgetter("symbol", "check")
 
@@ -21,6 +21,7 @@ class Weight:
     """Frozen by habit: made once here, only read afterwards. Each list is in the order of names."""
 
     score: float  # rounded to 1/1000
+    firm: float  # the score without the points that only mark: what a refusal goes by
     known: bool  # a spam scanner gave an answer
     scanned: bool  # a virus scanner gave an answer
     tests: list[Finding]  # what the score is made of
@@ -32,6 +33,7 @@ class Weight:
     unchecked: list[Finding]  # not looked into; the policy says what that means
     spam: list[Finding]  # spam or forged-bounce by class, whatever the score
     passed: list[Finding]  # failed or too large, and gone on without; nothing that could look
+    shadow: list[Finding]  # recorded only, whatever they say
 
 
 def weigh(findings: Sequence[Finding]) -> Weight:
@@ -40,19 +42,30 @@ def weigh(findings: Sequence[Finding]) -> Weight:
         return _NOTHING
     weight = _nothing()
     scores: list[float] = []
+    soft: list[float] = []
     for finding in _in_order(findings):
+        if finding.counts is Counts.NOTHING:
+            weight.shadow.append(finding)
+            continue
         if (score := finding.score) != 0:
             scores.append(within(score))
             if scores[-1] != score:
                 weight.odd.append(finding)
+            if finding.counts is Counts.MARKS and scores[-1] > 0:  # what speaks for the mail is not held back
+                soft.append(-scores[-1])
         _file(finding, weight)
     if scores:
-        weight.score = round(fsum(scores), 3) + 0.0  # + 0.0 makes of -0.0 a plain 0
+        weight.score = _sum(scores)
+        weight.firm = _sum(scores + soft) if soft else weight.score
     return weight
 
 
+def _sum(scores: Sequence[float]) -> float:
+    return round(fsum(scores), 3) + 0.0  # + 0.0 makes of -0.0 a plain 0
+
+
 def _nothing() -> Weight:
-    return Weight(0.0, False, False, [], [], [], [], [], [], [], [], [])
+    return Weight(0.0, 0.0, False, False, [], [], [], [], [], [], [], [], [], [])
 
 
 _NOTHING = _nothing()
@@ -66,7 +79,10 @@ def within(score: float) -> float:
 def _file(finding: Finding, weight: Weight) -> None:
     """Put one finding where it belongs: at most one class each, by its verdict first."""
     verdict, symbol = finding.verdict, finding.symbol
-    if verdict is Verdict.VIRUS:
+    if finding.counts is Counts.MARKS and (verdict is Verdict.VIRUS or verdict is Verdict.BANNED):
+        weight.spam.append(finding)  # a sure class that only marks: marked as spam is, and not withheld
+        weight.scanned = weight.scanned or verdict is Verdict.VIRUS
+    elif verdict is Verdict.VIRUS:
         weight.virus.append(finding)
         weight.scanned = True
     elif verdict is Verdict.BANNED:
@@ -110,4 +126,6 @@ def _canonical(finding: Finding) -> tuple[str, ...]:
         finding.refusal,
         finding.verdict or "",
         finding.failure or "",
+        finding.counts,
+        finding.limit,
     )

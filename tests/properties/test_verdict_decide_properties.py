@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +8,7 @@ from mpp.mail.edits import apply_edits
 from mpp.mail.envelope import Client, Envelope, Recipient
 from mpp.mail.message import Message
 from mpp.verdict.decide import decide
-from mpp.verdict.finding import NOTES, Finding, OnFailure, Verdict
+from mpp.verdict.finding import NOTES, Counts, Finding, OnFailure, Verdict
 from mpp.verdict.plan import Disposition
 from mpp.verdict.policy import Marks, Policy
 from mpp.verdict.transaction import Transaction
@@ -118,3 +119,24 @@ def test_marks_are_put_once_however_often(transaction, findings):
         after = Message(b"".join(apply_edits(transaction.message.raw, fate.edits)))
         assert len(after.values(b"x-spam-flag")) <= 1 or transaction.trusted
         assert after.text(b"subject").count("***SPAM***") <= 1
+
+
+@given(transactions(), FINDINGS)
+def test_what_runs_in_shadow_changes_no_fate(transaction, findings):
+    without = [finding for finding in findings if finding.counts is not Counts.NOTHING]
+    assert decide(transaction, Marks(), findings).fates == decide(transaction, Marks(), without).fates
+
+
+@given(transactions(), FINDINGS)
+def test_what_only_marks_withholds_nothing(transaction, findings):
+    """Taken away, the findings that only mark change marks at most: no mail is withheld that was not without them."""
+    limited = [
+        replace(each, counts=Counts.MARKS, refusal="", failure=None)
+        for each in findings
+        if each.verdict in (None, Verdict.VIRUS, Verdict.BANNED) and each.score >= 0
+    ]
+    rest = [replace(each, counts=Counts.FULL) for each in findings if each.score == 0 and each.verdict is None]
+    goes_on = (Disposition.DELIVER, Disposition.TAG)
+    alone = decide(transaction, Marks(), rest).fates
+    for address, fate in decide(transaction, Marks(), [*rest, *limited]).fates.items():
+        assert fate.disposition in goes_on or alone[address].disposition not in goes_on

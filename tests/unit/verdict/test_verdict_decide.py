@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from mpp.verdict.decide import decide
-from mpp.verdict.finding import Finding, OnFailure, Verdict
+from mpp.verdict.finding import Counts, Finding, OnFailure, Verdict
 from mpp.verdict.plan import Disposition
 from mpp.verdict.policy import Marks, Policy
 
@@ -21,6 +23,10 @@ TOO_LARGE_GO = Finding("spamd", "too-large")
 
 def score(points, symbol="GTUBE", **more):
     return Finding("spamd", symbol, points, **more)
+
+
+def soft(points, symbol="HEAVY", **more):
+    return Finding("x", symbol, points, counts=Counts.MARKS, limit="votes.x-alone", **more)
 
 
 CASES = {
@@ -56,6 +62,15 @@ CASES = {
         "unchecked", "reject", "scanners.clamd.on_oversize", "554 5.7.1 Message refused, it could not be checked",
     ),
     "too large, go on": ([TOO_LARGE_GO], "clean", "deliver", "policies.default", ""),
+    "points that only mark": ([soft(20.0)], "spam", "tag", "policies.default.mark_above", ""),
+    "points that only mark, and enough others": (
+        [soft(20.0), score(15.0)], "spam", "reject", "policies.default.reject_above", "554 5.7.1 ",
+    ),
+    "good points are not held back": ([soft(-8.0), score(16.0)], "spam", "tag", "policies.default.mark_above", ""),
+    "a virus that only marks": ([soft(0.0, "Eicar", verdict=Verdict.VIRUS)], "spam", "tag", "policies.default", ""),
+    "points in shadow": ([score(99, counts=Counts.NOTHING)], "clean", "deliver", "policies.default", ""),
+    "a virus in shadow": ([replace(EICAR, counts=Counts.NOTHING)], "clean", "deliver", "policies.default", ""),
+    "a failure in shadow": ([replace(DEAD, counts=Counts.NOTHING)], "clean", "deliver", "policies.default", ""),
     "encrypted": ([ENCRYPTED], "unchecked", "tag", "policies.default.unchecked", ""),
     "encrypted spam": ([ENCRYPTED, score(7)], "unchecked", "tag", "policies.default.mark_above", ""),
     "encrypted, sure spam": ([ENCRYPTED, score(20)], "unchecked", "reject", "policies.default.reject_above", "554 5.7.1 "),
@@ -198,3 +213,14 @@ def test_contact_and_id_in_the_reply(transaction):
 def test_nothing_is_parsed_where_checks_are_off(transaction):
     plan = decide(transaction(raw=None), Marks(), [score(7)])
     assert plan.fates[ANNA].edits == ()
+
+
+def test_why_names_what_limits_a_finding(transaction):
+    shadow = Finding("new", "ODD", 3.0, counts=Counts.NOTHING, limit="scanners.new.shadow")
+    why = decide(transaction(), Marks(), [soft(20.0), shadow]).why
+    assert why == (
+        "new found ODD 3, which does not count (scanners.new.shadow)",
+        "The score is 20: HEAVY (x, only marks: votes.x-alone) 20",
+        "20 reaches policies.default.reject_above = 15, but not without points that only mark (0 without them)",
+        "20 reaches policies.default.mark_above = 6.2: spam",
+    )

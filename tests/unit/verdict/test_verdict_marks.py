@@ -7,7 +7,7 @@ import pytest
 from mpp.mail.edits import apply_edits
 from mpp.mail.message import Message
 from mpp.verdict.decide import decide
-from mpp.verdict.finding import SPAM_SCANNED, VIRUS_SCANNED, Finding, Verdict
+from mpp.verdict.finding import SPAM_SCANNED, VIRUS_SCANNED, Counts, Finding, Verdict
 from mpp.verdict.policy import Marks, Policy
 from mpp.verdict.signatures import broken_signatures
 
@@ -27,6 +27,12 @@ SPAM = [
         "Contains an URL listed in a list " + "whose name is long " * 6,
     ),
 ]
+ENGINES = [
+    *LOOKED,
+    Finding("spamd", "BAYES_99", 3.5, "BODY: Bayes spam probability is 99 to 100%"),
+    Finding("rspamd", "PHISHING", 9.0, "A link that shows another place", counts=Counts.MARKS, limit="votes.two"),
+    Finding("new", "NOT_SHOWN", 50.0, counts=Counts.NOTHING, limit="scanners.new.shadow"),
+]
 ENCRYPTED = Finding("clamd", "Heuristics.Encrypted.Zip", verdict=Verdict.UNCHECKED)
 BODY = b"\r\nbody\r\n"
 
@@ -44,6 +50,7 @@ GOLDEN_CASES = {
     "tagged": ([*LOOKED, Finding("spamd", "BAYES_80", 2.0)], {}, {}),
     "spam": (SPAM, {}, {}),
     "spam-report": (SPAM, {"report": True}, {}),
+    "spam-report-engines": (ENGINES, {"report": True, "reject_above": 9.0}, {}),
     "spam-no-thresholds": (SPAM, {"tag_above": None, "reject_above": 99.0}, {}),
     "unchecked": ([*LOOKED, ENCRYPTED], {}, {}),
     "unchecked-spam": ([*SPAM, ENCRYPTED], {}, {}),
