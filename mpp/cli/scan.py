@@ -111,15 +111,14 @@ def _scan_all(
     """One after the other, as answers come. Files are read outside the loop, so that Ctrl-C ends a slow read."""
     import asyncio
 
-    from mpp.checks.layers import judge
-    from mpp.checks.scanners.build import scanners
+    from mpp.checks.layers.build import layers_of
     from mpp.checks.scanners.scanner import Tools
     from mpp.net.tls import client_contexts
     from mpp.verdict.decide import decide
 
     timeout_s = settings.limits.checks_timeout
     tools = Tools(contexts=client_contexts(settings.tls))
-    checks = tuple(scanners(settings.scanners, tools)) if settings.checks else ()
+    layers = layers_of(settings.scanners, settings.layers, settings.votes, tools)
     with asyncio.Runner() as runner:
         for file in files:
             try:
@@ -128,7 +127,7 @@ def _scan_all(
                 yield Scanned(str(file), error=f"cannot be read: {error.strerror or error}")
                 continue
             transaction = _transaction(message, settings, listener, who, is_ours)
-            findings = runner.run(judge(checks, message, transaction, timeout_s)) if settings.checks else []
+            findings = runner.run(layers.judge(message, transaction, timeout_s)).findings if settings.checks else []
             yield Scanned(str(file), decide(transaction, settings.marks, findings), findings)
 
 

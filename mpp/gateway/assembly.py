@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mpp.checks.layers import Check
-from mpp.checks.scanners.build import scanners
+from mpp.checks.layers.build import layers_of
+from mpp.checks.layers.judge import Layers
 from mpp.checks.scanners.scanner import Tools
 from mpp.gateway.asking import Asker
 from mpp.gateway.hops import Hops
@@ -43,7 +43,7 @@ class Assembly:
     delivering: Hops
     asker: Asker
     policies: PolicySelector
-    checks: tuple[Check, ...]
+    layers: Layers
     message_limits: MessageLimits
     memo: Memo
     table: SlotWriter
@@ -75,7 +75,9 @@ def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> 
         delivering=shared.delivering,
         asker=Asker(shared.asking, clock),
         policies=PolicySelector(settings.policies, settings.policy_rules),
-        checks=tuple(scanners(settings.scanners, Tools(shared.pools, contexts))) if settings.checks else (),
+        layers=layers_of(
+            settings.scanners if settings.checks else (), settings.layers, settings.votes, Tools(shared.pools, contexts)
+        ),
         message_limits=MessageLimits(
             parts=limits.parts, depth=limits.depth, header_fields=limits.header_fields, header_size=limits.header_size
         ),

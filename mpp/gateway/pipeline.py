@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from mpp.checks.layers import judge
+from mpp.checks.layers.judge import Judged
 from mpp.gateway.assembly import Assembly
 from mpp.gateway.delivery import ClientGone, Content, Delivery, Outcome, State, deliver, settle
 from mpp.gateway.log import event as log
@@ -26,7 +26,7 @@ from mpp.mail.message import Message
 from mpp.mail.trace import count_hops, digest, received_field
 from mpp.protocols.smtp.reply import Reply
 from mpp.verdict.decide import decide
-from mpp.verdict.finding import Finding, Verdict
+from mpp.verdict.finding import Verdict
 from mpp.verdict.plan import Disposition, Fate, Plan
 from mpp.verdict.policy import Policy
 from mpp.verdict.transaction import Transaction
@@ -42,6 +42,7 @@ NO_QUARANTINE = Reply(451, "4.3.0", "Message could not be held, please try again
 DISCARDED = Reply(250, "2.7.0", "Ok, discarded")
 OWN_HOPS = 3  # our own Received fields that make a loop
 CRASHES = 2  # in hand at so many: not parsed again
+_UNEXAMINED = Judged([])
 _UNJUDGED = Plan(Verdict.CLEAN, 0.0, {}, ("checks are off",))
 _DELIVER = Fate(Disposition.DELIVER, "checks")
 _GOES_ON = (Disposition.DELIVER, Disposition.TAG)
@@ -83,7 +84,7 @@ class Result:
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
     plan: Plan | None = None
     transaction: Transaction | None = None
-    findings: Sequence[Finding] = ()
+    judged: Judged = field(default_factory=lambda: _UNEXAMINED)
     digest: bytes = b""
     checked_s: float = 0.0
 
@@ -94,7 +95,7 @@ async def process(received: Received, assembly: Assembly) -> Result:
     mark = digest(data) if len(data) <= LARGE else await asyncio.to_thread(digest, data)
     known = await assembly.memo.accepted(received.envelope.reverse_path, _addresses(received), mark)
     message = Message(data, assembly.message_limits)
-    findings: Sequence[Finding] = ()
+    judged = _UNEXAMINED
     plan = _UNJUDGED
     try:
         crashes = assembly.table.take_in_hand(mark)
@@ -103,13 +104,13 @@ async def process(received: Received, assembly: Assembly) -> Result:
         transaction = _transaction(received, message, assembly)
         if settings.checks:
             until = min(received.arrived + settings.limits.checks_timeout, received.deadline)
-            findings = await judge(assembly.checks, message, transaction, until - time.monotonic())
-            plan = decide(transaction, settings.marks, findings)
+            judged = await assembly.layers.judge(message, transaction, until - time.monotonic())
+            plan = decide(transaction, settings.marks, judged.findings)
     finally:
         assembly.table.let_go(mark)
     checked = time.monotonic()
     result = await _carry_out(received, message, plan, mark, known, assembly)
-    result.transaction, result.findings, result.plan = transaction, findings, plan
+    result.transaction, result.judged, result.plan = transaction, judged, plan
     result.digest, result.checked_s = mark, checked - received.arrived
     return result
 

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Collection, Coroutine, Sequence
 from typing import Any
 
+from mpp.checks.layers.engines import opinions
 from mpp.gateway import replies
 from mpp.gateway.delivery import State
 from mpp.gateway.log import event as log
@@ -65,7 +66,8 @@ class Reporter:
             verdict=plan.verdict if plan else None,
             score=plan.score if plan else None,
             rules=_several(rules),
-            findings=_several([finding.symbol for finding in result.findings]),
+            findings=_several([finding.symbol for finding in result.judged.findings]),
+            engines=[opinion.word for opinion in opinions(result.judged)] or None,
             outcome=_several(states),
             hops=_several(hops),
             causes=_several(causes),
@@ -89,7 +91,7 @@ class Reporter:
             for address, outcome in result.outcomes.items()
             if outcome.host
         }
-        for line in amavis_lines(result.transaction, result.plan, result.findings, answers, took_ms=took * 1000):
+        for line in amavis_lines(result.transaction, result.plan, result.judged.findings, answers, took_ms=took * 1000):
             plain(line)
 
     def refused(

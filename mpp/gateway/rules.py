@@ -7,6 +7,7 @@ reload and by `mpp check`. What needs the file system stands in mpp.gateway.file
 import ipaddress
 from collections.abc import Iterable, Iterator
 
+from mpp.checks.layers.contradictions import layer_problems, vote_problems
 from mpp.checks.scanners.kinds import BROKEN
 from mpp.checks.scanners.settings import Served
 from mpp.gateway.settings import PATIENCE_S, Listener, Route, Settings
@@ -137,6 +138,15 @@ def scanners(settings: Settings) -> Iterator[Problem]:
         yield Problem(("checks",), "is false, so no scanner is ever asked", "remove it, or the scanners", "warning")
 
 
+def layers(settings: Settings) -> Iterator[Problem]:
+    """Layers and voting rules against the scanners that there are."""
+    for table in ("layers", "votes"):
+        names = [((table, n, "name"), each.name) for n, each in enumerate(getattr(settings, table))]
+        yield from _twice(names, "a name")
+    yield from layer_problems(settings.layers, settings.scanners, {"default", *settings.policies})
+    yield from vote_problems(settings.votes, settings.scanners)
+
+
 def limits(settings: Settings) -> Iterator[Problem]:
     """A part above its whole, and a budget that its largest message does not fit into."""
     bounds, room = settings.limits, settings.memory.in_flight
@@ -184,4 +194,4 @@ def _twice(items: Iterable[tuple[Path, object]], what: str) -> Iterator[Problem]
         first.setdefault(value, path)
 
 
-RULES: tuple[Rule, ...] = (listeners, relaying, routes, scanners, limits, tls, policies)
+RULES: tuple[Rule, ...] = (listeners, relaying, routes, scanners, layers, limits, tls, policies)

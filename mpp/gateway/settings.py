@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from mpp.checks.layers.settings import Layer, Vote
 from mpp.checks.scanners.kinds import AnyScanner
 from mpp.mail.address import a_labels
 from mpp.settings.common import Log, Networks, Node, Tls
@@ -139,6 +140,10 @@ class Settings(Section):
     store: Store = Field(default_factory=Store, description="Quarantine, archive and trace")
     routes: tuple[Route, ...] = Field((), description="Where mail goes")
     scanners: tuple[AnyScanner, ...] = Field((), description="Pools of scanners")
+    layers: tuple[Layer, ...] = Field(
+        (), description="Scanners in ordered groups; none: by the number `layer` of each scanner"
+    )
+    votes: tuple[Vote, ...] = Field((), description="Findings that need the agreement of several scanners")
     policies: dict[Name, Policy] = Field(
         default_factory=dict, description="Named policies; `default` holds where no rule fits"
     )

@@ -123,7 +123,7 @@ def _type_text(annotation: Any) -> str:
     if origin is Literal:
         return "one of " + ", ".join(f'"{value}"' for value in inner)
     if origin is tuple:
-        return f"list of {_type_text(inner[0])}s" if _PLAIN.get(inner[0]) or _named(inner[0]) else "list of tables"
+        return f"list of {_type_text(inner[0])}s"
     if origin in (Union, types.UnionType):
         return " or ".join(_type_text(each) for each in inner if each is not type(None))
     if isinstance(annotation, type) and issubclass(annotation, Enum):

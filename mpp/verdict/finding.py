@@ -9,7 +9,8 @@ SCANNER_FAILED = "scanner-failed"  # no server gave an answer; `failure` says wh
 TOO_LARGE = "too-large"  # not given to the scanner because of its size
 VIRUS_SCANNED = "virus-scanned"  # a virus scanner gave an answer, whatever it was: X-Virus-Scanned may be put
 SPAM_SCANNED = "spam-scanned"  # a spam scanner gave an answer, maybe without a single test: the score counts as known
-NOTES = frozenset({NO_SCANNER, SCANNER_FAILED, TOO_LARGE, VIRUS_SCANNED, SPAM_SCANNED})
+NOT_ASKED = "not-asked"  # a layer's condition, or what was found before, made the check needless
+NOTES = frozenset({NO_SCANNER, SCANNER_FAILED, TOO_LARGE, VIRUS_SCANNED, SPAM_SCANNED, NOT_ASKED})
 
 
 class Verdict(StrEnum):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from mpp.mail.escape import printable
-from mpp.verdict.finding import NO_SCANNER, NOTES, TOO_LARGE, Counts, Finding
+from mpp.verdict.finding import NO_SCANNER, NOT_ASKED, NOTES, TOO_LARGE, Counts, Finding
 from mpp.verdict.texts import outside
 from mpp.verdict.weigh import Weight, within
 
@@ -56,6 +56,8 @@ def gone_on(finding: Finding) -> str:
     """Return what is said of a scanner whose silence changes nothing."""
     if finding.symbol == NO_SCANNER:
         return saw(finding)
+    if finding.symbol == NOT_ASKED:
+        return f"{name_of(finding)} was not asked: {printable(finding.evidence, 200)}"
     key = "on_oversize" if finding.failure is None else "on_failure"
     return f"{saw(finding)}; scanners.{name_of(finding)}.{key} = 'continue': the message goes on without it"
 

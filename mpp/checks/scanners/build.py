@@ -6,7 +6,7 @@ TLS material that cannot be loaded.
 
 from collections.abc import Iterable
 
-from mpp.checks.layers import Check
+from mpp.checks.layers.judge import Check
 from mpp.checks.scanners.scanner import Tools
 from mpp.checks.scanners.settings import Scanner
 

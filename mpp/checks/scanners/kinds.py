@@ -19,7 +19,7 @@ from mpp.settings.explain import kind_of
 from mpp.settings.problem import Path, Problem
 
 if TYPE_CHECKING:
-    from mpp.checks.layers import Check
+    from mpp.checks.layers.judge import Check
     from mpp.checks.scanners.scanner import Tools
 
 GROUP = "mpp.scanners"

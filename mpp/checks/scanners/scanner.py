@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from mpp.checks.scanners.settings import OnOversize, Scanner, Served
+from mpp.checks.scanners.settings import OnOversize, Scanner, Served, SpamScanner
 from mpp.net.connect import Connection, Server, connect, server_of
 from mpp.net.pool.asking import Asking, Job, T
 from mpp.net.pool.pools import Pools
@@ -41,6 +41,7 @@ class ScannerCheck(Generic[S]):
         self.settings = settings
         self.name = settings.name
         self.layer = settings.layer
+        self.spam = isinstance(settings, SpamScanner)
 
     def deadline(self) -> float:
         """Return the moment by which an answer asked for now must be there."""

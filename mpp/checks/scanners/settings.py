@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from mpp.checks.layers.scale import ScalePoint, scale_problems
 from mpp.settings.model import Section
 from mpp.settings.problem import Path, Problem
 from mpp.settings.values import Duration, Name, Server, Size
 from mpp.verdict.finding import OnFailure
 
 if TYPE_CHECKING:
-    from mpp.checks.layers import Check
+    from mpp.checks.layers.judge import Check
     from mpp.checks.scanners.scanner import Tools
 
 OnOversize = Literal["continue", "reject", "defer"]
@@ -46,6 +47,13 @@ class Scanner(Section):
     on_failure: OnFailure = _on_failure(OnFailure.DEFER)
     on_oversize: OnOversize = _on_oversize("reject")
     max_size: Size = _max_size(25 << 20)
+    weight: float = Field(1.0, gt=0, le=100, description="What a point of it counts on the scale of the policies")
+    scale: tuple[ScalePoint, ...] = Field(
+        (),
+        examples=[["0 = 0", "6 = 4", "15 = 15"]],
+        description="A table in place of weight: its sum of points, ascending, and what that counts; between them by the line",
+    )
+    shadow: bool = Field(False, description="It runs and is recorded, and what it finds does not count")
 
     def check(self, tools: "Tools") -> "Check":
         """Return the running check. Called within the loop. Raises OSError for what it cannot load."""
@@ -53,7 +61,7 @@ class Scanner(Section):
 
     def problems(self, path: Path) -> Iterator[Problem]:
         """What these settings say against themselves; `path` is where they stand."""
-        yield from ()
+        yield from scale_problems(path, self.weight, self.scale)
 
 
 class VirusScanner(Scanner):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from mpp.checks.layers import judge
+from mpp.checks.layers.judge import Layers
 from mpp.mail.envelope import Client, Envelope, Recipient
 from mpp.mail.message import Message
 from mpp.verdict.finding import NO_SCANNER, Finding, OnFailure, Verdict
@@ -36,6 +36,7 @@ class FakeCheck:
     until: asyncio.Event | None = None
     then: asyncio.Event | None = None
     ran: bool = field(default=False)
+    spam: bool = False
 
     async def examine(self, message: Message, transaction: Transaction) -> list[Finding]:
         self.ran = True
@@ -52,7 +53,7 @@ class FakeCheck:
 
 
 async def run(*checks: FakeCheck, timeout_s: float = 5) -> list[tuple[str, str]]:
-    findings = await judge(checks, Message(b"x"), TRANSACTION, timeout_s)
+    findings = (await Layers(checks).judge(Message(b"x"), TRANSACTION, timeout_s)).findings
     return [(finding.check, finding.symbol) for finding in findings]
 
 
@@ -95,7 +96,8 @@ async def test_later_layers_fail_where_the_time_is_used_up() -> None:
 async def test_a_check_that_breaks_fails_and_the_others_count(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    findings = await judge((FakeCheck("bad", 1, breaks=error), FakeCheck("good", 1)), Message(b"x"), TRANSACTION, 5)
+    layers = Layers((FakeCheck("bad", 1, breaks=error), FakeCheck("good", 1)))
+    findings = (await layers.judge(Message(b"x"), TRANSACTION, 5)).findings
     assert [(finding.check, finding.failure) for finding in findings] == [("bad", OnFailure.DEFER), ("good", None)]
     assert type(error).__name__ in findings[0].evidence
     assert "\x1b" not in findings[0].evidence
@@ -112,6 +114,6 @@ async def test_cancelling_is_no_finding() -> None:
 
 
 async def test_no_checks_are_said_so() -> None:
-    (finding,) = await judge((), Message(b"x"), TRANSACTION, 5)
+    (finding,) = (await Layers(()).judge(Message(b"x"), TRANSACTION, 5)).findings
     assert finding.symbol == NO_SCANNER
     assert finding.failure is None

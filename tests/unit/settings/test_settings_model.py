@@ -51,7 +51,7 @@ def test_the_example_without_its_hashes_reads_back_to_the_defaults():
     text = re.sub(r"(?m)^#(?=[\[\w])", "", example(Settings, EXAMPLE_OPENING))
     value = load(text, "example", Settings).settings
     for name, info in Settings.model_fields.items():
-        if name not in ("listeners", "routes", "scanners", "policies", "policy_rules"):
+        if name not in ("listeners", "routes", "scanners", "layers", "votes", "policies", "policy_rules"):
             assert getattr(value, name) == info.get_default(call_default_factory=True), name
     assert value.listeners == (Listener(name="mx", address="0.0.0.0:25"),)
     assert value.routes == (Route(domains=("example.org",)),)
