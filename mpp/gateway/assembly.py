@@ -12,6 +12,7 @@ from mpp.checks.layers.build import layers_of
 from mpp.checks.layers.judge import Layers
 from mpp.checks.scanners.scanner import Tools
 from mpp.gateway.asking import Asker
+from mpp.gateway.destinations import Destinations
 from mpp.gateway.hops import Hops
 from mpp.gateway.memo import Memo
 from mpp.gateway.routes import RouteTable
@@ -38,11 +39,10 @@ class Assembly:
     hostname: str
     trusted: Callable[[str], bool]
     proxies: Callable[[str], bool]
-    routes: RouteTable
     targets: Targets
+    destinations: Destinations
     delivering: Hops
     asker: Asker
-    policies: PolicySelector
     layers: Layers
     message_limits: MessageLimits
     memo: Memo
@@ -65,16 +65,17 @@ def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> 
     hostname = settings.node.hostname or own_hostname()
     limits = settings.limits
     contexts = client_contexts(settings.tls)
+    targets = Targets(settings, hostname, Resolver(settings.node.resolvers))
+    policies = PolicySelector(settings.policies, settings.policy_rules)
     parts = Assembly(
         settings=settings,
         hostname=hostname,
         trusted=matcher(settings.networks.trusted),
         proxies=matcher(settings.networks.proxies),
-        routes=RouteTable(settings),
-        targets=Targets(settings, hostname, Resolver(settings.node.resolvers)),
+        targets=targets,
+        destinations=Destinations(RouteTable(settings), targets, policies, relay_all=settings.networks.relay_all),
         delivering=shared.delivering,
         asker=Asker(shared.asking, clock),
-        policies=PolicySelector(settings.policies, settings.policy_rules),
         layers=layers_of(
             settings.scanners if settings.checks else (), settings.layers, settings.votes, Tools(shared.pools, contexts)
         ),

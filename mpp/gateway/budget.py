@@ -42,6 +42,8 @@ class Budget:
 
         `exempt` clients (trusted, proxies) know no limit by network.
         """
+        if octets == reservation.octets:
+            return True
         self._hold(reservation, octets - reservation.octets)
         while reservation.octets and (newest := self._too_much(reservation.network, exempt)) is not None:
             self.release(newest)

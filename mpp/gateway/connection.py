@@ -124,10 +124,10 @@ class Connection(asyncio.Protocol):
 
         A command that comes octet by octet has its time from the last reply on; data must keep to the least rate.
         """
-        now, held = self._loop.time(), self._codec.held
-        if held or self._codec.receiving:  # between two chunks as well
+        now, codec = self._loop.time(), self._codec
+        if codec.receiving or codec.held:  # between two chunks as well
             self._began = self._began or now
-            self.session.hold(held)
+            self.session.hold(codec.held)
             self.deadline = now + self._limits.data_timeout
         else:
             self._began = 0.0

@@ -10,11 +10,11 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from mpp.checks.layers.judge import Judged
 from mpp.gateway.assembly import Assembly
 from mpp.gateway.delivery import ClientGone, Content, Delivery, Outcome, State, deliver, settle
+from mpp.gateway.destinations import Direction
 from mpp.gateway.log import event as log
 from mpp.gateway.memo import MemoError
 from mpp.gateway.outcomes import join
@@ -31,7 +31,6 @@ from mpp.verdict.plan import Disposition, Fate, Plan
 from mpp.verdict.policy import Policy
 from mpp.verdict.transaction import Transaction
 
-Direction = Literal["inbound", "outbound", "internal"]
 LARGE = 1 << 20  # octets above which hashing and parsing are done beside the loop
 GONE = Reply(451, "4.4.2", "Connection lost")
 POISON = Reply(554, "5.6.0", "Message refused, it could not be examined")

@@ -1,7 +1,7 @@
 """What RCPT answers: relay control, route, policy, and whether the recipient exists (design section 3; RFC 5321, 3.3, 3.6).
 
-Called by mpp.gateway.session for each RCPT, in the order of what a recipient costs: syntax, relay control, the memo's late
-refusals, then the next hop. Usually everything is known and the reply comes at once; else it has to be awaited.
+Called by mpp.gateway.session for each RCPT, in the order of what a recipient costs: what the settings alone decide
+(mpp.gateway.destinations), the memo's late refusals, then the next hop. Usually everything is known and the reply comes at once; else it has to be awaited.
 """
 
 from collections.abc import Awaitable, Callable
@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 
 from mpp.gateway import replies
 from mpp.gateway.assembly import Assembly
-from mpp.gateway.pipeline import Accepted, Direction
-from mpp.gateway.settings import Listener, Route
-from mpp.gateway.targets import Target
-from mpp.mail.address import Address, AddressError, parse_address
+from mpp.gateway.destinations import Destination
+from mpp.gateway.pipeline import Accepted
+from mpp.gateway.settings import Listener
 from mpp.mail.envelope import Parameters, Recipient
 from mpp.net.dns import DnsError
 from mpp.protocols.smtp.reply import Reply
@@ -34,13 +33,6 @@ class Transaction:
     refused_before: list[str] = field(default_factory=list)  # told a refusal that the memo kept
 
 
-def direction_of(trusted: bool, target: Target) -> Direction:
-    """Return the way of a mail from such a client to such a target."""
-    if not trusted:
-        return "inbound"
-    return "internal" if target.route.ours else "outbound"
-
-
 def add_recipient(
     transaction: Transaction, text: str, parameters: Parameters, clock: Callable[[], float]
 ) -> Reply | Awaitable[Reply]:
@@ -48,57 +40,45 @@ def add_recipient(
     parts = transaction.assembly
     if len(transaction.accepted) >= parts.settings.limits.recipients:
         return replies.TOO_MANY
-    try:
-        address = parse_address(text)
-    except AddressError:
-        return replies.BAD_ADDRESS
-    route = parts.routes.find(address)
-    if route is None and not address.domain:
-        return replies.NO_RECIPIENT  # postmaster alone, and no domain of ours to be the postmaster of
-    relay = transaction.trusted or parts.settings.networks.relay_all
-    if not relay and (route is None or not route.ours or address.routed):
-        return replies.RELAY
-    if route is None:
-        return replies.NO_ROUTE
-    recipient = Recipient(parts.routes.deliverable(address), parameters)
-    if (late := parts.memo.refusal(transaction.reverse_path, recipient.address)) is not None:
-        transaction.refused_before.append(recipient.address)
+    found = parts.destinations.find(text, transaction.listener.name, transaction.trusted)
+    if isinstance(found, Reply):
+        return found
+    if (late := parts.memo.refusal(transaction.reverse_path, found.address)) is not None:
+        transaction.refused_before.append(found.address)
         code, enhanced, words = late.split(" ", 2)
         return Reply(int(code), enhanced, words)
-    target = parts.targets.fixed(route)
-    if target is None:
-        return _by_mx(transaction, address, recipient, route, clock)
-    return _at(transaction, address, recipient, target, clock)
+    recipient = Recipient(found.address, parameters)
+    if found.target is None:
+        return _by_mx(transaction, found, recipient, clock)
+    return _at(transaction, found, Accepted(recipient, found.target, found.policy), clock)
 
 
 async def _by_mx(
-    transaction: Transaction, address: Address, recipient: Recipient, route: Route, clock: Callable[[], float]
+    transaction: Transaction, found: Destination, recipient: Recipient, clock: Callable[[], float]
 ) -> Reply:
     try:
-        target = await transaction.assembly.targets.by_mx(route, address.ascii_domain)
+        target = await transaction.assembly.targets.by_mx(found.route, found.domain)
     except DnsError as error:
         return replies.NO_DNS if error.temporary else replies.NO_MAIL
-    answer = _at(transaction, address, recipient, target, clock)
+    answer = _at(transaction, found, Accepted(recipient, target, found.policy), clock)
     return answer if isinstance(answer, Reply) else await answer
 
 
 def _at(
-    transaction: Transaction, address: Address, recipient: Recipient, target: Target, clock: Callable[[], float]
+    transaction: Transaction, found: Destination, entry: Accepted, clock: Callable[[], float]
 ) -> Reply | Awaitable[Reply]:
-    parts, listener = transaction.assembly, transaction.listener
-    policy = parts.policies.choose(listener.name, recipient.address, direction_of(transaction.trusted, target))
-    entry = Accepted(recipient, target, policy)
-    if transaction.accepted and listener.address.protocol != "lmtp":
+    target, recipient = entry.target, entry.recipient
+    if transaction.accepted and transaction.listener.address.protocol != "lmtp":
         first = transaction.accepted[0]
-        if first.target is not target or first.policy[0] != policy[0]:
+        if first.target is not target or first.policy[0] != entry.policy[0]:
             return replies.ALONE
-    if target.route.ours and address.local.lower() == "postmaster":
+    if found.certain:
         return _accept(transaction, entry)
     if target.recipients is not None:
         return _accept(transaction, entry) if target.recipients.holds(recipient.address) else replies.NO_RECIPIENT
     if not target.route.ask:
         return _accept(transaction, entry)
-    known = parts.asker.known(target, recipient.address)
+    known = transaction.assembly.asker.known(target, recipient.address)
     if known is None:
         return _asked(transaction, entry, clock)
     return _accept(transaction, entry) if known.code < 300 else known

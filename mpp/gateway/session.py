@@ -13,11 +13,12 @@ from typing import Any
 from mpp.gateway import replies
 from mpp.gateway.assembly import Assembly
 from mpp.gateway.budget import Budget, Reservation, client_network
+from mpp.gateway.destinations import direction_of
 from mpp.gateway.hosts import exempt, refusal_of
 from mpp.gateway.log import event as log
 from mpp.gateway.memo import MemoError
 from mpp.gateway.pipeline import Received, Result, beside, process
-from mpp.gateway.recipients import Transaction, add_recipient, direction_of
+from mpp.gateway.recipients import Transaction, add_recipient
 from mpp.gateway.report import Reporter
 from mpp.gateway.settings import PATIENCE_S, Listener
 from mpp.mail.address import AddressError, parse_address
@@ -232,7 +233,7 @@ class Session:
             listener=listener,
             client=self._informed() if self._forwarded else self.client,
             trusted=self._trusted,
-            direction=direction_of(transaction.trusted, accepted[0].target),
+            direction=direction_of(transaction.trusted, accepted[0].target.route),
             envelope=Envelope(transaction.reverse_path, tuple(recipients.values()), transaction.parameters),
             accepted=accepted,
             data=data,

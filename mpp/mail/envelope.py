@@ -10,13 +10,16 @@ Parameters = Mapping[str, str | None]
 """ESMTP parameters by upper-case keyword; None where the keyword came without a value."""
 
 
-@dataclass(frozen=True, slots=True)
+# Frozen by habit: these two are made for each message, and frozen would cost three times as much.
+
+
+@dataclass(slots=True)
 class Recipient:
     address: str
     parameters: Parameters = field(default_factory=dict)  # NOTIFY, ORCPT as they came (RFC 3461)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Envelope:
     reverse_path: str
     recipients: tuple[Recipient, ...]

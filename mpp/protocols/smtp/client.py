@@ -99,6 +99,9 @@ _KEYWORD = re.compile(r"[A-Z0-9][A-Z0-9-]*")
 _LAST_OF_GROUP = frozenset((Hello, StartTls, Data, Quit, Xclient))  # RFC 2920, 3.1; VRFY, EXPN are never sent
 _NOTHING_FOLLOWS = frozenset((Greeting, Noop, Quit, Xforward, EndOfData))  # from their acceptance
 _GREETING, _END_OF_DATA = Greeting(), EndOfData()
+_KNOWN = 256  # octets read at once that are looked up as a whole
+
+_new = tuple.__new__  # a named tuple made by its own constructor costs twice as much
 
 
 class ClientCodec:
@@ -114,6 +117,7 @@ class ClientCodec:
         self._accepted: list[str] = []  # recipients of this transaction
         self._buffer = b""  # not yet cut into lines
         self._whole: deque[bytes] = deque()  # lines not yet looked at
+        self._ready: deque[ServerReply] = deque()  # whole replies that came before them, not yet given out
         self._code = b""  # of the reply whose lines are coming
         self._lines: list[str] = []
 
@@ -137,11 +141,11 @@ class ClientCodec:
         if self._body_wanted:
             raise LocalProtocolError("a body is due")
         octets = []
-        last = self._last
+        last, lmtp = self._last, self.lmtp
         for command in commands:
             if last is not None:
                 raise LocalProtocolError(f"{type(command).__name__} before the answer to {type(last).__name__}")
-            octets.append(octets_of(command, self.lmtp))
+            octets.append(octets_of(command, lmtp))
             if type(command) in _LAST_OF_GROUP:
                 last = command
         self._last = last
@@ -172,9 +176,16 @@ class ClientCodec:
         return stuffed(buffers)
 
     def receive_data(self, data: Buffer) -> None:
-        """Take what was read; b"" says the server closed. Parses nothing, raises nothing."""
-        self._buffer = self._buffer + data if self._buffer else bytes(data)
-        self.closed = self.closed or not data
+        """Take what was read; b"" says the server closed. Judges nothing, raises nothing."""
+        data = bytes(data)
+        if not data:
+            self.closed = True
+        elif self._buffer:
+            self._buffer += data
+        elif len(data) > _KNOWN or self._whole or self._lines or not (replies := _replies(data)):
+            self._buffer = data
+        else:
+            self._ready.extend(replies)
 
     def next_event(self) -> Answer | NeedData:
         """Return the next answer, or NEED_DATA.
@@ -182,6 +193,8 @@ class ClientCodec:
         Raises RemoteProtocolError for garbage, for a reply that nothing asked for (but 421), over a limit of replies,
         and where the server closed with answers due.
         """
+        if self._ready:
+            return self._answer(self._ready.popleft())
         lines = self._whole
         if not lines and self._buffer:
             lines.extend(self._buffer.split(b"\n"))
@@ -224,27 +237,30 @@ class ClientCodec:
         command = self._asked.popleft()
         if command is self._last:
             self._last = None
+        kind = type(command)
         if reply.code < 400:
-            if reply.code != 354 if type(command) is Data else reply.code >= 300:
-                raise RemoteProtocolError(f"{reply.code} in answer to {type(command).__name__}")
-            if type(command) not in _NOTHING_FOLLOWS:
+            if reply.code != 354 if kind is Data else reply.code >= 300:
+                raise RemoteProtocolError(f"{reply.code} in answer to {kind.__name__}")
+            if kind is Rcpt:
+                self._accepted.append(command.address)  # type: ignore[union-attr]  # kind says so
+            elif kind is Data:
+                self._body_wanted = True
+            elif kind not in _NOTHING_FOLLOWS:
                 self._accepted_command(command, reply)
-        elif type(command) is Hello:
+        elif kind is Hello:
             self.extensions = {}
-        return Answer(command, reply)
+        return _new(Answer, (command, reply))
 
     def _accepted_command(self, command: Command | Greeting | EndOfData, reply: ServerReply) -> None:
         match command:
-            case Rcpt():
-                self._accepted.append(command.address)
             case Mail() | Reset():
                 self._accepted = []
-            case Data():
-                self._body_wanted = True
             case Hello():
                 self.extensions = {} if command.verb == "HELO" else parse_extensions(reply.lines[1:])
             case StartTls() | Xclient():
-                if self._buffer or self._whole:  # answers written before the handshake are an attacker's (RFC 3207, 6)
+                if (
+                    self._buffer or self._whole or self._ready
+                ):  # answers written before the handshake are an attacker's (RFC 3207, 6)
                     raise RemoteProtocolError(f"octets behind the answer to {type(command).__name__}")
                 self.extensions = {}
 
@@ -278,6 +294,21 @@ def _read_single(line: bytes) -> ServerReply:
 
 
 _single = lru_cache(maxsize=512)(_read_single)  # servers say the same few things over and over
+
+
+@lru_cache(maxsize=512)
+def _replies(data: bytes) -> tuple[ServerReply, ...]:
+    """Return the replies of octets that are whole replies of one line each, () for all others: the usual answer to a group.
+
+    What is not of this form is looked at line by line.
+    """
+    lines = data.split(b"\r\n")
+    if lines.pop() or any(line[3:4] == b"-" or b"\n" in line for line in lines):
+        return ()
+    try:
+        return tuple([_single(line) for line in lines])
+    except RemoteProtocolError:
+        return ()
 
 
 def _reply(code: int, lines: list[str]) -> ServerReply:

@@ -6,9 +6,10 @@ meaning of a line: control characters anywhere, spaces and angle brackets outsid
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from mpp.protocols.errors import LocalProtocolError
 
@@ -32,13 +33,13 @@ class StartTls:
     """After a 220 the codec stands before EHLO again; octets that came after that reply in the clear are an error."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # made for each message: frozen would cost three times as much
 class Mail:
     reverse_path: str
     parameters: Mapping[str, str | None] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Rcpt:
     address: str
     parameters: Mapping[str, str | None] = field(default_factory=dict)
@@ -87,25 +88,28 @@ class Xclient:
 
 Command = Hello | StartTls | Mail | Rcpt | Data | Reset | Quit | Noop | Xforward | Xclient
 
-_BARE = {Data: b"DATA\r\n", Reset: b"RSET\r\n", Quit: b"QUIT\r\n", Noop: b"NOOP\r\n", StartTls: b"STARTTLS\r\n"}
-
 
 def octets_of(command: Command, lmtp: bool) -> bytes:
     """Return the line of a command, with its CRLF."""
-    match command:
-        case Mail():
-            return _mail(command.reverse_path, _parameters(command.parameters))
-        case Rcpt():
-            return _rcpt(command.address, _parameters(command.parameters))
-        case Hello():
-            if " " in command.name or not command.name:
-                raise LocalProtocolError("no name to say hello with")
-            return _line(f"{command.verb or ('LHLO' if lmtp else 'EHLO')} {command.name}")
-        case Xforward():
-            return _attributes("XFORWARD", tuple(command.attributes.items()))
-        case Xclient():
-            return _attributes("XCLIENT", tuple(command.attributes.items()))
-    return _BARE[type(command)]
+    return _WRITERS[type(command)](command, lmtp)
+
+
+def _write_mail(command: Mail, _lmtp: bool) -> bytes:
+    return _line(_mail(command.reverse_path) + _parameters(command.parameters))
+
+
+def _write_rcpt(command: Rcpt, _lmtp: bool) -> bytes:
+    return _rcpt(command.address, _parameters(command.parameters) if command.parameters else "")
+
+
+def _write_hello(command: Hello, lmtp: bool) -> bytes:
+    if " " in command.name or not command.name:
+        raise LocalProtocolError("no name to say hello with")
+    return _line(f"{command.verb or ('LHLO' if lmtp else 'EHLO')} {command.name}")
+
+
+def _bare(octets: bytes) -> Callable[[Any, bool], bytes]:
+    return lambda _command, _lmtp: octets
 
 
 def attribute_groups(attributes: Mapping[str, str], offered: str) -> list[dict[str, str]]:
@@ -132,8 +136,8 @@ def attribute_groups(attributes: Mapping[str, str], offered: str) -> list[dict[s
 
 
 @lru_cache(1024)
-def _mail(reverse_path: str, parameters: str) -> bytes:
-    return _line(f"MAIL FROM:<{_path(reverse_path)}>{parameters}")
+def _mail(reverse_path: str) -> str:
+    return f"MAIL FROM:<{_path(reverse_path)}>"
 
 
 @lru_cache(1024)
@@ -183,3 +187,17 @@ def _xtext(value: str) -> bytes:
     if not value:
         return b"[UNAVAILABLE]"
     return _NOT_XTEXT.sub(lambda match: b"+%02X" % match[0][0], value.encode(errors="replace"))
+
+
+_WRITERS: dict[type, Callable[[Any, bool], bytes]] = {
+    Mail: _write_mail,
+    Rcpt: _write_rcpt,
+    Data: _bare(b"DATA\r\n"),
+    Hello: _write_hello,
+    Xforward: lambda command, _lmtp: _attributes("XFORWARD", tuple(command.attributes.items())),
+    Xclient: lambda command, _lmtp: _attributes("XCLIENT", tuple(command.attributes.items())),
+    Reset: _bare(b"RSET\r\n"),
+    Quit: _bare(b"QUIT\r\n"),
+    Noop: _bare(b"NOOP\r\n"),
+    StartTls: _bare(b"STARTTLS\r\n"),
+}

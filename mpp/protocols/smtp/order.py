@@ -54,6 +54,10 @@ _OFFERED_AS: dict[type, tuple[str, Reply]] = {
     Xclient: ("XCLIENT", _NOT_AUTHORIZED),
     Xforward: ("XFORWARD", _NOT_AUTHORIZED),
 }
+# By state: the commands of every message that are in order, and need not have been offered.
+IN_ORDER: tuple[frozenset[type], ...] = tuple(
+    frozenset(kind for kind in (Mail, Rcpt, Data) if _REFUSED[kind][state] is None) for state in State
+)
 PARAMETER_OFFERED_AS = {
     "SIZE": "SIZE",
     "BODY": "8BITMIME",

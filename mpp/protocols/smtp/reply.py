@@ -15,25 +15,26 @@ MAX_LINE = 512  # octets with CRLF (RFC 5321, 4.5.3.1.5)
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # frozen by habit: made for each message, frozen costs three times as much
 class Reply:
     """One reply. `text` may have several lines, parted by LF; `enhanced` is "" where none belongs (greeting, EHLO, 354)."""
 
     code: int
     enhanced: str
     text: str
-    _wire: bytes = field(default=b"", init=False, repr=False, compare=False)
+    wire: bytes = field(init=False, repr=False, compare=False)
+    """The octets to send: ASCII, lines of at most 512 octets. Written when first asked for."""
 
     def __post_init__(self) -> None:
         if not 200 <= self.code <= 599:
             raise ValueError("no reply code of SMTP")
 
-    @property
-    def wire(self) -> bytes:
-        """The octets to send: ASCII, lines of at most 512 octets. Built once for each Reply."""
-        if not self._wire:
-            object.__setattr__(self, "_wire", self._write())
-        return self._wire
+    def __getattr__(self, name: str) -> bytes:
+        # Called for what is not set: a plain attribute afterwards, where a property would be a call each time.
+        if name != "wire":
+            raise AttributeError(name)
+        self.wire = self._write()
+        return self.wire
 
     @property
     def positive(self) -> bool:

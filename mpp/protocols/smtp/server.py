@@ -39,7 +39,7 @@ from mpp.protocols.smtp.commands import (
     parse_command,
 )
 from mpp.protocols.smtp.data import Chunks, Content, Lines
-from mpp.protocols.smtp.order import PARAMETER_OFFERED_AS, State, out_of_order
+from mpp.protocols.smtp.order import IN_ORDER, PARAMETER_OFFERED_AS, State, out_of_order
 from mpp.protocols.smtp.reply import Reply
 
 __all__ = [
@@ -130,6 +130,7 @@ class ServerCodec:
         self.max_command, self.max_line, self.max_size = max_command, max_line, max_size
         self.state = State.NEW
         self.accepted = 0  # recipients of this transaction
+        self.receiving = False  # octets of content come in
         self.extensions = _usual_extensions(max_size) if extensions is None else extensions
         self._buffer, self._position = b"", 0
         self._arrived: list[bytes] = []  # not yet in the buffer
@@ -156,13 +157,6 @@ class ServerCodec:
     def owes(self) -> bool:
         """True while an event waits for its reply."""
         return self._owed is not None
-
-    @property
-    def receiving(self) -> bool:
-        """True while octets of content come in."""
-        if self._content is None and self._chunk_refused is None:
-            return False
-        return self._read == self._read_lines or self._read == self._read_chunk
 
     @property
     def closed(self) -> bool:
@@ -230,9 +224,9 @@ class ServerCodec:
 
         To Content over LMTP the reply is given once for each accepted recipient. Raises LocalProtocolError.
         """
-        wire = reply.wire * self.accepted if self.lmtp and isinstance(self._owed, Content) else reply.wire
+        copies = self.accepted if self.lmtp and isinstance(self._owed, Content) else 1
         self._answered(reply)
-        return wire
+        return reply.wire if copies == 1 else reply.wire * copies
 
     def send_each(self, replies: Sequence[Reply]) -> bytes:
         """Return the octets that answer Content: over LMTP a reply for each accepted recipient in their order, else one."""
@@ -256,7 +250,7 @@ class ServerCodec:
         self._arrived.clear()
         self._buffer, self._position = b"", 0
         self._owed = self._chunk_refused = None
-        self._read = self._read_command
+        self._read, self.receiving = self._read_command, False
         self._end_transaction()
         self.state = State.NEW
 
@@ -288,7 +282,7 @@ class ServerCodec:
     def _after_data(self, _event: Event, reply: Reply) -> None:
         if reply.code == 354:
             self._content = Lines(self.max_size, self.max_line)
-            self._read = self._read_lines
+            self._read, self.receiving = self._read_lines, True
             if self._discard:
                 self._content.discard()
 
@@ -359,7 +353,7 @@ class ServerCodec:
         event = parse_command(line)
         if isinstance(event, _BROKEN):
             return event
-        refusal = self._refusal(event)
+        refusal = None if type(event) in IN_ORDER[self.state] and self._plain(event) else self._refusal(event)
         if isinstance(event, Bdat):
             return self._begin_chunk(event, refusal, line)
         return event if refusal is None else Invalid(refusal, line[:SHOWN])
@@ -379,6 +373,12 @@ class ServerCodec:
         if self._overlong_bare or not rest.endswith(b"\r\n"):
             return Fatal(_BARE)
         return Invalid(_LINE_TOO_LONG, self._overlong)
+
+    def _plain(self, event: Command) -> bool:
+        """True where `_refusal` has nothing to look at in MAIL, RCPT or DATA but their order: the usual command."""
+        if isinstance(event, Rcpt):
+            return not event.parameters and (self._utf8 or event.address.isascii())
+        return not (isinstance(event, Mail) and event.parameters)
 
     def _refusal(self, event: Command) -> Reply | None:
         """Say what the dialogue as it stands has against a command that is well-formed."""
@@ -412,7 +412,7 @@ class ServerCodec:
         self._buffer, self._position = rest or b"", 0
         if rest is None:
             return NEED_DATA
-        self._read = self._read_command
+        self._read, self.receiving = self._read_command, False
         return self._content.content()
 
     def _begin_chunk(self, event: Bdat, refusal: Reply | None, line: bytes) -> Event | NeedData:
@@ -426,7 +426,7 @@ class ServerCodec:
                     self._content.discard()
             self._content.announce(event.size)
             self.state = State.CHUNKS
-        self._read = self._read_chunk
+        self._read, self.receiving = self._read_chunk, True
         return self._read_chunk()
 
     def _read_chunk(self) -> Event | NeedData:
@@ -438,7 +438,7 @@ class ServerCodec:
             self._content.feed(octets)
         if self._left:
             return NEED_DATA
-        self._read = self._read_command
+        self._read, self.receiving = self._read_command, False
         refused, self._chunk_refused = self._chunk_refused, None
         return refused or self._chunk_event()
 
