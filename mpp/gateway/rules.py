@@ -13,7 +13,7 @@ from mpp.checks.scanners.settings import Served
 from mpp.gateway.settings import PATIENCE_S, Listener, Route, Settings
 from mpp.settings.problem import Path, Problem, Rule, dotted
 from mpp.settings.values import Endpoint
-from mpp.verdict.contradictions import bounce_problems, rule_problems, threshold_problems
+from mpp.verdict.contradictions import rule_problems, threshold_problems
 
 _UNIQUE_LOCAL = ipaddress.ip_network("fc00::/7")  # RFC 4193; no private network is wider
 
@@ -118,14 +118,11 @@ def _route(path: Path, route: Route) -> Iterator[Problem]:
 
 
 def scanners(settings: Settings) -> Iterator[Problem]:
-    """Pools of one name, what a kind of scanner cannot do, and what there is not yet."""
+    """Pools of one name, and what a kind of scanner cannot do."""
     yield from BROKEN
     yield from _twice([(("scanners", n, "name"), each.name) for n, each in enumerate(settings.scanners)], "a name")
     for number, scanner in enumerate(settings.scanners):
         path: Path = ("scanners", number)
-        if scanner.on_failure == "quarantine":
-            what = '"quarantine" cannot hold yet: there is no quarantine'
-            yield Problem((*path, "on_failure"), what, 'write "defer" or "continue"')
         yield from scanner.problems(path)
         if isinstance(scanner, Served):
             yield from _twice([((*path, "servers", n), each) for n, each in enumerate(scanner.servers)], "a server")
@@ -177,13 +174,11 @@ def policies(settings: Settings) -> Iterator[Problem]:
     """What the policies say against themselves, each other and the listeners."""
     yield from threshold_problems(settings.policies)
     yield from rule_problems(settings.policy_rules, settings.policies, {each.name for each in settings.listeners})
-    behind = [n for n, each in enumerate(settings.listeners) if each.stage == "after-queue"]
-    names = [settings.listeners[n].name for n in behind]
-    yield from bounce_problems(settings.policies, settings.policy_rules, names)
-    for number, scanner in enumerate(settings.scanners):
-        if names and scanner.on_oversize == "reject":
-            what = f'refuses what is over max_size behind a queue (listener "{names[0]}"), and the MTA would bounce it'
-            yield Problem(("scanners", number, "on_oversize"), what, 'write "continue"', "warning")
+    for number, listener in enumerate(settings.listeners):
+        if listener.stage == "after-queue":
+            what = '"after-queue": whatever is to be refused is held in quarantine here, or the MTA would bounce it'
+            cure = 'look into the quarantine, or use stage = "proxy" (smtpd_proxy_filter), which may refuse'
+            yield Problem(("listeners", number, "stage"), what, cure, "warning")
 
 
 def _twice(items: Iterable[tuple[Path, object]], what: str) -> Iterator[Problem]:

@@ -25,7 +25,7 @@ _ACTIONS = {
     Disposition.REJECT: "Rejected",
     Disposition.DISCARD: "Discarded",
     Disposition.DEFER: "TempFailed",
-    Disposition.QUARANTINE: "TempFailed",  # nothing can be held yet, the gateway answers 451
+    Disposition.QUARANTINE: "Discarded",  # as amavisd calls what it keeps and does not pass on
 }
 
 
@@ -75,7 +75,9 @@ def _class(fates: Mapping[str, Fate], findings: Sequence[Finding], answers: Mapp
         return "UNCHECKED"
     if fate.verdict is Verdict.CLEAN:
         return "CLEAN"
-    killed = any(each.rule.endswith((".reject_above", ".discard_above")) for each in fates.values())
+    killed = any(
+        each.rule.endswith((".quarantine_above", ".reject_above", ".discard_above")) for each in fates.values()
+    )
     return "SPAM" if killed else "SPAMMY"
 
 
@@ -89,6 +91,8 @@ def _actions(fates: Mapping[str, Fate], transaction: Transaction, answers: Mappi
         if action is None:
             action = "RelayedTagged" if fate.disposition is Disposition.TAG else "Relayed"
         actions[action + transaction.direction.capitalize()] = None
+    if any(fate.disposition is Disposition.QUARANTINE for fate in fates.values()):
+        actions["Quarantined"] = None
     return ",".join(actions)
 
 

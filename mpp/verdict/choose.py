@@ -4,10 +4,8 @@ Called by mpp.verdict.decide. The order: virus, banned, a scanner that failed, a
 the score. A message that could not be looked into and is to be delivered is still judged by its score, or an encrypted
 attachment would be a way around the spam scanner.
 
-Behind a queue (stage `after-queue`) a refusal would make the MTA bounce, mostly to a forged sender (design rule 2). While
-nothing can be held, a refusal becomes there what loses nothing (rule 1): spam for recipients of ours is delivered with
-its marks; virus, banned, unchecked and spam on its way out are deferred, so that they stay in the MTA's queue under the
-operator's eyes. To throw them away is only done where the policy says discard.
+Behind a queue (stage `after-queue`) a refusal would make the MTA bounce, mostly to a forged sender (design rule 2): there every
+refusal becomes quarantine.
 """
 
 import re
@@ -21,7 +19,12 @@ from mpp.verdict.reasons import gone_on, in_shadow, name_of, names, number, saw,
 from mpp.verdict.texts import fill, outside
 from mpp.verdict.weigh import Weight
 
-_DONE = {"reject": "refused", "discard": "accepted and thrown away", "defer": "deferred"}
+_DONE = {
+    "reject": "refused",
+    "quarantine": "held in quarantine",
+    "discard": "accepted and thrown away",
+    "defer": "deferred",
+}
 _REFUSAL = re.compile(r"(?:4\d\d 4|5\d\d 5)\.\d{1,3}\.\d{1,3} .+", re.ASCII)
 
 
@@ -35,6 +38,7 @@ class Case(NamedTuple):
     contact: str
     marks: Marks
     hostname: str
+    overdue: bool = False  # the message was deferred for so long that it is not to be deferred again
 
 
 class Choice(NamedTuple):
@@ -51,7 +55,7 @@ def choose(weight: Weight, case: Case) -> Choice:
     """Return the one choice. Never raises."""
     choice = _by_class(weight, case) or _by_score(weight, case)
     if case.stage == "after-queue" and choice.disposition is Disposition.REJECT:
-        choice = _behind_a_queue(choice, case)
+        choice = _behind_a_queue(choice)
     if weight.passed or weight.shadow:
         before = (*map(gone_on, weight.passed), *in_shadow(weight.shadow))
         choice = choice._replace(why=(*before, *choice.why))
@@ -77,8 +81,8 @@ def _by_class(weight: Weight, case: Case) -> Choice | None:
 def _sure(verdict: Verdict, found: list[Finding], action: str, text: str, case: Case) -> Choice:
     rule = f"policies.{case.name}.{verdict}"
     why = (*map(saw, found), f"{rule} = '{action}': the message counts as {verdict} and is {_DONE[action]}")
-    if action == "discard":
-        return Choice(verdict, Disposition.DISCARD, rule, why)
+    if action != "reject":
+        return Choice(verdict, Disposition(action), rule, why)
     return Choice(verdict, Disposition.REJECT, rule, why, _reply("554 5.7.1", text, names(found), case))
 
 
@@ -86,12 +90,16 @@ def _failed(failed: list[Finding], case: Case) -> Choice:
     """A scanner that failed is no verdict: wait, or hold. Waiting goes first, a later attempt may find it mended."""
     deciding = next((each for each in failed if each.failure is OnFailure.DEFER), failed[0])
     rule = f"scanners.{name_of(deciding)}.on_failure"
+    why = tuple(map(saw, failed))
+    if deciding.failure is OnFailure.QUARANTINE:
+        word = f"{rule} = 'quarantine': the message is held"
+        return Choice(Verdict.UNCHECKED, Disposition.QUARANTINE, rule, (*why, word))
+    if case.overdue:
+        word = "limits.deferrals: it was deferred for so long that it is held in quarantine now"
+        return Choice(Verdict.UNCHECKED, Disposition.QUARANTINE, "limits.deferrals", (*why, word))
+    word = f"{rule} = 'defer': nothing is decided, the sender is asked to come back"
     reply = _reply("451 4.7.1", case.policy.defer_text, "a scanner gave no answer", case)
-    if deciding.failure is OnFailure.DEFER:
-        disposition, word = Disposition.DEFER, f"{rule} = 'defer': nothing is decided, the sender is asked to come back"
-    else:
-        disposition, word = Disposition.QUARANTINE, f"{rule} = 'quarantine': the message is to be held"
-    return Choice(Verdict.UNCHECKED, disposition, rule, (*map(saw, failed), word), reply)
+    return Choice(Verdict.UNCHECKED, Disposition.DEFER, rule, (*why, word), reply)
 
 
 def _refused(refused: list[Finding], case: Case) -> Choice:
@@ -109,6 +117,8 @@ def _refused(refused: list[Finding], case: Case) -> Choice:
 def _unchecked(found: list[Finding], case: Case) -> Choice:
     action, rule = case.policy.unchecked, f"policies.{case.name}.unchecked"
     why = (*map(saw, found), f"{rule} = '{action}': the message could not be looked into and is {_DONE[action]}")
+    if action == "quarantine":
+        return Choice(Verdict.UNCHECKED, Disposition.QUARANTINE, rule, why)
     if action == "defer":
         reply = _reply("451 4.7.1", case.policy.defer_text, names(found), case)
         return Choice(Verdict.UNCHECKED, Disposition.DEFER, rule, why, reply)
@@ -117,16 +127,20 @@ def _unchecked(found: list[Finding], case: Case) -> Choice:
 
 
 def _by_score(weight: Weight, case: Case) -> Choice:
-    """Choose by the sum. Of reject_above and discard_above the higher one reached holds, refusing where they are equal."""
+    """Choose by the sum. Of the thresholds reached above mark_above the highest holds; of equal ones what loses least."""
     policy, score, key = case.policy, weight.score, f"policies.{case.name}"
     why = summed(weight) if weight.tests or weight.odd else ()
     if weight.unchecked:
         why += (*map(saw, weight.unchecked), f"{key}.unchecked = 'deliver': what could not be looked into goes on")
-    limits = ((policy.reject_above, "reject"), (policy.discard_above, "discard"))
+    limits = (
+        (policy.quarantine_above, "quarantine"),
+        (policy.reject_above, "reject"),
+        (policy.discard_above, "discard"),
+    )
     reached = [(limit, word) for limit, word in limits if limit is not None and score >= limit]
     firmly = [(limit, word) for limit, word in reached if weight.firm >= limit]
     if firmly:
-        limit, word = max(firmly)  # "reject" sorts after "discard"
+        limit, word = max(firmly)  # "reject" sorts after "quarantine", and that after "discard"
         return _refused_as_spam(weight, case, limit, word, why)
     if reached:
         limit, word = max(reached)
@@ -154,8 +168,8 @@ def _nothing_found(key: str) -> Choice:
 def _refused_as_spam(weight: Weight, case: Case, limit: float, word: str, why: tuple[str, ...]) -> Choice:
     rule, verdict = f"policies.{case.name}.{word}_above", _spam_class(weight)
     why += (f"{number(weight.score)} reaches {rule} = {number(limit)}: {_DONE[word]}",)
-    if word == "discard":
-        return Choice(verdict, Disposition.DISCARD, rule, why)
+    if word != "reject":
+        return Choice(verdict, Disposition(word), rule, why)
     reply = _reply("554 5.7.1", case.policy.spam_text, "spam", case)
     return Choice(verdict, Disposition.REJECT, rule, why, reply, spam=True, unchecked=bool(weight.unchecked))
 
@@ -184,21 +198,10 @@ def _spam_class(weight: Weight) -> Verdict:
     return Verdict.FORGED_BOUNCE if forged else Verdict.SPAM
 
 
-def _behind_a_queue(choice: Choice, case: Case) -> Choice:
-    """Turn a refusal into what makes no bounce and loses nothing (see the top of this file)."""
-    if choice.spam and case.ours:
-        why = (
-            *choice.why,
-            "Behind a queue a refusal would make a bounce, and nothing can be held yet: delivered with its marks",
-        )
-        disposition = Disposition.TAG if _marked(True, choice.unchecked, case) else Disposition.DELIVER
-        return choice._replace(disposition=disposition, why=why, reply="")
-    why = (
-        *choice.why,
-        "Behind a queue a refusal would make a bounce, and nothing can be held yet: deferred, the MTA keeps it",
-    )
-    reply = _reply("451 4.7.1", case.policy.defer_text, "it is to be held", case)
-    return choice._replace(disposition=Disposition.DEFER, why=why, reply=reply)
+def _behind_a_queue(choice: Choice) -> Choice:
+    """Turn a refusal into what makes no bounce and loses nothing."""
+    why = (*choice.why, "Behind a queue a refusal would make a bounce: held in quarantine instead")
+    return choice._replace(disposition=Disposition.QUARANTINE, why=why, reply="")
 
 
 def _reply(codes: str, text: str, reason: str, case: Case) -> str:

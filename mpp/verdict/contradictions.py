@@ -1,16 +1,18 @@
 """Policies that contradict themselves or can never hold. Pure; called by the rules of the gateway's settings check."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from itertools import combinations
 
 from mpp.settings.problem import Path, Problem
 from mpp.verdict.policy import Policy, PolicyRule
 
 DEFAULT = "default"  # the policy that holds where no rule fits
-_LADDER = (("tag_above", "mark_above"), ("mark_above", "reject_above"), ("mark_above", "discard_above"))
+_HIGHEST = ("discard_above", "quarantine_above", "reject_above")  # of equal ones the last wins
+_LADDER = (("tag_above", "mark_above"), *(("mark_above", each) for each in _HIGHEST))
 
 
 def threshold_problems(policies: Mapping[str, Policy]) -> Iterator[Problem]:
-    """Each step must be reached before the next one: tag, mark, then reject or discard."""
+    """Each step must be reached before the next one: tag, mark, then quarantine, reject or discard."""
     for name, policy in policies.items():
         path: Path = ("policies", name)
         for lower, upper in _LADDER:
@@ -18,10 +20,11 @@ def threshold_problems(policies: Mapping[str, Policy]) -> Iterator[Problem]:
             if low is not None and high is not None and low > high:
                 what = f"{low:g} is above {upper} ({high:g}), so mail would get the second without the first"
                 yield Problem((*path, lower), what, f'write {high:g} or less, or "off"')
-        reject, discard = policy.reject_above, policy.discard_above
-        if reject is not None and discard == reject:
-            what = f"{discard:g} is reject_above too, which wins, so it never holds"
-            yield Problem((*path, "discard_above"), what, "write another number: the higher one that is reached holds")
+        for loser, winner in combinations(_HIGHEST, 2):
+            limit = getattr(policy, loser)
+            if limit is not None and limit == getattr(policy, winner):
+                what = f"{limit:g} is {winner} too, which wins, so it never holds"
+                yield Problem((*path, loser), what, "write another number: the highest one that is reached holds")
 
 
 def rule_problems(
@@ -45,23 +48,6 @@ def rule_problems(
     for name in policies:
         if name != DEFAULT and name not in named:
             yield Problem(("policies", name), "is named by no policy rule, so it never holds", "add a rule", "warning")
-
-
-def bounce_problems(
-    policies: Mapping[str, Policy], rules: Sequence[PolicyRule], listeners: Iterable[str]
-) -> Iterator[Problem]:
-    """Behind an MTA's queue a refusal becomes a bounce to a forged sender; a quarantine does not exist yet."""
-    for listener in listeners:
-        names = {rule.policy for rule in rules if not rule.listeners or listener in rule.listeners}
-        for name in sorted({DEFAULT, *names}):
-            policy = policies.get(name, Policy())
-            refusing = [key for key in ("virus", "banned", "unchecked") if getattr(policy, key) == "reject"]
-            what = f'refuses mail behind a queue (listener "{listener}" is after-queue), and the MTA would bounce it'
-            for key in refusing:
-                cure = 'write "deliver"' if key == "unchecked" else 'write "discard"'
-                yield Problem(("policies", name, key), what, f"{cure} until there is a quarantine")
-            if policy.reject_above is not None:
-                yield Problem(("policies", name, "reject_above"), what, 'write "off" until there is a quarantine')
 
 
 def covers(first: PolicyRule, second: PolicyRule) -> bool:

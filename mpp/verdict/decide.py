@@ -42,7 +42,16 @@ def decide(transaction: Transaction, marks: Marks, findings: Sequence[Finding]) 
         ours = address in transaction.ours
         pair = None if own else made.get((name, ours))
         if pair is None:
-            case = Case(name, policy, ours, transaction.stage, transaction.contact, marks, transaction.hostname)
+            case = Case(
+                name,
+                policy,
+                ours,
+                transaction.stage,
+                transaction.contact,
+                marks,
+                transaction.hostname,
+                transaction.overdue,
+            )
             pair = _fate([*common, *own] if own else common, case, transaction)
             if not own:
                 made[name, ours] = pair

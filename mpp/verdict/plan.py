@@ -27,7 +27,7 @@ class Fate:
 
     disposition: Disposition
     rule: str  # the settings key that decided: "policies.default.reject_above"
-    reply: str = ""  # for reject, defer, quarantine: "554 5.7.1 text", ASCII; {id} is left for the gateway
+    reply: str = ""  # for reject, defer: "554 5.7.1 text", ASCII; {id} is left for the gateway
     edits: tuple[Edit, ...] = ()  # sorted, without overlap; for deliver and tag
     verdict: Verdict = Verdict.CLEAN  # what the findings that apply to this recipient make of the message
     score: float = 0.0  # the sum that counted for this recipient

@@ -23,6 +23,9 @@ class Policy(Section):
         6.2,
         description="From this score on the mail counts as spam: X-Spam-Flag: YES and the subject mark (sa_tag2_level)",
     )
+    quarantine_above: Threshold = Field(
+        None, description="From this score on the mail is held in quarantine, and accepted"
+    )
     reject_above: Threshold = Field(15.0, description="From this score on the mail is refused (sa_kill_level)")
     discard_above: Threshold = Field(
         None,
@@ -30,14 +33,17 @@ class Policy(Section):
     )
     subject_mark: str = Field("***SPAM*** ", description="Put before the subject of spam, once; empty: no mark")
     report: bool = Field(False, description="Put X-Spam-Report, the score of each symbol, into spam")
-    virus: Literal["reject", "discard"] = Field("reject", description="What becomes of a virus")
-    banned: Literal["reject", "discard"] = Field("reject", description="What becomes of banned content")
-    unchecked: Literal["deliver", "reject", "defer"] = Field(
+    virus: Literal["reject", "quarantine", "discard"] = Field("reject", description="What becomes of a virus")
+    banned: Literal["reject", "quarantine", "discard"] = Field("reject", description="What becomes of banned content")
+    unchecked: Literal["deliver", "quarantine", "reject", "defer"] = Field(
         "deliver",
         description="What becomes of a message that could not be looked into (encrypted, over a scanner's limit)",
     )
     unchecked_mark: str = Field(
         "***UNCHECKED*** ", description="Put before the subject of an unchecked message, once; empty: no mark"
+    )
+    archive: bool = Field(
+        False, description="Keep a copy of every accepted mail in the archive, whatever else becomes of it"
     )
     spam_text: str = Field(
         "Message refused as spam, contact {contact}, id {id}",

@@ -27,3 +27,4 @@ class Transaction:
     policies: Mapping[str, tuple[str, Policy]]  # by recipient: name and policy; where one lacks, the built-in default
     hostname: str
     contact: str = "postmaster"
+    overdue: bool = False  # deferred by failing scanners for so long that deferring has to end

@@ -78,7 +78,7 @@ def test_every_recipient_has_one_fate_that_can_be_carried_out(transaction, findi
     assert plan.why
     assert all(sentence.isprintable() for sentence in plan.why)
     for fate in plan.fates.values():
-        answered = fate.disposition in (Disposition.REJECT, Disposition.DEFER, Disposition.QUARANTINE)
+        answered = fate.disposition in (Disposition.REJECT, Disposition.DEFER)
         assert bool(fate.reply) == answered
         if fate.reply:
             code, enhanced, text = fate.reply.split(" ", 2)

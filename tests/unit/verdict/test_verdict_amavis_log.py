@@ -31,6 +31,7 @@ CASES = {
     "spammy": (score(7.1), {}, TAKEN, f"(id1) Passed SPAMMY {{RelayedTaggedInbound}}, {START}, {MIDDLE}, Hits: 7.1, size: 74, queued_as: 4XyZ12, 12 ms"),
     "spam": (score(15.1), {}, None, f"(id1) Blocked SPAM {{RejectedInbound}}, {START}, {MIDDLE}, Hits: 15.1, size: 74, 12 ms"),
     "spam, discarded": (score(15.1), {"reject_above": None, "discard_above": 15.0}, None, f"(id1) Blocked SPAM {{DiscardedInbound}}, {START}, {MIDDLE}, Hits: 15.1, size: 74, 12 ms"),
+    "spam, quarantined": (score(15.1), {"quarantine_above": 15.0, "reject_above": None}, None, f"(id1) Blocked SPAM {{DiscardedInbound,Quarantined}}, {START}, {MIDDLE}, Hits: 15.1, size: 74, 12 ms"),
     "virus": ([EICAR], {}, None, f"(id1) Blocked INFECTED (Eicar-Test-Signature) {{RejectedInbound}}, {START}, {MIDDLE}, Hits: -, size: 74, 12 ms"),
     "banned": ([Finding("a", "exe", verdict=Verdict.BANNED)], {"banned": "discard"}, None, f"(id1) Blocked BANNED (exe) {{DiscardedInbound}}, {START}, {MIDDLE}, Hits: -, size: 74, 12 ms"),
     "unchecked": ([Finding("clamd", "Enc", verdict=Verdict.UNCHECKED)], {}, TAKEN, f"(id1) Passed UNCHECKED {{RelayedTaggedInbound}}, {START}, {MIDDLE}, Hits: -, size: 74, queued_as: 4XyZ12, 12 ms"),

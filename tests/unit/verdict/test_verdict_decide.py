@@ -48,7 +48,7 @@ CASES = {
     "failure over spam": ([DEAD, score(99)], "unchecked", "defer", "scanners.clamd.on_failure", "451 4.7.1 "),
     "failure over size": ([DEAD, TOO_LARGE], "unchecked", "defer", "scanners.clamd.on_failure", "451 4.7.1 "),
     "failure": ([DEAD], "unchecked", "defer", "scanners.clamd.on_failure", "451 4.7.1 Message could not be checked now"),
-    "failure, hold": ([DEAD_HOLD], "unchecked", "quarantine", "scanners.clamd.on_failure", "451 4.7.1 "),
+    "failure, hold": ([DEAD_HOLD], "unchecked", "quarantine", "scanners.clamd.on_failure", ""),
     "failures, wait first": ([DEAD_HOLD, DEAD], "unchecked", "defer", "scanners.clamd.on_failure", "451 4.7.1 "),
     "failure, go on": ([DEAD_GO], "clean", "deliver", "policies.default", ""),
     "failure, go on, spam": ([DEAD_GO, score(7)], "spam", "tag", "policies.default.mark_above", ""),
@@ -100,6 +100,19 @@ POLICY_CASES = {
     "discard, not yet reject": ({"discard_above": 10.0}, [score(10)], "spam", "discard"),
     "equal: the sender is told": ({"discard_above": 15.0}, [score(15)], "spam", "reject"),
     "zero threshold": ({"mark_above": 0.0}, [], "spam", "tag"),
+    "quarantine": ({"quarantine_above": 10.0}, [score(10)], "spam", "quarantine"),
+    "quarantine, then reject": ({"quarantine_above": 10.0}, [score(15)], "spam", "reject"),
+    "reject, then quarantine": ({"quarantine_above": 20.0}, [score(20)], "spam", "quarantine"),
+    "equal: refused before held": ({"quarantine_above": 15.0}, [score(15)], "spam", "reject"),
+    "equal: held before thrown away": (
+        {"quarantine_above": 15.0, "discard_above": 15.0, "reject_above": None},
+        [score(15)],
+        "spam",
+        "quarantine",
+    ),
+    "virus quarantine": ({"virus": "quarantine"}, [EICAR], "virus", "quarantine"),
+    "banned quarantine": ({"banned": "quarantine"}, [BANNED], "banned", "quarantine"),
+    "unchecked quarantine": ({"unchecked": "quarantine"}, [ENCRYPTED], "unchecked", "quarantine"),
     "virus discard": ({"virus": "discard"}, [EICAR], "virus", "discard"),
     "virus discard, scanner dead": ({"virus": "discard"}, [EICAR, DEAD], "virus", "discard"),
     "banned discard": ({"banned": "discard"}, [BANNED], "banned", "discard"),
@@ -119,11 +132,11 @@ def test_policy(transaction, label):
 @pytest.mark.parametrize(
     ("findings", "ours", "disposition"),
     [
-        ([score(20)], True, "tag"),
-        ([score(20)], False, "defer"),
-        ([EICAR], True, "defer"),
-        ([BANNED], True, "defer"),
-        ([TOO_LARGE], True, "defer"),
+        ([score(20)], True, "quarantine"),
+        ([score(20)], False, "quarantine"),
+        ([EICAR], True, "quarantine"),
+        ([BANNED], True, "quarantine"),
+        ([TOO_LARGE], True, "quarantine"),
         ([DEAD], True, "defer"),
         ([score(7)], True, "tag"),
         ([], True, "deliver"),
@@ -135,6 +148,12 @@ def test_behind_a_queue_nothing_is_refused_or_lost(transaction, findings, ours, 
     assert fate.disposition == disposition
     assert not fate.reply.startswith("5")
     assert fate.reply.startswith("451 4.7.1 ") == (disposition == "defer")
+
+
+def test_deferring_ends(transaction):
+    late = decide(transaction(overdue=True), Marks(), [DEAD]).fates[ANNA]
+    assert (late.disposition, late.rule, late.verdict) == ("quarantine", "limits.deferrals", "unchecked")
+    assert decide(transaction(overdue=True), Marks(), []).fates[ANNA].disposition == "deliver"
 
 
 def test_behind_a_queue_a_named_discard_holds(transaction):
