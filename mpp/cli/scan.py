@@ -163,7 +163,10 @@ def _transaction(
     directions: dict[str, Literal["inbound", "internal", "outbound"]] = {
         recipient: "inbound" if not trusted else "internal" if recipient in ours else "outbound" for recipient in found
     }
-    select, name = PolicySelector(settings.policies, settings.policy_rules), listener.name if listener else ""
+    select, name = (
+        PolicySelector(settings.policies, settings.policy_rules, settings.groups, settings.tenants),
+        listener.name if listener else "",
+    )
     return Transaction(
         id="scan",
         envelope=Envelope(who.reverse_path, tuple(map(Recipient, who.recipients))),

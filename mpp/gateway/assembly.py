@@ -24,6 +24,7 @@ from mpp.net.networks import matcher
 from mpp.net.pool.pools import Pools
 from mpp.net.table import SlotWriter
 from mpp.net.tls import client_contexts
+from mpp.settings.tenants import Directory
 from mpp.verdict.select import PolicySelector
 
 
@@ -44,6 +45,7 @@ class Assembly:
     delivering: Hops
     asker: Asker
     layers: Layers
+    directory: Directory
     message_limits: MessageLimits
     memo: Memo
     table: SlotWriter
@@ -66,7 +68,7 @@ def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> 
     limits = settings.limits
     contexts = client_contexts(settings.tls)
     targets = Targets(settings, hostname, Resolver(settings.node.resolvers))
-    policies = PolicySelector(settings.policies, settings.policy_rules)
+    policies = PolicySelector(settings.policies, settings.policy_rules, settings.groups, settings.tenants)
     parts = Assembly(
         settings=settings,
         hostname=hostname,
@@ -76,6 +78,7 @@ def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> 
         destinations=Destinations(RouteTable(settings), targets, policies, relay_all=settings.networks.relay_all),
         delivering=shared.delivering,
         asker=Asker(shared.asking, clock),
+        directory=Directory(settings.tenants, settings.groups),
         layers=layers_of(
             settings.scanners if settings.checks else (), settings.layers, settings.votes, Tools(shared.pools, contexts)
         ),

@@ -12,8 +12,10 @@ from mpp.checks.scanners.kinds import BROKEN
 from mpp.checks.scanners.settings import Served
 from mpp.gateway.settings import PATIENCE_S, Listener, Route, Settings
 from mpp.settings.problem import Path, Problem, Rule, dotted
+from mpp.settings.tenants import tenant_problems
 from mpp.settings.values import Endpoint
 from mpp.verdict.contradictions import rule_problems, threshold_problems
+from mpp.verdict.roles import role_problems
 
 _UNIQUE_LOCAL = ipaddress.ip_network("fc00::/7")  # RFC 4193; no private network is wider
 
@@ -173,12 +175,19 @@ def tls(settings: Settings) -> Iterator[Problem]:
 def policies(settings: Settings) -> Iterator[Problem]:
     """What the policies say against themselves, each other and the listeners."""
     yield from threshold_problems(settings.policies)
-    yield from rule_problems(settings.policy_rules, settings.policies, {each.name for each in settings.listeners})
+    doors = {each.name for each in settings.listeners}
+    yield from rule_problems(settings.policy_rules, settings.policies, doors, settings.groups, settings.tenants)
     for number, listener in enumerate(settings.listeners):
         if listener.stage == "after-queue":
             what = '"after-queue": whatever is to be refused is held in quarantine here, or the MTA would bounce it'
             cure = 'look into the quarantine, or use stage = "proxy" (smtpd_proxy_filter), which may refuse'
             yield Problem(("listeners", number, "stage"), what, cure, "warning")
+
+
+def tenants(settings: Settings) -> Iterator[Problem]:
+    """Tenants, groups and who may release what."""
+    yield from tenant_problems(settings.tenants, settings.groups, list(settings.policies))
+    yield from role_problems(settings.release_rules)
 
 
 def _twice(items: Iterable[tuple[Path, object]], what: str) -> Iterator[Problem]:
@@ -189,4 +198,4 @@ def _twice(items: Iterable[tuple[Path, object]], what: str) -> Iterator[Problem]
         first.setdefault(value, path)
 
 
-RULES: tuple[Rule, ...] = (listeners, relaying, routes, scanners, layers, limits, tls, policies)
+RULES: tuple[Rule, ...] = (listeners, relaying, routes, scanners, layers, limits, tls, policies, tenants)

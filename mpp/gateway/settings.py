@@ -12,9 +12,11 @@ from mpp.checks.scanners.kinds import AnyScanner
 from mpp.mail.address import a_labels
 from mpp.settings.common import Log, Networks, Node, Tls
 from mpp.settings.model import Section
+from mpp.settings.tenants import Group, Tenant
 from mpp.settings.values import Duration, EndpointValue, Name, Size, read_domain
 from mpp.store.settings import Store
 from mpp.verdict.policy import Marks, Policy, PolicyRule
+from mpp.verdict.roles import ReleaseRule
 
 PATIENCE_S = {"edge": 540.0, "proxy": 90.0, "after-queue": 90.0}  # of the client, where the listener sets none
 
@@ -148,6 +150,11 @@ class Settings(Section):
         default_factory=dict, description="Named policies; `default` holds where no rule fits"
     )
     policy_rules: tuple[PolicyRule, ...] = Field((), description="Which policy for whom; the first that fits")
+    tenants: dict[Name, Tenant] = Field(default_factory=dict, description="Customers, by name")
+    groups: dict[Name, Group] = Field(default_factory=dict, description="Groups of addresses, by name")
+    release_rules: tuple[ReleaseRule, ...] = Field(
+        (), description="Who may release what; the first that fits, else what is built in"
+    )
     marks: Marks = Field(default_factory=Marks, description="Header fields that we put and remove")
     checks: bool = Field(True, description="false: no parsing and no edit but Received")
 

@@ -1,7 +1,7 @@
 """Chooses for recipients that share findings and policy: the first class that holds, else the score. Pure.
 
-Called by mpp.verdict.decide. The order: virus, banned, a scanner that failed, a refusal for size, unchecked by policy,
-the score. A message that could not be looked into and is to be delivered is still judged by its score, or an encrypted
+Called by mpp.verdict.decide. The order: virus, banned, blocked by a list, a scanner that failed, a refusal for size,
+unchecked by policy, allowed by a list, the score. A message that could not be looked into and is to be delivered is still judged by its score, or an encrypted
 attachment would be a way around the spam scanner.
 
 Behind a queue (stage `after-queue`) a refusal would make the MTA bounce, mostly to a forged sender (design rule 2): there every
@@ -69,12 +69,16 @@ def _by_class(weight: Weight, case: Case) -> Choice | None:
         return _sure(Verdict.VIRUS, weight.virus, policy.virus, policy.virus_text, case)
     if weight.banned:
         return _sure(Verdict.BANNED, weight.banned, policy.banned, policy.banned_text, case)
+    if weight.blocked:
+        return _blocked(weight.blocked, case)
     if weight.failed:
         return _failed(weight.failed, case)
     if weight.refused:
         return _refused(weight.refused, case)
     if weight.unchecked and policy.unchecked != "deliver":
         return _unchecked(weight.unchecked, case)
+    if weight.allowed:
+        return _allowed(weight, case)
     return None
 
 
@@ -84,6 +88,23 @@ def _sure(verdict: Verdict, found: list[Finding], action: str, text: str, case: 
     if action != "reject":
         return Choice(verdict, Disposition(action), rule, why)
     return Choice(verdict, Disposition.REJECT, rule, why, _reply("554 5.7.1", text, names(found), case))
+
+
+def _blocked(blocked: list[Finding], case: Case) -> Choice:
+    """The lists stand above the score; the sender is told no more than that it is not wanted."""
+    action, rule = case.policy.blocked, f"policies.{case.name}.blocked"
+    why = (*(each.text for each in blocked), f"{rule} = '{action}': the message is {_DONE[action]}")
+    if action != "reject":
+        return Choice(Verdict.SPAM, Disposition(action), rule, why)
+    return Choice(
+        Verdict.SPAM, Disposition.REJECT, rule, why, _reply("554 5.7.1", case.policy.blocked_text, "", case), spam=True
+    )
+
+
+def _allowed(weight: Weight, case: Case) -> Choice:
+    """An allow entry stands for the sender, so the score decides nothing; what could not be looked into keeps its mark."""
+    why = (*summed(weight), *map(saw, weight.unchecked), *(each.text for each in weight.allowed))
+    return _delivered(weight, case, False, "lists", (*why, "The score decides nothing then: delivered"))
 
 
 def _failed(failed: list[Finding], case: Case) -> Choice:

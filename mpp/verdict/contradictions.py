@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import combinations
 
 from mpp.settings.problem import Path, Problem
+from mpp.settings.tenants import Group, Tenant
 from mpp.verdict.policy import Policy, PolicyRule
 
 DEFAULT = "default"  # the policy that holds where no rule fits
@@ -28,7 +29,11 @@ def threshold_problems(policies: Mapping[str, Policy]) -> Iterator[Problem]:
 
 
 def rule_problems(
-    rules: Sequence[PolicyRule], policies: Mapping[str, Policy], listeners: Set[str]
+    rules: Sequence[PolicyRule],
+    policies: Mapping[str, Policy],
+    listeners: Set[str],
+    groups: Mapping[str, Group],
+    tenants: Mapping[str, Tenant],
 ) -> Iterator[Problem]:
     """Rules that name what is not there or come too late, and policies that no rule names."""
     for number, rule in enumerate(rules):
@@ -40,11 +45,15 @@ def rule_problems(
             if listener not in listeners:
                 cure = f"name one of: {_listed(listeners)}" if listeners else "add a listener of this name"
                 yield Problem((*path, "listeners", item), f'"{listener}" is no listener', cure)
+        for item, group in enumerate(rule.groups):
+            if group not in groups:
+                cure = f"add [groups.{group}]" + (f", or name one of: {_listed(groups)}" if groups else "")
+                yield Problem((*path, "groups", item), f'"{group}" is no group', cure)
         earlier = next((first for first in range(number) if covers(rules[first], rule)), None)
         if earlier is not None:
             what = f"never holds: whatever fits it fits policy_rules[{earlier + 1}] before it"
             yield Problem(path, what, "put it before that rule or remove it")
-    named = {rule.policy for rule in rules}
+    named = {rule.policy for rule in rules} | {tenant.policy for tenant in tenants.values()}
     for name in policies:
         if name != DEFAULT and name not in named:
             yield Problem(("policies", name), "is named by no policy rule, so it never holds", "add a rule", "warning")
@@ -55,12 +64,18 @@ def covers(first: PolicyRule, second: PolicyRule) -> bool:
     return (
         first.direction in ("any", second.direction)
         and (not first.listeners or (bool(second.listeners) and set(second.listeners) <= set(first.listeners)))
-        and (not first.recipients or _covers_all(set(first.recipients), second.recipients))
+        and (not (first.recipients or first.groups) or _covers_all(first, second))
     )
 
 
-def _covers_all(wide: Set[str], narrow: Sequence[str]) -> bool:
-    return bool(narrow) and all(not wide.isdisjoint(_wider(recipient)) for recipient in narrow)
+def _covers_all(first: PolicyRule, second: PolicyRule) -> bool:
+    """Groups are compared by name: who is in one may change."""
+    wide, narrow = set(first.recipients), second.recipients
+    return (
+        bool(narrow or second.groups)
+        and set(second.groups) <= set(first.groups)
+        and all(not wide.isdisjoint(_wider(recipient)) for recipient in narrow)
+    )
 
 
 def _wider(recipient: str) -> Iterator[str]:

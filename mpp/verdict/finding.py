@@ -7,10 +7,11 @@ from enum import StrEnum
 NO_SCANNER = "no-scanner"  # nothing is set up that could look
 SCANNER_FAILED = "scanner-failed"  # no server gave an answer; `failure` says what that means
 TOO_LARGE = "too-large"  # not given to the scanner because of its size
+NOT_COUNTED = "not-counted"  # an entry of a list fits and nothing proves the sender
 VIRUS_SCANNED = "virus-scanned"  # a virus scanner gave an answer, whatever it was: X-Virus-Scanned may be put
 SPAM_SCANNED = "spam-scanned"  # a spam scanner gave an answer, maybe without a single test: the score counts as known
 NOT_ASKED = "not-asked"  # a layer's condition, or what was found before, made the check needless
-NOTES = frozenset({NO_SCANNER, SCANNER_FAILED, TOO_LARGE, VIRUS_SCANNED, SPAM_SCANNED, NOT_ASKED})
+NOTES = frozenset({NO_SCANNER, SCANNER_FAILED, TOO_LARGE, NOT_COUNTED, VIRUS_SCANNED, SPAM_SCANNED, NOT_ASKED})
 
 
 class Verdict(StrEnum):
@@ -22,6 +23,13 @@ class Verdict(StrEnum):
     FORGED_BOUNCE = "forged-bounce"
     SPAM = "spam"
     CLEAN = "clean"
+
+
+class Listed(StrEnum):
+    """A list of the recipient's holds for the mail: see mpp.verdict.lists."""
+
+    ALLOW = "allow"
+    BLOCK = "block"
 
 
 class OnFailure(StrEnum):
@@ -47,6 +55,7 @@ class Finding:
     `verdict` is set where the finding alone puts the message into a class (virus, banned, unchecked);
     a score finding has none. `failure` is set where the scanner gave no answer: `evidence` names the server and the
     cause. `recipients` limits a finding to some recipients (spamd asked with a user); empty means all.
+    `listed` is set where an entry of a list holds; it is above the score, and below virus and banned.
     `refusal` is a reply that the finding's own setting asks for, "552 5.3.4 ..." for "too large to scan"; 4xx defers.
     `counts` says how far it has a say, and `limit` what keeps it from having all: "votes.two-of-three".
     """
@@ -58,6 +67,7 @@ class Finding:
     evidence: str = ""
     verdict: Verdict | None = None
     failure: OnFailure | None = None
+    listed: Listed | None = None
     recipients: frozenset[str] = field(default_factory=frozenset)
     refusal: str = ""
     counts: Counts = Counts.FULL

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from mpp.settings.model import Section
-from mpp.settings.values import Recipient, Threshold
+from mpp.settings.values import Name, Recipient, Threshold
 from mpp.verdict.texts import check_text
 
 _LONGEST_MARK = 80  # characters
@@ -35,6 +35,9 @@ class Policy(Section):
     report: bool = Field(False, description="Put X-Spam-Report, the score of each symbol, into spam")
     virus: Literal["reject", "quarantine", "discard"] = Field("reject", description="What becomes of a virus")
     banned: Literal["reject", "quarantine", "discard"] = Field("reject", description="What becomes of banned content")
+    blocked: Literal["reject", "quarantine", "discard"] = Field(
+        "reject", description="What becomes of mail that a list blocks"
+    )
     unchecked: Literal["deliver", "quarantine", "reject", "defer"] = Field(
         "deliver",
         description="What becomes of a message that could not be looked into (encrypted, over a scanner's limit)",
@@ -56,6 +59,10 @@ class Policy(Section):
         "Message refused, content not allowed here ({reason}), id {id}",
         description="Text of the refusal of banned content",
     )
+    blocked_text: str = Field(
+        "Message refused, its sender is not wanted here, contact {contact}, id {id}",
+        description="Text of the refusal of what a list blocks",
+    )
     unchecked_text: str = Field(
         "Message refused, it could not be checked ({reason}), id {id}",
         description="Text of the refusal of what could not be looked into",
@@ -65,7 +72,7 @@ class Policy(Section):
         description="Text of a 451 when a scanner failed",
     )
 
-    @field_validator("spam_text", "virus_text", "banned_text", "unchecked_text", "defer_text")
+    @field_validator("spam_text", "virus_text", "banned_text", "blocked_text", "unchecked_text", "defer_text")
     @classmethod
     def _text_can_be_sent(cls, text: str) -> str:
         return check_text(text)
@@ -86,6 +93,7 @@ class PolicyRule(Section):
     recipients: tuple[Recipient, ...] = Field(
         (), description='"user@example.org", "example.org", ".example.org" with subdomains; none: any'
     )
+    groups: tuple[Name, ...] = Field((), description="Names of groups; with recipients: those too; none: any")
     direction: Literal["any", "inbound", "outbound", "internal"] = Field("any", description="Way of the mail")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from mpp.mail.escape import printable
-from mpp.verdict.finding import NO_SCANNER, NOT_ASKED, NOTES, TOO_LARGE, Counts, Finding
+from mpp.verdict.finding import NO_SCANNER, NOT_ASKED, NOT_COUNTED, NOTES, TOO_LARGE, Counts, Finding
 from mpp.verdict.texts import outside
 from mpp.verdict.weigh import Weight, within
 
@@ -58,6 +58,8 @@ def gone_on(finding: Finding) -> str:
         return saw(finding)
     if finding.symbol == NOT_ASKED:
         return f"{name_of(finding)} was not asked: {printable(finding.evidence, 200)}"
+    if finding.symbol == NOT_COUNTED:
+        return finding.text
     key = "on_oversize" if finding.failure is None else "on_failure"
     return f"{saw(finding)}; scanners.{name_of(finding)}.{key} = 'continue': the message goes on without it"
 

@@ -1,4 +1,4 @@
-"""Which policy holds for a recipient: the first rule that fits, else `default`.
+"""Which policy holds for a recipient: the first rule that fits, else the tenant's, else `default`.
 
 Asked by the gateway once for each RCPT. An instance belongs to one settings revision; answers are kept.
 """
@@ -6,51 +6,66 @@ Asked by the gateway once for each RCPT. An instance belongs to one settings rev
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
+from mpp.settings.tenants import Group, Tenant, address_keys
 from mpp.verdict.policy import Policy, PolicyRule
 
 Named = tuple[str, Policy]
 
 _KEPT = 4096  # answers
+_NOTHING: Mapping[str, Group] = {}
+_NOBODY: Mapping[str, Tenant] = {}
 
 
 class PolicySelector:
-    def __init__(self, policies: Mapping[str, Policy], rules: Sequence[PolicyRule]) -> None:
-        """Take the sections `policies` and `policy_rules`. Raises KeyError where a rule names a policy that is not there."""
+    def __init__(
+        self,
+        policies: Mapping[str, Policy],
+        rules: Sequence[PolicyRule],
+        groups: Mapping[str, Group] = _NOTHING,
+        tenants: Mapping[str, Tenant] = _NOBODY,
+    ) -> None:
+        """Take the sections of these names. Raises KeyError where a rule names a policy or group that is not there."""
         default = policies.get("default") or Policy()
         known = {**policies, "default": default}
-        self._rules = tuple((_Matcher(rule), (rule.policy, known[rule.policy])) for rule in rules)
-        self._default: Named = ("default", default)
+        given = [*rules, *_of_tenants(tenants)]
+        self._rules = tuple((_Matcher(rule, groups), (rule.policy, known[rule.policy])) for rule in given)
+        own = tenants["default"].policy if "default" in tenants else ""
+        self._default: Named = (own or "default", known[own or "default"])
         self._cached = lru_cache(_KEPT)(self._find)
 
     def choose(self, listener: str, recipient: str, direction: str) -> Named:
         """Return name and policy for a recipient's address as the envelope has it; letter case does not matter."""
         return self._cached(listener, recipient, direction) if self._rules else self._default
 
+    def place(self, listener: str, recipient: str, direction: str) -> int | None:
+        """Return the number of the rule that holds, from 0; None where no rule does. Tenants count as rules at the end."""
+        keys = address_keys(recipient)
+        fitting = (number for number, (rule, _) in enumerate(self._rules) if rule.fits(listener, keys, direction))
+        return next(fitting, None)
+
     def _find(self, listener: str, recipient: str, direction: str) -> Named:
-        keys = _keys(recipient.lower())
-        for matcher, named in self._rules:
-            if matcher.fits(listener, keys, direction):
-                return named
-        return self._default
+        number = self.place(listener, recipient, direction)
+        return self._default if number is None else self._rules[number][1]
+
+
+def _of_tenants(tenants: Mapping[str, Tenant]) -> list[PolicyRule]:
+    """Rules for tenants with a policy of their own, the longest domains first."""
+    pairs = [(domain, tenant.policy) for tenant in tenants.values() if tenant.policy for domain in tenant.domains]
+    pairs.sort(key=lambda pair: (-len(pair[0].strip(".").split(".")), pair[0].startswith(".")))
+    return [PolicyRule(policy=policy, recipients=(domain,)) for domain, policy in pairs]
 
 
 class _Matcher:
-    def __init__(self, rule: PolicyRule) -> None:
+    def __init__(self, rule: PolicyRule, groups: Mapping[str, Group]) -> None:
         self._listeners = frozenset(rule.listeners)
-        self._recipients = frozenset(pattern.lower() for pattern in rule.recipients)
+        members = (member for name in rule.groups for member in groups[name].members)
+        self._recipients = frozenset(pattern.lower() for pattern in (*rule.recipients, *members))
+        self._anybody = not rule.recipients and not rule.groups
         self._direction = rule.direction
 
     def fits(self, listener: str, keys: frozenset[str], direction: str) -> bool:
         return (
             (not self._listeners or listener in self._listeners)
             and self._direction in ("any", direction)
-            and (not self._recipients or not self._recipients.isdisjoint(keys))
+            and (self._anybody or not self._recipients.isdisjoint(keys))
         )
-
-
-def _keys(address: str) -> frozenset[str]:
-    """Return what a rule may write to mean this address: itself, its domain, and ".domain" of it and of each above."""
-    domain = address.rpartition("@")[2] if "@" in address else ""
-    labels = domain.split(".")[-127:] if domain else []  # more labels than DNS allows are not looked at
-    above = {"." + ".".join(labels[start:]) for start in range(len(labels))}
-    return frozenset({address, domain} | above) if domain else frozenset({address})

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import fsum, isfinite
 from operator import attrgetter
 
-from mpp.verdict.finding import NOTES, SPAM_SCANNED, VIRUS_SCANNED, Counts, Finding, OnFailure, Verdict
+from mpp.verdict.finding import NOTES, SPAM_SCANNED, VIRUS_SCANNED, Counts, Finding, Listed, OnFailure, Verdict
 
 _SHORT = attrgetter("symbol", "check")
 
@@ -28,6 +28,8 @@ class Weight:
     odd: list[Finding]  # whose score is no number, or beyond MOST
     virus: list[Finding]
     banned: list[Finding]
+    blocked: list[Finding]  # by a list
+    allowed: list[Finding]  # by a list
     failed: list[Finding]  # scanners without an answer that must not be gone on without
     refused: list[Finding]  # not looked into, with a reply of their own
     unchecked: list[Finding]  # not looked into; the policy says what that means
@@ -65,7 +67,7 @@ def _sum(scores: Sequence[float]) -> float:
 
 
 def _nothing() -> Weight:
-    return Weight(0.0, 0.0, False, False, [], [], [], [], [], [], [], [], [], [])
+    return Weight(0.0, 0.0, False, False, [], [], [], [], [], [], [], [], [], [], [], [])
 
 
 _NOTHING = _nothing()
@@ -87,6 +89,8 @@ def _file(finding: Finding, weight: Weight) -> None:
         weight.scanned = True
     elif verdict is Verdict.BANNED:
         weight.banned.append(finding)
+    elif finding.listed is not None:
+        (weight.blocked if finding.listed is Listed.BLOCK else weight.allowed).append(finding)
     elif finding.failure is not None:
         (weight.passed if finding.failure is OnFailure.CONTINUE else weight.failed).append(finding)
     elif finding.refusal:
@@ -128,4 +132,5 @@ def _canonical(finding: Finding) -> tuple[str, ...]:
         finding.failure or "",
         finding.counts,
         finding.limit,
+        finding.listed or "",
     )

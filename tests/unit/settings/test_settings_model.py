@@ -12,6 +12,7 @@ from mpp.settings.example import example
 from mpp.settings.explain import keys
 from mpp.settings.model import Section
 from mpp.settings.read import load
+from mpp.settings.tenants import Group, Tenant
 
 ROOT = Path(__file__).parents[3]
 
@@ -51,15 +52,32 @@ def test_the_example_without_its_hashes_reads_back_to_the_defaults():
     text = re.sub(r"(?m)^#(?=[\[\w])", "", example(Settings, EXAMPLE_OPENING))
     value = load(text, "example", Settings).settings
     for name, info in Settings.model_fields.items():
-        if name not in ("listeners", "routes", "scanners", "layers", "votes", "policies", "policy_rules"):
+        if name not in (
+            "listeners",
+            "routes",
+            "scanners",
+            "layers",
+            "votes",
+            "policies",
+            "policy_rules",
+            "tenants",
+            "groups",
+            "release_rules",
+        ):
             assert getattr(value, name) == info.get_default(call_default_factory=True), name
     assert value.listeners == (Listener(name="mx", address="0.0.0.0:25"),)
     assert value.routes == (Route(domains=("example.org",)),)
-    for items, name in ((value.scanners, "scanners"), (value.policy_rules, "policy_rules")):
+    for items, name in (
+        (value.scanners, "scanners"),
+        (value.policy_rules, "policy_rules"),
+        (value.release_rules, "release_rules"),
+    ):
         described = next(key.sections for key in keys(Settings) if key.name == name)
         for item, section in zip(items, described, strict=True):
             assert item == section(**{key.name: key.example for key in keys(section) if key.required})
     assert value.policies == {"default": value.policy("")}
+    assert value.tenants == {"default": Tenant()}
+    assert value.groups == {"default": Group()}
 
 
 def test_the_example_names_every_setting():
