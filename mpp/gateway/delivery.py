@@ -103,7 +103,8 @@ async def _transaction(delivery: Delivery, hop: Hop) -> dict[str, Outcome]:
     host, codec, deadline = hop.name, hop.codec, delivery.deadline
     if delivery.target.route.forward == "xclient" and "XCLIENT" in codec.extensions:
         await hop.introduce(_attributes(delivery.client), deadline)
-    outcomes = _unfit(delivery, hop, host)
+    demanding = delivery.content.eight_bit or delivery.envelope.smtputf8
+    outcomes = _unfit(delivery, hop, host) if demanding else {}
     recipients: Sequence[Recipient] = delivery.envelope.recipients
     if outcomes:
         recipients = [recipient for recipient in recipients if recipient.address not in outcomes]

@@ -8,7 +8,7 @@ been taken (`unknown`). RFC 5321, 2033, 3207, 2920.
 import asyncio
 import ssl
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from mpp.protocols.errors import NEED_DATA, ProtocolError
@@ -48,6 +48,13 @@ class HopSettings:
     timeout: float
     connections: int  # at most so many from this worker
     own_greeting: str = ""  # what it would greet with if it were ourselves
+    _hash: int = field(default=0, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.endpoint, self.tls, self.hostname, self.connections)))
+
+    def __hash__(self) -> int:
+        return self._hash  # asked for with each message: worth keeping
 
 
 class Hop(asyncio.Protocol):
@@ -114,7 +121,7 @@ class Hop(asyncio.Protocol):
             raise HopError(self._error)
         if sum(map(len, buffers)) <= SLICE:
             self.body_sent = True
-            transport.writelines(self.codec.send_body(buffers))
+            transport.write(self.codec.send_body(buffers))
             return self._collect(answers, deadline)
         return self._send_slices(transport, buffers, answers, deadline)
 

@@ -6,11 +6,13 @@ never 5xx: what the retry must know goes into the memo.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from mpp.gateway.delivery import Outcome, State
 from mpp.protocols.smtp.reply import Reply
 
 PARTLY = Reply(451, "4.3.0", "Accepted for some recipients only, please send it again for the others")
+_NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -26,7 +28,7 @@ def join(outcomes: Mapping[str, Outcome]) -> Answer:
     """Join the outcomes of all recipients (at least one) into one reply."""
     first = next(iter(outcomes.values())).reply
     if len(outcomes) == 1:
-        return Answer(first, {}, {})
+        return Answer(first, _NOBODY, _NOBODY)
     accepted = {address: outcome for address, outcome in outcomes.items() if outcome.state is State.ACCEPTED}
     refused = {address: outcome for address, outcome in outcomes.items() if outcome.state is State.REFUSED}
     if len(accepted) == len(outcomes) or len(refused) == len(outcomes):

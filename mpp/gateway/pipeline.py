@@ -17,7 +17,7 @@ from mpp.gateway.delivery import ClientGone, Content, Delivery, Outcome, State, 
 from mpp.gateway.destinations import Direction
 from mpp.gateway.log import event as log
 from mpp.gateway.memo import MemoError
-from mpp.gateway.outcomes import join
+from mpp.gateway.outcomes import Answer, join
 from mpp.gateway.settings import Listener
 from mpp.gateway.targets import Target
 from mpp.mail.edits import Edit, apply_edits
@@ -190,13 +190,15 @@ async def _carry_out(
         replies[entry.recipient.address] = outcome.reply
         if outcome.state is State.ACCEPTED and outcome.host not in ("", "memo"):
             assembly.asker.learn(entry.target, entry.recipient.address)
-    await _note(received, outcomes, mark, bool(known), assembly)
-    reply = DISCARDED if received.listener.address.protocol == "lmtp" else join(outcomes).reply
+    answer = join(outcomes)
+    if known or answer.accepted or answer.refused:
+        await _note(received, outcomes, answer, mark, bool(known), assembly)
+    reply = DISCARDED if received.listener.address.protocol == "lmtp" else answer.reply
     return Result(replies, reply, outcomes)
 
 
 async def _note(
-    received: Received, outcomes: Mapping[str, Outcome], mark: bytes, known: bool, assembly: Assembly
+    received: Received, outcomes: Mapping[str, Outcome], answer: Answer, mark: bytes, known: bool, assembly: Assembly
 ) -> None:
     """Make durable what the retry must know, before it is asked for; forget what a finished retry no longer needs.
 
@@ -204,7 +206,6 @@ async def _note(
     """
     reverse_path = received.envelope.reverse_path
     each_apart = received.listener.address.protocol == "lmtp"
-    answer = join(outcomes)
     try:
         if not each_apart and (answer.accepted or answer.refused):
             await assembly.memo.keep(reverse_path, mark, dict(answer.accepted), dict(answer.refused))

@@ -4,12 +4,12 @@ Called by mpp.gateway.session. All outside text is escaped by the log.
 """
 
 import asyncio
-from collections.abc import Collection, Coroutine, Sequence
-from typing import Any
+from collections.abc import Collection, Coroutine, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from mpp.checks.layers.engines import opinions
 from mpp.gateway import replies
-from mpp.gateway.delivery import State
+from mpp.gateway.delivery import Outcome, State
 from mpp.gateway.log import event as log
 from mpp.gateway.log import plain
 from mpp.gateway.pipeline import Accepted, Received, Result
@@ -18,6 +18,7 @@ from mpp.net.metrics import MESSAGES, Counter, Histogram
 from mpp.net.table import SlotWriter
 from mpp.protocols.smtp.reply import Reply
 from mpp.verdict.amavis_log import Answer, amavis_lines
+from mpp.verdict.plan import Fate
 
 _BECAME: dict[str, str] = {
     State.REFUSED: "reject",
@@ -28,8 +29,37 @@ _BECAME: dict[str, str] = {
 
 def _several(values: Collection[str]) -> str | list[str] | None:
     """Return what a log field shows of several values: nothing, the one, or a list of them."""
+    if len(values) == 1:
+        (only,) = values
+        return only or None
     shown = list(filter(None, values))
     return shown[0] if len(shown) == 1 else shown or None
+
+
+class _Told(NamedTuple):
+    """What the line says of the outcomes; all but the states each once, in their order."""
+
+    states: list[str]
+    rules: Collection[str]
+    hops: Collection[str]
+    causes: Collection[str]
+    became: Collection[str]
+
+
+def _told(outcomes: Mapping[str, Outcome], fates: Mapping[str, Fate]) -> _Told:
+    states: list[str] = []
+    rules: dict[str, None] = {}
+    hops: dict[str, None] = {}
+    causes: dict[str, None] = {}
+    became: dict[str, None] = {}
+    for address, outcome in outcomes.items():
+        fate = fates.get(address)
+        states.append(outcome.state)
+        hops[outcome.host] = causes[outcome.cause] = None
+        if fate is not None:
+            rules[fate.rule] = None
+        became[_BECAME.get(outcome.state) or (fate.disposition if fate is not None else "deliver")] = None
+    return _Told(states, rules, hops, causes, became)
 
 
 class Reporter:
@@ -40,20 +70,7 @@ class Reporter:
     def message(self, received: Received, result: Result, now: float) -> None:
         """One line for a message that was judged, whatever became of it; the counters."""
         plan, took, reply, client = result.plan, now - received.arrived, result.reply, received.client
-        fates = plan.fates if plan else {}
-        states: list[str] = []
-        # Each once, in order.
-        rules: dict[str, None] = {}
-        hops: dict[str, None] = {}
-        causes: dict[str, None] = {}
-        became: dict[str, None] = {}
-        for address, outcome in result.outcomes.items():
-            fate = fates.get(address)
-            states.append(outcome.state)
-            hops[outcome.host] = causes[outcome.cause] = None
-            if fate is not None:
-                rules[fate.rule] = None
-            became[_BECAME.get(outcome.state) or (fate.disposition if fate is not None else "deliver")] = None
+        told = _told(result.outcomes, plan.fates if plan else {})
         log(
             "info",
             "message",
@@ -65,12 +82,12 @@ class Reporter:
             size=len(received.data),
             verdict=plan.verdict if plan else None,
             score=plan.score if plan else None,
-            rules=_several(rules),
+            rules=_several(told.rules),
             findings=_several([finding.symbol for finding in result.judged.findings]),
-            engines=[opinion.word for opinion in opinions(result.judged)] or None,
-            outcome=_several(states),
-            hops=_several(hops),
-            causes=_several(causes),
+            engines=[opinion.word for opinion in opinions(result.judged)] if result.judged.runs else None,
+            outcome=_several(told.states),
+            hops=_several(told.hops),
+            causes=_several(told.causes),
             reply=f"{reply.code} {reply.enhanced} {reply.text}",
             checked_ms=round(result.checked_s * 1000, 1),
             ms=round(took * 1000, 1),
@@ -78,7 +95,7 @@ class Reporter:
         table = self._table
         table.add(Counter.BYTES_RECEIVED, len(received.data))
         table.observe(Histogram.MESSAGE, took)
-        for disposition in became:
+        for disposition in told.became:
             table.add(MESSAGES[disposition])
 
     @staticmethod

@@ -31,12 +31,12 @@ _REFUSAL = re.compile(r"(?:4\d\d 4|5\d\d 5)\.\d{1,3}\.\d{1,3} .+", re.ASCII)
 class Case(NamedTuple):
     """What a choice depends on, beside the findings. (A tuple: one is made for each message.)"""
 
-    name: str  # of the policy
     policy: Policy
+    marks: Marks  # these two first: mpp.verdict.decide knows them by identity, all that follows by value
+    name: str  # of the policy
     ours: bool
     stage: str
     contact: str
-    marks: Marks
     hostname: str
     overdue: bool = False  # the message was deferred for so long that it is not to be deferred again
 

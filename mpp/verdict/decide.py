@@ -5,7 +5,6 @@ replayed and explained. What is chosen and in which order is told in mpp.verdict
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from mpp.mail.escape import printable
@@ -43,12 +42,12 @@ def decide(transaction: Transaction, marks: Marks, findings: Sequence[Finding]) 
         pair = None if own else made.get((name, ours))
         if pair is None:
             case = Case(
-                name,
                 policy,
+                marks,
+                name,
                 ours,
                 transaction.stage,
                 transaction.contact,
-                marks,
                 transaction.hostname,
                 transaction.overdue,
             )
@@ -79,7 +78,23 @@ def rule(findings: Sequence[Finding], case: Case) -> Ruling:
     return Ruling(weight, choice, fields_to_put(weight, case, choice) if goes_on else NO_FIELDS)
 
 
-_ruled = lru_cache(256)(rule)  # for the usual message: nothing found, or one note that repeats
+_RULED_MOST = 256
+_ruled: dict[tuple[object, ...], tuple[Ruling, Case]] = {}
+
+
+def _rule_known(findings: Sequence[Finding], case: Case) -> Ruling:
+    """As `rule`, kept for the usual message: nothing found, or one note that repeats.
+
+    Policy and marks are known by identity, since a look at all their values costs more than it saves; the case that is
+    kept holds on to them, so that no other object gets their identity.
+    """
+    key = (id(case.policy), id(case.marks), *case[2:], *findings)
+    known = _ruled.get(key)
+    if known is None:
+        if len(_ruled) >= _RULED_MOST:
+            _ruled.clear()
+        known = _ruled[key] = rule(findings, case), case
+    return known[0]
 
 
 def _shared_out(findings: Sequence[Finding]) -> tuple[list[Finding], dict[str, list[Finding]]]:
@@ -96,7 +111,7 @@ def _shared_out(findings: Sequence[Finding]) -> tuple[list[Finding], dict[str, l
 
 
 def _fate(findings: list[Finding], case: Case, transaction: Transaction) -> tuple[Ruling, Fate]:
-    ruling = rule(findings, case) if len(findings) > 1 else _ruled(tuple(findings), case)
+    ruling = rule(findings, case) if len(findings) > 1 else _rule_known(tuple(findings), case)
     choice = ruling.choice
     edits = edits_for(transaction, case, choice, ruling.block) if choice.disposition in _GOES_ON else ()
     return ruling, Fate(choice.disposition, choice.rule, choice.reply, edits, choice.verdict, ruling.weight.score)

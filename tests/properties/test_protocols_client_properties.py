@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mpp.protocols.clamd import Begin, Chunk, ClamdCodec, End
 from mpp.protocols.errors import NEED_DATA, RemoteProtocolError
 from mpp.protocols.smtp.client import ClientCodec, Data, Hello, Mail, Rcpt
-from mpp.protocols.smtp.dots import stuffed
+from mpp.protocols.smtp.dots import stuffed, stuffed_whole
 from mpp.protocols.spamd import Request, SpamdCodec
 
 
@@ -131,3 +131,4 @@ def test_a_server_reads_the_body_that_was_given(buffers: list[bytes]) -> None:
     wanted = body if not body or body.endswith(b"\r\n") else body + b"\r\n"
     assert unstuffed(b"".join(stuffed(buffers))) == wanted
     assert b"".join(stuffed(buffers)) == b"".join(stuffed([body]))
+    assert stuffed_whole(body) == b"".join(stuffed([body]))

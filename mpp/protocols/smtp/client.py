@@ -31,7 +31,7 @@ from mpp.protocols.smtp.client_commands import (
     attribute_groups,
     octets_of,
 )
-from mpp.protocols.smtp.dots import SLICE, Buffer, stuffed
+from mpp.protocols.smtp.dots import SLICE, Buffer, stuffed, stuffed_whole
 
 __all__ = [
     "SLICE",
@@ -152,19 +152,24 @@ class ClientCodec:
         self._asked += commands
         return b"".join(octets)
 
-    def send_body(self, buffers: Iterable[Buffer]) -> list[Buffer]:
-        """Return the buffers with dots doubled at line starts (RFC 5321, 4.5.2), and the end of data.
+    def send_body(self, buffers: Iterable[Buffer]) -> bytes:
+        """Return the body in one piece with dots doubled at line starts (RFC 5321, 4.5.2), and the end of data.
 
-        Buffers that need no dot are returned as they are (a very large one in slices of it, without a copy). A body
-        that does not end in CRLF gets one. Looks at everything at once: for large bodies see `body_slices`.
+        A body that does not end in CRLF gets one. Looks at everything at once: for large bodies see `body_slices`.
+        Raises LocalProtocolError where no body is due.
         """
-        return list(self.body_slices(buffers))
+        self._body_begins()
+        return stuffed_whole(b"".join(buffers))
 
     def body_slices(self, buffers: Iterable[Buffer]) -> Iterator[Buffer]:
-        """As `send_body`, lazily: no step looks at more than 256 KiB. It must be read to its end.
+        """The same octets lazily: no step looks at more than 256 KiB, and what needs no dot is not copied.
 
-        Raises LocalProtocolError at once where no body is due.
+        It must be read to its end. Raises LocalProtocolError at once where no body is due.
         """
+        self._body_begins()
+        return stuffed(buffers)
+
+    def _body_begins(self) -> None:
         if not self._body_wanted:
             raise LocalProtocolError("no body is due")
         self._body_wanted = False
@@ -173,7 +178,6 @@ class ClientCodec:
         else:
             self._asked.append(_END_OF_DATA)
         self._accepted = []
-        return stuffed(buffers)
 
     def receive_data(self, data: Buffer) -> None:
         """Take what was read; b"" says the server closed. Judges nothing, raises nothing."""

@@ -10,6 +10,13 @@ SLICE = 256 << 10  # octets of a body looked at in one step
 Buffer = bytes | memoryview
 
 
+def stuffed_whole(body: bytes) -> bytes:
+    """Return a body with dots doubled at line starts, and the end of data."""
+    first = b"." if body.startswith(b".") else b""
+    end = b".\r\n" if body.endswith(b"\r\n") or not body else b"\r\n.\r\n"
+    return b"".join((first, body.replace(b"\r\n.", b"\r\n.."), end))
+
+
 def stuffed(buffers: Iterable[Buffer]) -> Iterator[Buffer]:
     """Yield the buffers with dots doubled at line starts, then the end of data. CRLF alone ends a line."""
     before = b"\r\n"  # the last two octets seen

@@ -56,7 +56,7 @@ def test_a_whole_delivery_in_two_round_trips() -> None:
     group = codec.send(Mail("a@example.net", {"SIZE": "5", "SMTPUTF8": None}), Rcpt("b@example.org"), Data())
     assert group == b"MAIL FROM:<a@example.net> SIZE=5 SMTPUTF8\r\nRCPT TO:<b@example.org>\r\nDATA\r\n"
     assert codes(codec, b"250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 Go\r\n") == [("Mail", 250), ("Rcpt", 250), ("Data", 354)]
-    assert b"".join(codec.send_body([b"x: y\r\n\r\n", b".dot\r\n"])) == b"x: y\r\n\r\n..dot\r\n.\r\n"
+    assert codec.send_body([b"x: y\r\n\r\n", b".dot\r\n"]) == b"x: y\r\n\r\n..dot\r\n.\r\n"
     (answer,) = answers(codec, b"250 2.0.0 Ok: queued as 4X\r\n")
     assert answer.command == EndOfData()
     assert (answer.reply.code, answer.reply.enhanced, answer.reply.lines) == (250, "2.0.0", ("Ok: queued as 4X",))
