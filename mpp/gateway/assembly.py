@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from mpp.checks.campaigns.memory import Memory
 from mpp.checks.layers.build import layers_of
 from mpp.checks.layers.judge import Layers
 from mpp.checks.scanners.scanner import Tools
@@ -79,9 +80,7 @@ def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> 
         delivering=shared.delivering,
         asker=Asker(shared.asking, clock),
         directory=Directory(settings.tenants, settings.groups),
-        layers=layers_of(
-            settings.scanners if settings.checks else (), settings.layers, settings.votes, Tools(shared.pools, contexts)
-        ),
+        layers=_layers(settings, shared, Tools(shared.pools, contexts)),
         message_limits=MessageLimits(
             parts=limits.parts, depth=limits.depth, header_fields=limits.header_fields, header_size=limits.header_size
         ),
@@ -91,3 +90,11 @@ def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> 
     # Last, since what goes before may fail and must then have changed nothing.
     shared.delivering.context_for = shared.asking.context_for = contexts
     return parts
+
+
+def _layers(settings: Settings, shared: Shared, tools: Tools) -> Layers:
+    if not settings.checks:
+        return Layers(())
+    learned, slot = shared.table.table.learned, shared.table.slot
+    memory = Memory(settings.campaigns, learned, slot) if settings.campaigns.on else None
+    return layers_of(settings.scanners, settings.layers, settings.votes, tools, memory)

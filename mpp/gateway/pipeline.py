@@ -105,6 +105,7 @@ async def process(received: Received, assembly: Assembly) -> Result:
             until = min(received.arrived + settings.limits.checks_timeout, received.deadline)
             judged = await assembly.layers.judge(message, transaction, until - time.monotonic())
             plan = decide(transaction, settings.marks, judged.findings)
+            assembly.layers.learn(judged, transaction, plan)
     finally:
         assembly.table.let_go(mark)
     checked = time.monotonic()

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from mpp.checks.campaigns.settings import Campaigns
 from mpp.checks.layers.settings import Layer, Vote
 from mpp.checks.scanners.kinds import AnyScanner
 from mpp.mail.address import a_labels
@@ -146,6 +147,7 @@ class Settings(Section):
         (), description="Scanners in ordered groups; none: by the number `layer` of each scanner"
     )
     votes: tuple[Vote, ...] = Field((), description="Findings that need the agreement of several scanners")
+    campaigns: Campaigns = Field(default_factory=Campaigns, description="What was spam again and again")
     policies: dict[Name, Policy] = Field(
         default_factory=dict, description="Named policies; `default` holds where no rule fits"
     )

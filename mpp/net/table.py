@@ -20,6 +20,7 @@ from mmap import mmap
 
 from mpp.net.metrics import BOUNDS, Counter, Gauge, Histogram
 from mpp.net.rows import HOLD, TOUCHED, WAYS, Rows
+from mpp.net.shared import Learned
 
 REFUSALS_MINUTES = 10
 CRASH_KEPT_S = 86400.0
@@ -54,6 +55,7 @@ class NodeTable:
             made[name] = Rows(self._memory, self._words, base, *size)
             base += Rows.size(*size)
         self.hosts, self.servers, self.crashes = made.values()
+        self.learned = Learned(slots)
         self.key = _keys(os.urandom(16))
 
     @classmethod

@@ -1,27 +1,34 @@
 """Runs the checks on a message: layer after layer, the checks of one layer at the same time (design: the way of a message).
 
 Called by mpp.gateway.pipeline and by `mpp scan`. Whether a layer runs and what ends the layers is decided in
-mpp.checks.layers.conditions, what points count in .scale, who has to agree in .votes. A check that overruns or breaks gives
+mpp.checks.layers.conditions, what points count in .scale, who has to agree in .votes; mpp.checks.campaigns may know the answer. A check that overruns or breaks gives
 its failure finding, never an exception and never a verdict; no checks at all, and a check that was not asked, are said
 by findings too.
 """
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Protocol
 
-from mpp.checks.layers.conditions import why_not, why_stop
+from mpp.checks.campaigns.memory import Known, Memory
+from mpp.checks.campaigns.signature import Signature, signature
+from mpp.checks.layers.conditions import weights, why_not, why_stop
 from mpp.checks.layers.scale import PLAIN, Scale, scaled
 from mpp.checks.layers.settings import Layer, Vote
 from mpp.checks.layers.votes import limited
 from mpp.mail.escape import printable
 from mpp.mail.message import Message
-from mpp.verdict.finding import NO_SCANNER, NOT_ASKED, Counts, Finding
+from mpp.verdict.finding import NO_SCANNER, NOT_ASKED, SCANNER_FAILED, TOO_LARGE, Counts, Finding, Verdict
+from mpp.verdict.plan import Plan
+from mpp.verdict.reasons import number
 from mpp.verdict.transaction import Transaction
 
+CAMPAIGN = "CAMPAIGN"
+_KNOWN = "its content is that of a campaign of spam (campaigns.on)"
 _NO_SCANNER = Finding("layers", NO_SCANNER)
 _log = logging.getLogger(__name__)
 
@@ -71,6 +78,8 @@ class Judged:
 
     findings: list[Finding]
     runs: tuple[Run, ...] = ()
+    content: Signature | None = None  # where campaign memory looks at this message
+    known: Known | None = None  # the campaign that decided in place of the spam scanners
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +97,13 @@ class Layers:
         layers: Sequence[Layer] = (),
         votes: Sequence[Vote] = (),
         terms: Mapping[str, Terms] | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self._groups = _written(checks, layers) if layers else _by_number(checks)
         self._votes = tuple(votes)
         self._terms = {name: each for name, each in (terms or {}).items() if each != Terms()}
+        self._spam = frozenset(check.name for check in checks if check.spam)
+        self._memory = memory if self._spam else None
 
     async def judge(self, message: Message, transaction: Transaction, timeout_s: float) -> Judged:
         """Ask all checks that this message is for, by `timeout_s` from now."""
@@ -100,7 +112,9 @@ class Layers:
         deadline = asyncio.get_running_loop().time() + timeout_s
         raw: list[Finding] = []
         runs: list[Run] = []
-        stopped, virus_too = "", False
+        content = self._content(message, transaction)
+        known = self._memory.recall(content, time.monotonic()) if self._memory and content else None
+        stopped, virus_too = _KNOWN if known else "", False
         findings = raw
         for group in self._groups:
             spared = {check.name for check in group.checks if stopped and (virus_too or check.spam)}
@@ -116,7 +130,32 @@ class Layers:
             if not virus_too:
                 reason, virus_too = why_stop(group.layer, transaction, findings)
                 stopped = reason or stopped
-        return Judged(limited(raw, self._votes), tuple(runs))
+        if known:
+            raw.append(_campaign(known, findings, transaction))
+        return Judged(limited(raw, self._votes), tuple(runs), content, known)
+
+    def learn(self, judged: Judged, transaction: Transaction, plan: Plan) -> None:
+        """Remember what a full examination came to, so that more of the same is known."""
+        if self._memory is None or judged.content is None or judged.known is not None:
+            return
+        unanswered = (SCANNER_FAILED, TOO_LARGE)
+        if any(each.symbol in unanswered and each.check in self._spam for each in judged.findings):
+            return
+        score = None
+        if plan.verdict is not Verdict.CLEAN:
+            score = min(weight.firm for weight in weights(judged.findings, transaction))
+            marks = [policy.mark_above for _, policy in transaction.policies.values()]
+            if plan.verdict is not Verdict.SPAM or any(mark is None or score < mark for mark in marks):
+                return
+        envelope = transaction.envelope
+        who = (envelope.reverse_path, *sorted(recipient.address for recipient in envelope.recipients))
+        self._memory.learn(judged.content, score, who, time.monotonic())
+
+    def _content(self, message: Message, transaction: Transaction) -> Signature | None:
+        """Return what campaign memory goes by; mail of our own people is none of its business."""
+        if self._memory is None or transaction.direction != "inbound" or transaction.trusted:
+            return None
+        return signature(message)
 
     async def _ask(
         self, checks: Sequence[Check], message: Message, transaction: Transaction, deadline: float
@@ -161,6 +200,14 @@ def _number(check: Check) -> int:
 def _written(checks: Iterable[Check], layers: Sequence[Layer]) -> tuple[_Group, ...]:
     by_name = {check.name: check for check in checks}
     return tuple(_Group(layer, tuple(by_name[name] for name in layer.scanners if name in by_name)) for layer in layers)
+
+
+def _campaign(known: Known, findings: Sequence[Finding], transaction: Transaction) -> Finding:
+    """Return the finding that brings the score to what the scanners gave to the campaign's other messages."""
+    there = max(weight.score for weight in weights(findings, transaction))
+    text = "The same content was found spam by the scanners again and again"
+    evidence = f"in {known.envelopes} different envelopes or more, with a score of {number(round(known.score, 3))}"
+    return Finding("campaigns", CAMPAIGN, round(max(0.0, known.score - there), 3), text, evidence)
 
 
 def _not_asked(check: Check, reason: str) -> Finding:

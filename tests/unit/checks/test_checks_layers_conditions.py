@@ -1,15 +1,23 @@
 """Which layers run for which mail, what ends them, and what is never spared."""
 
+from dataclasses import replace
+
 import pytest
 
+from mpp.checks.campaigns.memory import Memory
+from mpp.checks.campaigns.settings import Campaigns
 from mpp.checks.layers.conditions import why_not, why_stop
-from mpp.checks.layers.judge import Layers, Terms
+from mpp.checks.layers.judge import Judged, Layers, Terms
 from mpp.checks.layers.scale import Scale
 from mpp.checks.layers.settings import Layer, Vote
 from mpp.mail.envelope import Client, Envelope, Recipient
 from mpp.mail.message import Message
-from mpp.verdict.finding import NOT_ASKED, Counts, Finding, Verdict
-from mpp.verdict.policy import Policy
+from mpp.net.shared import Learned
+from mpp.verdict.decide import decide
+from mpp.verdict.finding import NOT_ASKED, SCANNER_FAILED, Counts, Finding, OnFailure, Verdict
+from mpp.verdict.plan import Plan
+from mpp.verdict.policy import Marks, Policy
+from mpp.verdict.reasons import saw
 from mpp.verdict.transaction import Transaction
 
 PLAIN = b"Subject: x\r\n\r\nbody\r\n"
@@ -174,3 +182,60 @@ async def test_shadow_and_scale_are_put_on_what_a_check_says() -> None:
         (4.0, Counts.FULL, ""),
         (50.0, Counts.NOTHING, "scanners.new.shadow"),
     ]
+
+
+CONTENT = b"Subject: x\r\n\r\n" + b" ".join(b"word%c%c" % (97 + n % 26, 97 + n // 26) for n in range(200)) + b"\r\n"
+
+
+def remembering(*checks: Fake) -> Layers:
+    return Layers(checks, memory=Memory(Campaigns(envelopes=2, recheck=100), Learned(1), 0))
+
+
+async def send(layers: Layers, number: int, **case: object) -> tuple[Judged, Plan]:
+    """A message by the way of the pipeline: judged, decided, learnt."""
+    sent = transaction(**case)
+    sent.envelope = replace(sent.envelope, reverse_path=f"sender{number}@example.org")
+    judged = await layers.judge(Message(CONTENT), sent, 5)
+    plan = decide(sent, Marks(), judged.findings)
+    layers.learn(judged, sent, plan)
+    return judged, plan
+
+
+async def test_a_campaign_is_decided_without_the_spam_scanners_alone() -> None:
+    slow, av = Fake("slow", points(9, "slow")), Fake("av", points(2, "av"), spam=False)
+    layers = remembering(slow, av)
+    plans = [(await send(layers, number))[1] for number in range(8)]
+    assert 2 <= slow.asked <= 5
+    assert av.asked == 8
+    judged, plan = await send(layers, 9)
+    assert {each.symbol: each.score for each in judged.findings} == {NOT_ASKED: 0.0, "POINTS": 2.0, "CAMPAIGN": 9.0}
+    assert {(each.verdict, each.score) for each in plans} == {(plan.verdict, plan.score)} == {(Verdict.SPAM, 11.0)}
+    assert any("found spam by the scanners again and again" in sentence for sentence in (saw(judged.findings[-1]),))
+
+
+@pytest.mark.parametrize(
+    ("found", "case"),
+    [
+        ([points(9, "slow")], {"direction": "outbound"}),
+        ([points(5, "slow")], {}),
+        ([points(9, "slow", counts=Counts.MARKS)], {}),
+        ([Finding("slow", "X", verdict=Verdict.SPAM)], {}),
+        ([points(9, "slow"), Finding("slow", SCANNER_FAILED, failure=OnFailure.CONTINUE)], {}),
+    ],
+)
+async def test_what_teaches_the_memory_nothing(found: list[Finding], case: dict[str, object]) -> None:
+    slow = Fake("slow", *found)
+    layers = remembering(slow)
+    for number in range(10):
+        await send(layers, number, **case)
+    assert slow.asked == 10
+
+
+async def test_ham_by_the_scanners_closes_the_memory_to_a_text() -> None:
+    slow = Fake("slow")
+    layers = remembering(slow)
+    await send(layers, 0)
+    slow.found = [points(9, "slow")]
+    for number in range(1, 10):
+        await send(layers, number)
+    assert slow.asked == 10
