@@ -24,7 +24,9 @@ from mpp.gateway.log import event as log
 from mpp.gateway.memo import SqliteMemo
 from mpp.gateway.settings import Settings
 from mpp.gateway.supervisor import WorkerContext
+from mpp.net.dns import Resolver
 from mpp.net.metrics import Counter, Histogram
+from mpp.net.pool.member import Member
 from mpp.net.pool.pools import Pools
 from mpp.net.tls import client_contexts, server_context
 from mpp.settings.read import SettingsError
@@ -57,10 +59,11 @@ class Worker:
         self._shared = Shared(
             Hops(client_contexts(settings.tls)),
             Hops(client_contexts(settings.tls), most=ASKING),
-            Pools(),
+            Pools(context.table, Resolver(settings.node.resolvers).addresses, _tell),
             SqliteMemo(settings.node.data / "memo.db"),
             context.table,
         )
+        self._shared.pools.listen()
         self._take(settings)
         self._doors = Doors(lambda: self._assembly, self._budget, context.table, lambda: self._tls)
         loop.add_signal_handler(signal.SIGTERM, self._stopping.set)
@@ -147,3 +150,11 @@ class Worker:
             await asyncio.sleep(0.05)
         self._shared.delivering.close()
         self._shared.asking.close()
+
+
+def _tell(pool: str, member: Member) -> None:
+    """Log what became of a scanner's server."""
+    if member.dead:
+        log("warning", "scanner.down", scanner=pool, server=member.key, cause=member.cause)
+    else:
+        log("info", "scanner.up", scanner=pool, server=member.key)

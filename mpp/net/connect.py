@@ -29,6 +29,11 @@ class Server:
     port: int
     path: str = ""
     tls: bool = False
+    address: str = ""  # of the host, where DNS was asked: each address of a name is a server of its own
+
+
+class UnreachedError(OSError):
+    """No connection, no handshake, or a certificate that does not fit: the server has seen nothing of the job."""
 
 
 def server_of(text: str) -> Server:
@@ -45,17 +50,21 @@ async def connect_protocol(
     path: str,
     deadline: float,
     context: ssl.SSLContext | None = None,
+    server_name: str | None = None,
 ) -> P:
     """Open a connection to host and port, or to the unix socket `path` where it is set; return the protocol.
 
-    With `context` the connection is returned after the TLS handshake. Raises OSError, TimeoutError at the deadline.
+    With `context` the connection is returned after the TLS handshake, which asks for `server_name` where `host` is its
+    address. Raises OSError, TimeoutError at the deadline.
     """
     loop = asyncio.get_running_loop()
     async with asyncio.timeout_at(deadline):
         if path:
             _, protocol = await loop.create_unix_connection(factory, path, ssl=context)
             return protocol
-        transport, protocol = await loop.create_connection(factory, host, port, ssl=context)
+        transport, protocol = await loop.create_connection(
+            factory, host, port, ssl=context, server_hostname=server_name
+        )
     endpoint = transport.get_extra_info("socket")
     if endpoint is not None:
         endpoint.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -63,9 +72,15 @@ async def connect_protocol(
 
 
 async def connect(server: Server, deadline: float, context: ssl.SSLContext | None = None) -> "Connection":
-    """Open a Connection to a server; `context` is used where the server is a tls: one. Raises OSError."""
+    """Open a Connection to a server; `context` is used where the server is a tls: one. Raises UnreachedError."""
     tls = context if server.tls else None
-    return await connect_protocol(Connection, server.host, server.port, server.path, deadline, tls)
+    host, name = server.address or server.host, server.host if tls else None
+    try:
+        return await connect_protocol(Connection, host, server.port, server.path, deadline, tls, name)
+    except TimeoutError as error:
+        raise UnreachedError("no connection in time") from error
+    except OSError as error:
+        raise UnreachedError(str(error) or type(error).__name__) from error
 
 
 class Connection(asyncio.Protocol):

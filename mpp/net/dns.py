@@ -1,6 +1,6 @@
 """DNS questions with a cache that honours TTLs, one question for many who wait (RFC 1035, 5321 section 5.1, 7505).
 
-Called by the gateway's targets. Raises DnsError: `temporary` says whether asking again later may help.
+Called by the gateway's targets and by pools of scanners. Raises DnsError: `temporary` says whether asking again later may help.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ LONGEST_S, SHORTEST_S = 3600.0, 5.0
 _NOTHING = {errno.ARES_ENODATA, errno.ARES_ENOTFOUND}
 
 
-class DnsError(Exception):
+class DnsError(OSError):
     def __init__(self, cause: str, *, temporary: bool) -> None:
         super().__init__(cause)
         self.temporary = temporary
@@ -48,6 +48,21 @@ class Resolver:
             task = self._asking[domain] = asyncio.create_task(self._ask(domain), name=f"mx {domain}")
             task.add_done_callback(lambda _: self._asking.pop(domain, None))
         return await asyncio.shield(task)
+
+    async def addresses(self, name: str) -> tuple[tuple[str, ...], float]:
+        """Return the addresses of a host, by the system's table of hosts or DNS, and for how many seconds they hold.
+
+        Not cached: who asks asks again when they expire. Raises DnsError.
+        """
+        try:
+            nodes = (await self._resolver.getaddrinfo(name)).nodes
+        except aiodns.error.DNSError as error:
+            gone = error.args[0] in _NOTHING
+            raise DnsError(
+                f"{name} does not exist" if gone else f"{name}: {error.args[-1]}", temporary=not gone
+            ) from error
+        found = {node.addr[0].decode() for node in nodes}
+        return tuple(sorted(found)), float(min((node.ttl for node in nodes), default=0))
 
     async def _ask(self, domain: str) -> tuple[str, ...]:
         ttl = LONGEST_S

@@ -17,8 +17,8 @@ class Rows:
     """A part of the memory. `width` is the words of a row, HOLD and TOUCHED among them."""
 
     def __init__(self, memory: mmap, words: memoryview, base: int, slots: int, sets: int, width: int) -> None:
-        self._memory, self._words, self._base = memory, words, base
-        self._slots, self._sets, self._width = slots, sets, width
+        self.memory, self.words, self._base = memory, words, base
+        self._slots, self._sets, self.width = slots, sets, width
         self._rows = base + slots * sets * WAYS
         self._one = struct.Struct(f"{WAYS}Q").unpack_from
         self._all = struct.Struct(f"{WAYS * slots}Q").unpack_from
@@ -32,40 +32,44 @@ class Rows:
     def find(self, slot: int, key: int) -> int:
         """Return the address of the slot's row of `key`, or 0."""
         place = ((key % self._sets) * self._slots + slot) * WAYS
-        keys = self._one(self._memory, (self._base + place) * 8)
-        return self._rows + (place + keys.index(key)) * self._width if key in keys else 0
+        keys = self._one(self.memory, (self._base + place) * 8)
+        return self._rows + (place + keys.index(key)) * self.width if key in keys else 0
 
     def find_all(self, key: int) -> list[int]:
         """Return the addresses of the rows of `key`, of every slot that has one."""
         place = (key % self._sets) * self._slots * WAYS
-        keys = self._all(self._memory, (self._base + place) * 8)
+        keys = self._all(self.memory, (self._base + place) * 8)
         found, way = [], -1
         for _ in range(keys.count(key)):
             way = keys.index(key, way + 1)
-            found.append(self._rows + (place + way) * self._width)
+            found.append(self._rows + (place + way) * self.width)
         return found
+
+    def slot_of(self, row: int) -> int:
+        """Return whose row this is."""
+        return (row - self._rows) // self.width // WAYS % self._slots
 
     def claim(self, slot: int, key: int) -> int:
         """Return the address of the slot's row of `key`, made where there is none; 0 where all eight are held."""
         if row := self.find(slot, key):
             return row
         place = ((key % self._sets) * self._slots + slot) * WAYS
-        keys = self._one(self._memory, (self._base + place) * 8)
+        keys = self._one(self.memory, (self._base + place) * 8)
         if 0 in keys:
             way = keys.index(0)
         else:
-            rows = [self._rows + (place + number) * self._width for number in range(WAYS)]
-            idle = [(self._words[row + TOUCHED], number) for number, row in enumerate(rows) if not self._words[row]]
+            rows = [self._rows + (place + number) * self.width for number in range(WAYS)]
+            idle = [(self.words[row + TOUCHED], number) for number, row in enumerate(rows) if not self.words[row]]
             if not idle:
                 return 0
             way = min(idle)[1]
         return self._take(place + way, key)
 
     def _take(self, place: int, key: int) -> int:
-        row = self._rows + place * self._width
-        self._words[self._base + place] = 0
-        self._memory[row * 8 : (row + self._width) * 8] = self._empty
-        self._words[self._base + place] = key
+        row = self._rows + place * self.width
+        self.words[self._base + place] = 0
+        self.memory[row * 8 : (row + self.width) * 8] = self._empty
+        self.words[self._base + place] = key
         return row
 
     def rows(self, slot: int) -> list[tuple[int, int]]:
@@ -73,15 +77,15 @@ class Rows:
         found = []
         for number in range(self._sets):
             place = (number * self._slots + slot) * WAYS
-            keys = self._one(self._memory, (self._base + place) * 8)
+            keys = self._one(self.memory, (self._base + place) * 8)
             if any(keys):
-                rows = range(self._rows + place * self._width, self._rows + (place + WAYS) * self._width, self._width)
+                rows = range(self._rows + place * self.width, self._rows + (place + WAYS) * self.width, self.width)
                 found += [(key, row) for key, row in zip(keys, rows, strict=True) if key]
         return found
 
     def drop(self, slot: int, key: int) -> None:
         """Forget the slot's row of `key`; its words are emptied when the row is next taken."""
         place = ((key % self._sets) * self._slots + slot) * WAYS
-        keys = self._one(self._memory, (self._base + place) * 8)
+        keys = self._one(self.memory, (self._base + place) * 8)
         if key in keys:
-            self._words[self._base + place + keys.index(key)] = 0
+            self.words[self._base + place + keys.index(key)] = 0

@@ -18,7 +18,9 @@ from hashlib import blake2b
 from ipaddress import IPv6Address
 from mmap import mmap
 
+from mpp.net.exclusive import Exclusive
 from mpp.net.metrics import BOUNDS, Counter, Gauge, Histogram
+from mpp.net.pool.row import DEAD, POOL_WORDS, SERVER_WORDS, WAITING
 from mpp.net.rows import HOLD, TOUCHED, WAYS, Rows
 from mpp.net.shared import Learned
 
@@ -26,12 +28,11 @@ REFUSALS_MINUTES = 10
 CRASH_KEPT_S = 86400.0
 IN_HAND = 1024  # digests that a worker can note at a time; what is in hand beyond them leaves no trace in a crash
 _CRASH_SETS = 128
-_SERVER_SETS = 32
+_SERVER_SETS, _POOL_SETS = 64, 16
 _BUCKETS = len(BOUNDS) + 1
 _COUNT = (1 << 32) - 1  # a refusal word: the minute above, the number in it below
 
 _CONNECTIONS = HOLD  # of a host's row; from 2 on its refusals by minute
-_UNTIL = 2  # of a server's row
 _CRASHES = 2  # of a crash row
 
 
@@ -40,7 +41,13 @@ class NodeTable:
 
     def __init__(self, slots: int, host_sets: int) -> None:
         self.slots = slots
-        sizes = {"hosts": (slots, host_sets, 2 + REFUSALS_MINUTES), "servers": (slots, _SERVER_SETS, 3), "crashes": (1, _CRASH_SETS, 3)}  # fmt: skip
+        sizes = {
+            "hosts": (slots, host_sets, 2 + REFUSALS_MINUTES),
+            "servers": (slots, _SERVER_SETS, SERVER_WORDS),
+            "pools": (slots, _POOL_SETS, POOL_WORDS),
+            "drained": (1, _SERVER_SETS, 2),
+            "crashes": (1, _CRASH_SETS, 3),
+        }
         # Fields first, each with a word for every slot side by side: a sum is one read.
         self._heartbeats, self._connections = 1, 1 + slots
         self._counters = self._connections + slots
@@ -54,7 +61,8 @@ class NodeTable:
         for name, size in sizes.items():
             made[name] = Rows(self._memory, self._words, base, *size)
             base += Rows.size(*size)
-        self.hosts, self.servers, self.crashes = made.values()
+        self.hosts, self.servers, self.pools, self.drained, self.crashes = made.values()
+        self.exclusive = Exclusive(slots)
         self.learned = Learned(slots)
         self.key = _keys(os.urandom(16))
 
@@ -108,8 +116,13 @@ class NodeTable:
         self._words[self._connections + slot] = 0
         for _, row in self.hosts.rows(slot):
             self._words[row + _CONNECTIONS] = 0
-        for key, _ in self.servers.rows(slot):
-            self.servers.drop(slot, key)
+        for rows, first in (
+            (self.servers, DEAD),
+            (self.pools, WAITING),
+        ):  # what a server answered is kept, as counters are
+            for _, row in rows.rows(slot):
+                self._words[row + HOLD] = 0
+                self._memory[(row + first) * 8 : (row + rows.width) * 8] = bytes((rows.width - first) * 8)
         for gauge in Gauge:
             self._words[self._gauges + gauge * self.slots + slot] = 0
         self._words[self._heartbeats + slot] = 0
@@ -224,27 +237,6 @@ class SlotWriter:
             self._free.append(place)
         if not places:
             self._held.pop(digest, None)
-
-    def server_down(self, server: str, now: float, until: float) -> None:
-        """Tell the node that a server does not answer and is to be left alone until then."""
-        self._set_server(server, now, _microseconds(until))
-
-    def server_up(self, server: str, now: float) -> None:
-        """Tell the node that a server answers."""
-        self._set_server(server, now, 0)
-
-    def server_down_until(self, server: str) -> float:
-        """Return until when a server is to be left alone, by the newest word of any worker; 0.0: it may be asked."""
-        rows = self.table.servers.find_all(self._key(server))
-        if not rows:
-            return 0.0
-        newest = max(rows, key=lambda row: self._words[row + TOUCHED])
-        return self._words[newest + _UNTIL] / 1e6
-
-    def _set_server(self, server: str, now: float, until: int) -> None:
-        row = self.table.servers.claim(self.slot, self._key(server))
-        self._words[row + _UNTIL] = until
-        self._words[row + TOUCHED] = _microseconds(now)
 
 
 def _microseconds(seconds: float) -> int:

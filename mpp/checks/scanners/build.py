@@ -13,4 +13,6 @@ from mpp.checks.scanners.settings import Scanner
 
 def scanners(pools: Iterable[Scanner], tools: Tools) -> list[Check]:
     """Return a check for each scanner, in the order of the settings."""
-    return [pool.check(tools) for pool in pools]
+    made = [pool.check(tools) for pool in pools]
+    tools.pools.keep({check.name for check in made})
+    return made

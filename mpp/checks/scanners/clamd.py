@@ -14,7 +14,7 @@ from mpp.mail.message import Message
 from mpp.net.connect import Connection, Server
 from mpp.net.pool.asking import PoolError
 from mpp.net.pool.kept import Kept
-from mpp.protocols.clamd import Begin, Chunk, ClamdCodec, Clean, End, Failed, Found, State, TooLarge
+from mpp.protocols.clamd import Begin, Chunk, ClamdCodec, Clean, End, Event, Failed, Found, Ping, State, Told, TooLarge
 from mpp.protocols.errors import NEED_DATA, RemoteProtocolError
 from mpp.verdict.finding import VIRUS_SCANNED, Finding, Verdict
 from mpp.verdict.transaction import Transaction
@@ -60,6 +60,12 @@ class ClamdCheck(ServedCheck[Clamd]):
             return Finding(self.name, name, self.settings.spam_signature_score, "A signature of spam or phishing")
         return Finding(self.name, name, text="A signature of a virus", verdict=Verdict.VIRUS)
 
+    async def ping(self, connection: Connection) -> None:
+        session = _Session(connection)
+        await connection.write((session.codec.send(Ping()),))
+        if not isinstance(event := await session.answer(), Told):
+            raise RemoteProtocolError(f"{type(event).__name__} is no answer to PING")
+
     async def _scan(self, server: Server, data: bytes, deadline: float) -> Answer:
         """Scan in a kept session; where that was closed meanwhile, in a fresh one."""
         while session := self._kept.take(server):
@@ -92,16 +98,20 @@ class _Session:
 
     async def scan(self, data: bytes) -> Answer:
         """Return clamd's answer. Raises OSError and RemoteProtocolError."""
-        connection, codec = self.connection, self.codec
-        await connection.write(_octets(codec, data))
-        while (event := codec.next_event()) is NEED_DATA:
-            read = await connection.read()
-            self.lost = not read
-            codec.receive_data(read)
+        await self.connection.write(_octets(self.codec, data))
+        event = await self.answer()
         if isinstance(event, Failed):
             raise RemoteProtocolError(f"clamd says: {event.text}")
         if not isinstance(event, Answer):
             raise RemoteProtocolError(f"{type(event).__name__} is no answer to a scan")
+        return event
+
+    async def answer(self) -> Event:
+        """Return what clamd says next. Raises OSError and RemoteProtocolError."""
+        while (event := self.codec.next_event()) is NEED_DATA:
+            read = await self.connection.read()
+            self.lost = not read
+            self.codec.receive_data(read)
         return event
 
 

@@ -4,11 +4,13 @@ import asyncio
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Generic, TypeVar
 
 from mpp.checks.scanners.settings import OnOversize, Scanner, Served, SpamScanner
 from mpp.net.connect import Connection, Server, connect, server_of
 from mpp.net.pool.asking import Asking, Job, T
+from mpp.net.pool.pool import PoolSettings
 from mpp.net.pool.pools import Pools
 from mpp.net.tls import client_contexts
 from mpp.settings.common import Tls
@@ -24,6 +26,9 @@ _OVERSIZE_REPLIES: dict[OnOversize, str] = {
 
 S = TypeVar("S", bound=Scanner)
 P = TypeVar("P", bound=Served)
+
+
+PROBE_CONNECT_S = 0.8  # a host that was gone does not hear the connects begun before its return
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,10 @@ class ServedCheck(ScannerCheck[P]):
         super().__init__(settings, tools)
         servers: list[Server] = [server_of(text) for text in settings.servers]
         self.context = tls_context(settings, servers, tools.contexts)
-        self.pool = tools.pools.pool(settings.name, servers, settings.connections, self.probe)
+        wanted = PoolSettings(
+            tuple(servers), settings.connections, settings.balance, settings.weights, settings.groups, settings.timeout
+        )
+        self.pool = tools.pools.pool(settings.name, wanted, self.probe)
 
     async def ask(
         self,
@@ -89,6 +97,10 @@ class ServedCheck(ScannerCheck[P]):
         """
         recipients = transaction.envelope.recipients
         tenant = recipients[0].address.rpartition("@")[2].lower() if recipients else ""
+        if self.settings.balance == "hash-message" and transaction.message is not None:
+            key = blake2b(transaction.message.raw, digest_size=8).hexdigest()
+        elif self.settings.balance == "hash-user" and recipients:
+            key = key or recipients[0].address.lower()
         return await self.pool.run(job, deadline or self.deadline(), Asking(size, tenant, key, copies))
 
     async def connect(self, server: Server, deadline: float) -> Connection:
@@ -97,7 +109,18 @@ class ServedCheck(ScannerCheck[P]):
 
     async def probe(self, server: Server, deadline: float) -> None:
         """Return where a server is there again; OSError and RemoteProtocolError say that it is not."""
-        (await self.connect(server, deadline)).close()
+        soon = asyncio.get_running_loop().time() + PROBE_CONNECT_S
+        connection = await connect(server, min(deadline, soon), self.context)
+        try:
+            await self.ping(connection)
+        finally:
+            connection.close()
+
+    async def ping(self, connection: Connection) -> None:
+        """Ask a server that was just connected to whether it works; a kind without a question for that asks nothing.
+
+        May wait as long as a busy server needs. Raises OSError and RemoteProtocolError.
+        """
 
     def connect_deadline(self, deadline: float) -> float:
         """Return the moment by which a connection begun now must be open."""

@@ -4,11 +4,12 @@ A kind of scanner is one model on these bases (mpp.checks.scanners.kinds has our
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from mpp.checks.layers.scale import ScalePoint, scale_problems
+from mpp.net.pool.asking import Strategy
 from mpp.settings.model import Section
 from mpp.settings.problem import Path, Problem
 from mpp.settings.values import Duration, Name, Server, Size
@@ -85,9 +86,26 @@ class Served(Scanner):
     servers: tuple[Server, ...] = Field(
         min_length=1,
         examples=[["127.0.0.1:783"]],
-        description='"HOST:PORT", "[IPv6]:PORT", "unix:PATH", "tls:HOST:PORT"; used in turn',
+        description='"HOST:PORT", "[IPv6]:PORT", "unix:PATH", "tls:HOST:PORT"; each address of a name is a server',
     )
-    connections: int = Field(4, ge=1, le=512, description="Messages given to one server at a time by each worker")
+    connections: int = Field(
+        0,
+        ge=0,
+        le=250,
+        description="Messages given to one server at a time, by all workers together: its children; 0: learned",
+    )
+    balance: Strategy = Field(
+        "expected",
+        description="Which free server is given a message: expected (soonest answer, by what was learned), weighted, round-robin, two-choices, hash-user or hash-message (the same one for the same user or message, while it has room)",
+    )
+    weights: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (), examples=[[1, 1, 2]], description="One for each of servers, for balance = weighted; none: all alike"
+    )
+    groups: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (),
+        examples=[[1, 1, 2]],
+        description="One for each of servers: a higher group is used while the lower ones are busy or dead; none: one group",
+    )
     connect_timeout: Duration = Field(3.0, gt=0, description="Time for one connect")
     verify: bool = Field(True, description="Verify the certificate of tls: servers")
 
@@ -97,6 +115,15 @@ class Served(Scanner):
             if server.startswith("tls:") and not self.speaks_tls:
                 what = f"asks for TLS, which {self.kind} does not speak"
                 yield Problem((*path, "servers", item), what, 'remove "tls:"')
+        for key in ("weights", "groups"):
+            given = len(getattr(self, key))
+            if given not in (0, len(self.servers)):
+                what = f"has {given} entries for {len(self.servers)} servers"
+                yield Problem((*path, key), what, "write one for each server, or none")
+        if self.weights and self.balance != "weighted":
+            yield Problem(
+                (*path, "weights"), f"has no say with balance = {self.balance}", 'write balance = "weighted"', "warning"
+            )
         if self.connect_timeout > self.timeout:
             what = f"{self.connect_timeout:g} s is never reached: timeout ({self.timeout:g} s) ends it first"
             yield Problem((*path, "connect_timeout"), what, "write a shorter time", "warning")

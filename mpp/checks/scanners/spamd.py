@@ -18,7 +18,7 @@ from mpp.checks.scanners.scanner import ServedCheck
 from mpp.mail.address import AddressError, parse_address
 from mpp.mail.message import Message
 from mpp.mail.trace import received_field
-from mpp.net.connect import Server, connect
+from mpp.net.connect import Connection, Server, connect
 from mpp.net.pool.asking import PoolError
 from mpp.protocols.errors import NEED_DATA, RemoteProtocolError
 from mpp.protocols.spamd import Reply, Request, SpamdCodec
@@ -67,6 +67,10 @@ class SpamdCheck(ServedCheck[Spamd]):
             return dict.fromkeys(users, _EVERYONE)
         return {user: frozenset(recipients) for user, recipients in users.items()} or {"": _EVERYONE}
 
+    async def ping(self, connection: Connection) -> None:
+        """A PING waits for a free child: its answer says that one is there."""
+        await converse(connection, Request("PING"))
+
     async def _ask(
         self,
         user: str,
@@ -105,12 +109,17 @@ async def exchange(
     """Return spamd's answer to one request. Raises OSError and RemoteProtocolError, for its error codes too."""
     connection = await connect(server, connect_deadline, context)
     try:
-        codec = SpamdCodec(max_body=MAX_REPORT)
-        await connection.write((codec.send(request), *message))
-        while (reply := codec.next_event()) is NEED_DATA:
-            codec.receive_data(await connection.read())
+        return await converse(connection, request, *message)
     finally:
         connection.close()
+
+
+async def converse(connection: Connection, request: Request, *message: bytes) -> Reply:
+    """Return spamd's answer on a fresh connection. Raises as `exchange` does."""
+    codec = SpamdCodec(max_body=MAX_REPORT)
+    await connection.write((codec.send(request), *message))
+    while (reply := codec.next_event()) is NEED_DATA:
+        codec.receive_data(await connection.read())
     if reply.code:
         raise RemoteProtocolError(f"spamd says {reply.name}: {reply.text}")
     return reply

@@ -7,12 +7,13 @@ seconds) by which it must be done; it may run more than once, and at two servers
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from mpp.net.connect import Server
 
 T = TypeVar("T")
 Job = Callable[[Server, float], Awaitable[T]]
+Strategy = Literal["expected", "weighted", "round-robin", "two-choices", "hash-user", "hash-message"]
 Probe = Callable[[Server, float], Awaitable[None]]
 
 

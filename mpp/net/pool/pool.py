@@ -1,25 +1,40 @@
-"""Servers that do the same job, used in turn by the jobs of this worker; a server that fails is left alone for a while.
+"""Servers that do the same job as one: the shell around the dispatcher, with its tasks, timers and names.
 
-Called by mpp.checks.scanners. OSError and RemoteProtocolError from a job are the server's fault, everything else passes
-through. Raises PoolError, and nothing else of its own.
+Called by mpp.checks.scanners, one pool for each of the settings' scanners in each worker. OSError and RemoteProtocolError
+from a job are the server's fault, everything else passes through. Raises PoolError, and nothing else of its own.
 """
 
 import asyncio
-import random
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
-from mpp.net.connect import Server
-from mpp.net.pool.asking import Asking, Job, PoolError, T
+from mpp.net.connect import Server, UnreachedError
+from mpp.net.pool.asking import Asking, Job, PoolError, Probe, Strategy, T
+from mpp.net.pool.capacity import Capacity
+from mpp.net.pool.choose import draw
+from mpp.net.pool.dispatcher import Dispatcher
+from mpp.net.pool.member import Member
+from mpp.net.pool.names import Resolve, follow, is_name, servers_at, system_resolve
+from mpp.net.pool.places import Node
+from mpp.net.pool.ticket import How, Run, Ticket
 from mpp.protocols.errors import RemoteProtocolError
 
-BACK_OFF_S = 0.5  # after the first failure; doubled with each further one
-BACK_OFF_MOST_S = 30.0
-BRIEFLY_S = 60.0  # down no longer than this, a server is tried again
-BACK_OFF_MOST_BRIEFLY_S = 1.6  # ... at least so often, and so is found back within 2 s of its return
 _ANY = Asking()
-TRIAL_S = 1.0  # jobs wait so long for the one that tries a server whose time has come
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """What the settings say of a pool."""
+
+    servers: tuple[Server, ...]
+    connections: int = 0  # places of each server, over all workers of the node; 0: learned
+    strategy: Strategy = "expected"
+    weights: tuple[float, ...] = ()  # of the servers; none: all alike
+    groups: tuple[int, ...] = ()  # of the servers: a lower one is used first
+    timeout: float = 40.0  # seconds for a trial's answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,181 +42,248 @@ class ServerState:
     name: str
     up: bool
     in_use: int
+    places: int
     answers: int  # since the start
     failures: int
     cause: str  # of the last failure, "" where there was none
 
 
-@dataclass(slots=True)
-class _Member:
-    server: Server
-    in_use: int = 0
-    answers: int = 0
-    failures: int = 0
-    cause: str = ""
-    in_a_row: int = 0  # failures since the last answer; 0: up
-    down_since: float = 0.0
-    retry_at: float = 0.0
-    on_trial: bool = False  # down, and one job is trying it
-
-
 @dataclass(slots=True, eq=False)
-class _Waiter:
-    besides: _Member | None  # not this server: it has failed the job
-    place: asyncio.Future[_Member]
+class _Asked:
+    """A job and who waits for its result."""
+
+    job: Job[Any]
+    result: asyncio.Future[Any]
+    tasks: dict[Run, asyncio.Task[None]] = field(default_factory=dict)
 
 
 class Pool:
-    """`run` gives a job to a server with a free place, at most `connections` of them at a time to each server."""
+    """`run` has a job done by the server that will have it done first."""
 
     def __init__(
-        self, servers: Sequence[Server], *, connections: int, jitter: Callable[[], float] = random.random
+        self,
+        settings: PoolSettings,
+        probe: Probe,
+        node: Node,
+        *,
+        resolve: Resolve = system_resolve,
+        tell: Callable[[Member], None] = lambda member: None,
+        jitter: Callable[[], float] = draw,
     ) -> None:
-        self._members = [_Member(server) for server in servers]
-        self._connections = connections
-        self._jitter = jitter
-        self._turn = 0
-        self._waiting: deque[_Waiter] = deque()
+        """`tell` hears of each server that dies or comes back."""
+        self._core = Dispatcher(node, settings.strategy, jitter)
+        self._resolve, self._tell = resolve, tell
+        self._asked: dict[Ticket, _Asked] = {}
+        self._following: dict[Server, asyncio.Task[None]] = {}
+        self._addresses: dict[Server, tuple[Server, ...]] = {}
+        self._trials: set[asyncio.Task[None]] = set()
+        self._resolved = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._seen: dict[Member, bool] = {}
+        self.configure(settings, probe)
+
+    def configure(self, settings: PoolSettings, probe: Probe) -> None:
+        """Take other settings; what is known of servers that stay is kept."""
+        self._settings, self._probe = settings, probe
+        self._core.strategy = settings.strategy
+        self._named = frozenset(filter(is_name, settings.servers))
+        for server in self._following.keys() - set(settings.servers):
+            self._following.pop(server).cancel()
+        self._use_servers()
 
     def state(self) -> tuple[ServerState, ...]:
+        busy = self._core.node.busy
         return tuple(
-            ServerState(m.server.name, m.in_a_row == 0, m.in_use, m.answers, m.failures, m.cause) for m in self._members
+            ServerState(m.key, not m.dead, busy(m.key), m.places(), m.answers, m.failures, m.cause)
+            for m in self._core.members
         )
 
     async def run(self, job: Job[T], deadline: float, asking: Asking = _ANY) -> T:
-        """Return the job's result from the first server that gives one by `deadline`.
+        """Return the job's result from the first server that gives one by `deadline`, waiting for a free place.
 
-        Waits for a free place; where no server is up it fails at once. After a failure one other server is tried.
-        Raises PoolError.
+        Where no server is up it fails at once. Raises PoolError.
         """
-        member = await self._place(None, deadline)
+        await self._names(deadline)
+        core, loop = self._core, asyncio.get_running_loop()
+        ticket = core.arrive(asking, deadline, time.monotonic())
+        asked = self._asked[ticket] = _Asked(job, loop.create_future())
+        self._step()
+        finished = False
         try:
-            return await self._run_at(member, job, deadline)
-        except (OSError, RemoteProtocolError):
-            failed = member
-        if not self._promising(failed) or _now() >= deadline:
-            raise PoolError(failed.server.name, failed.cause)
-        member = await self._place(failed, deadline)
-        try:
-            return await self._run_at(member, job, deadline)
-        except (OSError, RemoteProtocolError):
-            raise PoolError(member.server.name, member.cause) from None
+            async with asyncio.timeout_at(deadline):
+                result: T = await asked.result
+            finished = True
+            return result
+        except TimeoutError:
+            finished = True
+            raise self._too_late(ticket) from None
+        finally:
+            self._asked.pop(ticket, None)
+            if not ticket.over:
+                core.give_up(ticket)
+            if not finished:  # nobody wants it any longer, or it failed: what still runs is of no use
+                for task in asked.tasks.values():
+                    task.cancel()
 
-    async def _run_at(self, member: _Member, job: Job[T], deadline: float) -> T:
-        """Run the job at a server whose place is taken, and note what became of it."""
-        trial = member.on_trial
-        until = deadline
-        if trial and self._promising(member):
-            until = (deadline + _now()) / 2  # time is left for a server that is known to answer
+    def look(self) -> None:
+        """Another worker says that there may be something to do."""
+        if self._asked:
+            self._step()
+
+    def close(self) -> None:
+        """Stop following names and trying servers; jobs that run come to their end."""
+        self._settings = PoolSettings(())
+        for task in (*self._following.values(), *self._trials):
+            task.cancel()
+        self._following.clear()
+        self._core.use(())
+
+    def _step(self) -> None:
+        """Carry out what the dispatcher wants now, and come back when it may want more."""
+        core, now = self._core, time.monotonic()
+        for run in core.step(now):
+            asked = self._asked.get(run.ticket)
+            if asked is None:
+                core.dropped(run)
+                continue
+            task = asyncio.create_task(self._attempt(run, asked), name=f"pool {run.member.key}")
+            task.add_done_callback(partial(self._ended, run))
+            asked.tasks[run] = task
+        for ticket in core.hopeless():
+            self._failed(ticket)
+        for member in core.trials(now):
+            task = asyncio.create_task(self._try(member), name=f"try {member.key}")
+            self._trials.add(task)
+            task.add_done_callback(self._trials.discard)
+        for member in core.members:
+            if self._seen.setdefault(member, False) != member.dead:
+                self._seen[member] = member.dead
+                self._tell(member)
+        self._wind(core.wait_s(now))
+
+    def _wind(self, wait_s: float | None) -> None:
+        """Set the timer, unless it is set to a moment that is early enough."""
+        if wait_s is None:
+            return
+        loop = asyncio.get_running_loop()
+        due = loop.time() + wait_s
+        if self._timer is not None:
+            if self._timer.when() <= due + 0.001:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_at(due, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self._step()
+
+    async def _attempt(self, run: Run, asked: _Asked) -> None:
+        """Do a job at a server whose place is taken, and tell the dispatcher what became of it."""
+        core, ticket = self._core, run.ticket
         try:
-            async with asyncio.timeout_at(until):
-                result = await job(member.server, until)
+            async with asyncio.timeout_at(ticket.deadline):
+                result = await asked.job(run.member.server, ticket.deadline)
         except (OSError, RemoteProtocolError) as error:
-            self._note_failure(member, error, trial)
+            now = time.monotonic()
+            core.failed(run, how(error, now >= ticket.deadline), cause_of(error), now)
+            self._failed(ticket)
+        except BaseException as error:  # cancelled, or a fault of the job itself: the place must come back
+            core.dropped(run)
+            if isinstance(error, Exception) and not asked.result.done():
+                asked.result.set_exception(error)
+                return
             raise
         else:
-            member.answers += 1
-            member.in_a_row = 0
-            return result
+            if core.answered(run, time.monotonic()) and not asked.result.done():
+                asked.result.set_result(result)
         finally:
-            self._release(member, trial)
+            del asked.tasks[run]
+            self._step()
 
-    def _note_failure(self, member: _Member, error: Exception, trial: bool) -> None:
-        member.failures += 1
-        member.cause = str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
-        if member.in_a_row and not trial:
-            return  # begun before the server was known to be down; its trial alone moves the back-off
-        now = _now()
-        if not member.in_a_row:
-            member.down_since = now
-        most = BACK_OFF_MOST_BRIEFLY_S if now - member.down_since < BRIEFLY_S else BACK_OFF_MOST_S
-        back_off = min(BACK_OFF_S * 2.0 ** min(member.in_a_row, 10), most)
-        member.in_a_row += 1
-        member.retry_at = now + back_off * (0.5 + self._jitter() / 2)
+    def _ended(self, run: Run, _: asyncio.Task[None]) -> None:
+        """Take the place back from a task that was cancelled before it had begun."""
+        if run in run.ticket.runs:
+            self._core.dropped(run)
+            self._step()
 
-    async def _place(self, besides: _Member | None, deadline: float) -> _Member:
-        """Take a place at the server whose turn it is. Raises PoolError: none is up, or no place is free in time."""
-        if not self._waiting and (member := self._pick(besides)) is not None:
-            return member
-        until = deadline if self._promising(besides) else min(deadline, _now() + TRIAL_S)
-        waiter = _Waiter(besides, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiter)
-        self._grant()
-        taken = False
+    def _failed(self, ticket: Ticket) -> None:
+        """Tell who waits for a ticket, where it has failed for good."""
+        asked = self._asked.get(ticket)
+        if ticket.over and ticket.error is not None and asked is not None and not asked.result.done():
+            asked.result.set_exception(ticket.error)
+
+    def _too_late(self, ticket: Ticket) -> PoolError:
+        if ticket.runs:
+            return PoolError(ticket.runs[-1].member.key, "no answer in time")
+        if ticket.error:
+            return ticket.error
+        return PoolError(", ".join(member.key for member in self._core.members), "no place became free in time")
+
+    async def _try(self, member: Member) -> None:
+        """See whether a dead server is there again."""
+        cause = "given up"
         try:
-            async with asyncio.timeout_at(until):
-                member = await waiter.place
-                taken = True
-            return member
-        except TimeoutError:
-            if until < deadline:
-                raise self._none_up(besides) from None
-            raise PoolError(self._names(besides), "no place became free in time") from None
+            deadline = asyncio.get_running_loop().time() + self._settings.timeout
+            async with asyncio.timeout_at(deadline):
+                await self._probe(member.server, deadline)
+            cause = ""
+        except (OSError, RemoteProtocolError) as error:
+            cause = cause_of(error)
         finally:
-            if waiter in self._waiting:
-                self._waiting.remove(waiter)
-            place = waiter.place
-            if not taken and place.done() and not place.cancelled() and place.exception() is None:
-                self._release(place.result(), place.result().on_trial)
+            self._core.tried(member, cause, time.monotonic())
+            self._step()
 
-    def _grant(self) -> None:
-        """Give free places to those who wait, in the order they came; and the bad news where nothing is left to hope."""
-        while self._waiting:
-            waiter = self._waiting[0]
-            if waiter.place.done():  # given up, and not yet gone
-                self._waiting.popleft()
-                continue
-            member = self._pick(waiter.besides)
-            if member is not None:
-                waiter.place.set_result(member)
-            elif self._hopeless(waiter.besides):
-                waiter.place.set_exception(self._none_up(waiter.besides))
-            else:
-                return
-            self._waiting.popleft()
+    # Names
 
-    def _release(self, member: _Member, trial: bool) -> None:
-        member.in_use -= 1
-        if trial:
-            member.on_trial = False
-        self._grant()
+    async def _names(self, deadline: float) -> None:
+        """Follow the names among the servers; wait for the first answer where no server is known yet."""
+        for server in self._named:
+            if server not in self._following:
+                following = follow(server, self._resolve, self._use_addresses)
+                self._following[server] = asyncio.create_task(following, name=f"follow {server.name}")
+        if not self._core.members:
+            self._resolved.clear()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._resolved.wait()
+            except TimeoutError:
+                names = ", ".join(server.name for server in self._settings.servers)
+                raise PoolError(names, "the name was not resolved in time") from None
 
-    def _pick(self, besides: _Member | None) -> _Member | None:
-        """Take a place: at a server due for its trial, else at the one least in use, in turn where equal."""
-        now = _now()
-        best: _Member | None = None
-        count = len(self._members)
-        for step in range(count):
-            member = self._members[(self._turn + step) % count]
-            if member is besides:
-                continue
-            if member.in_a_row:
-                if not member.on_trial and member.retry_at <= now:
-                    member.on_trial = True
-                    best = member
-                    break
-            elif member.in_use < self._connections and (best is None or member.in_use < best.in_use):
-                best = member
-        if best is not None:
-            best.in_use += 1
-            self._turn = (self._members.index(best) + 1) % count
-        return best
+    def _use_addresses(self, server: Server, addresses: tuple[str, ...], cause: str) -> None:
+        if addresses:
+            self._addresses[server] = servers_at(server, addresses)
+        elif server not in self._addresses:
+            self._addresses[server] = (server,)  # stands for the name, until it has addresses
+            self._use_servers()
+            for member in self._core.members:
+                if member.server == server:
+                    member.dead, member.cause, member.trying = True, cause, True
+        self._use_servers()
+        self._resolved.set()
+        self._step()
 
-    def _promising(self, besides: _Member | None) -> bool:
-        """True where another server is up."""
-        return any(not member.in_a_row for member in self._members if member is not besides)
-
-    def _hopeless(self, besides: _Member | None) -> bool:
-        """True where every other server is down and nobody is trying one."""
-        return not any(not member.in_a_row or member.on_trial for member in self._members if member is not besides)
-
-    def _none_up(self, besides: _Member | None) -> PoolError:
-        causes = {member.cause for member in self._members if member is not besides and member.in_a_row}
-        return PoolError(self._names(besides), "not up: " + "; ".join(sorted(causes)))
-
-    def _names(self, besides: _Member | None) -> str:
-        return ", ".join(member.server.name for member in self._members if member is not besides)
+    def _use_servers(self) -> None:
+        """Give the dispatcher a member for each server or address, those that stay with all that is known of them."""
+        settings = self._settings
+        known = {member.server: member for member in self._core.members}
+        members = []
+        for number, server in enumerate(settings.servers):
+            for place in self._addresses.get(server, ()) if server in self._named else (server,):
+                member = known.get(place) or Member(place, place.name, capacity=Capacity())
+                member.weight = settings.weights[number] if settings.weights else 1.0
+                member.group = settings.groups[number] if settings.groups else 1
+                member.capacity.set_to = settings.connections
+                members.append(member)
+        self._core.use(members)
 
 
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+def how(error: Exception, late: bool) -> How:
+    """Return what an error from a job says of its server."""
+    if isinstance(error, (UnreachedError, ConnectionRefusedError, FileNotFoundError)):
+        return "refused"
+    return "silent" if late and isinstance(error, TimeoutError) else "broke"
+
+
+def cause_of(error: Exception) -> str:
+    return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mpp.net.connect import UNREAD, Connection, Server, connect, server_of
+from mpp.net.connect import UNREAD, Connection, Server, UnreachedError, connect, server_of
 from servers.certificates import Certificates
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -67,21 +67,21 @@ async def test_small_writes_do_not_wait_for_acknowledgements(serve: Serve) -> No
 
 
 async def test_a_refused_connection_is_an_oserror() -> None:
-    with pytest.raises(ConnectionRefusedError):
+    with pytest.raises(UnreachedError, match=r"refused|Connect call failed"):
         await connect(server_of("127.0.0.1:1"), soon())
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(UnreachedError, match="No such file"):
         await connect(server_of("unix:/nonexistent/socket"), soon())
 
 
 async def test_a_handshake_that_hangs_ends_at_the_deadline(serve: Serve) -> None:
     server = await serve(silent)
-    with pytest.raises(TimeoutError):
+    with pytest.raises(UnreachedError, match="in time"):
         await connect(server_of(f"tls:{server.name}"), soon(0.05), ssl.create_default_context())
 
 
 async def test_a_handshake_that_fails_is_an_oserror(serve: Serve) -> None:
     server = await serve(echo)
-    with pytest.raises(OSError):
+    with pytest.raises(UnreachedError):
         await connect(server_of(f"tls:{server.name}"), soon(), ssl.create_default_context())
 
 
@@ -152,5 +152,5 @@ async def test_tls_is_verified_against_the_name(certificates: Certificates) -> N
         assert await connection.write([b"secret"])
         assert await connection.read() == b"secret"
         connection.close()
-        with pytest.raises(ssl.SSLCertVerificationError):
+        with pytest.raises(UnreachedError, match="CERTIFICATE_VERIFY_FAILED"):
             await connect(server_of(f"tls:localhost:{port}"), soon(), ssl.create_default_context())

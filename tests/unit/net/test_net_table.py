@@ -141,7 +141,6 @@ def test_a_dead_worker_leaves_counters_and_refusals_and_takes_its_connections(ta
         writer.refused("192.0.2.1", 100.0)
         writer.add(Counter.CONNECTIONS)
         writer.set(Gauge.MEMORY_IN_FLIGHT, 4096)
-        writer.server_down("127.0.0.1:783", 100.0, 130.0)
 
     in_child(work)
     table.writer(1).connection_opened("192.0.2.1")
@@ -153,7 +152,6 @@ def test_a_dead_worker_leaves_counters_and_refusals_and_takes_its_connections(ta
     assert table.counter(Counter.CONNECTIONS) == 1
     assert table.gauge(Gauge.MEMORY_IN_FLIGHT) == [0, 0, 0]
     assert table.heartbeats() == [0.0, 0.0, 0.0]
-    assert reader.server_down_until("127.0.0.1:783") == 0.0
 
 
 def test_a_message_in_hand_at_two_crashes_is_known_as_such(table):
@@ -217,16 +215,6 @@ def test_crashes_are_bounded_and_the_oldest_gives_way(table):
         table._crash(number.to_bytes(2, "big") * 8, float(number))
     assert table.crashes_of((19_999).to_bytes(2, "big") * 8) == 1
     assert len(table.crashes.rows(0)) <= 128 * WAYS
-
-
-def test_the_newest_word_about_a_server_holds(table):
-    first, second = table.writer(0), table.writer(1)
-    assert first.server_down_until("127.0.0.1:783") == 0.0
-    first.server_down("127.0.0.1:783", 10.0, 40.0)
-    assert second.server_down_until("127.0.0.1:783") == 40.0
-    second.server_up("127.0.0.1:783", 11.0)
-    assert first.server_down_until("127.0.0.1:783") == 0.0
-    assert first.server_down_until("[::1]:783") == 0.0
 
 
 def test_hostile_numbers_are_taken():

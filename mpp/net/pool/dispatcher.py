@@ -1,0 +1,295 @@
+"""Decides which job goes to which server and when: the pure part of a pool. It owns no clock, no task and no socket.
+
+The shell (mpp.net.pool.pool) and the tests' simulation tell it what happens, with the time, and carry out what it returns:
+runs to begin. One queue, and a job leaves it only when a server has a free place (late binding); places are shared with the
+other workers through the Node. What is stuck is copied to another server, once and within a budget.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from mpp.net.pool.asking import Asking, PoolError, Strategy
+from mpp.net.pool.choose import CHOICES, Situation, draw
+from mpp.net.pool.member import Member
+from mpp.net.pool.places import Node
+from mpp.net.pool.queue import FairQueue
+from mpp.net.pool.speeds import Speeds, usual
+from mpp.net.pool.ticket import How, Run, Ticket
+
+TRIES = 2  # servers that may break on a job before it has failed: what breaks two breaks them all
+QUIET_SHARE, QUIET_MOST = 0.009, 4.0  # copies for each answer, and saved up; for what is merely late
+STUCK_SHARE, STUCK_MOST = 0.03, 16.0  # for what is late twice over: its server hangs
+UNHEARD = 300  # answers of the pool after which an idle server's speed is measured again
+LISTEN_S = 0.01  # from one look at what the other workers say to the next
+
+
+@dataclass(slots=True)
+class _Budget:
+    share: float
+    most: float
+    left: float
+
+    def earn(self) -> None:
+        self.left = min(self.left + self.share, self.most)
+
+    def spend(self) -> bool:
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
+
+
+class Dispatcher:
+    def __init__(self, node: Node, strategy: Strategy = "expected", jitter: Callable[[], float] = draw) -> None:
+        self.members: list[Member] = []
+        self.queue = FairQueue()
+        self.speeds = Speeds()
+        self.node, self.strategy = node, strategy
+        self._jitter = jitter
+        self._answers = 0
+        self._quiet = _Budget(QUIET_SHARE, QUIET_MOST, QUIET_MOST)
+        self._stuck = _Budget(STUCK_SHARE, STUCK_MOST, STUCK_MOST)
+        self._gives_way = False  # somebody else waits longer: the place that became free is theirs
+        self._listen_at = 0.0
+
+    def use(self, members: Sequence[Member]) -> None:
+        """Have these servers from now on. Runs at others come to their end."""
+        known = usual(member.own for member in self.members)
+        for member in members:
+            if (word := self.node.remembered(member.key)) and word.level.known:
+                member.own = word.level
+                member.capacity.adopt(word.limit, word.limit_at)
+            if not member.own.known:
+                member.own.mean = known
+            member.level = member.own
+        for member in set(self.members) - set(members):
+            self._leave_trials(member)
+            self.node.forget(member.key)
+        self.members = list(members)
+        self._listen_at = 0.0
+
+    # What happens
+
+    def arrive(self, asking: Asking, deadline: float, now: float) -> Ticket:
+        ticket = Ticket(asking, now, deadline)
+        self.queue.push(ticket)
+        return ticket
+
+    def answered(self, run: Run, now: float) -> bool:
+        """A server gave an answer that counts. Returns whether it is the first for its ticket."""
+        member, ticket = run.member, run.ticket
+        overtook = self.node.finished(member.key) == run.finished
+        self._end(run)
+        late = self.speeds.learn(member.own, ticket.asking.size, now - run.since, now)
+        member.capacity.answered(run.busy, late, overtook, now)
+        member.answered(now)
+        self._answers += 1
+        member.heard = self._answers
+        if member.dead:
+            self._leave_trials(member)
+            member.came_back(now)
+        self._quiet.earn()
+        self._stuck.earn()
+        first = not ticket.over
+        self._finish(ticket)
+        return first
+
+    def failed(self, run: Run, how: How, cause: str, now: float) -> None:
+        """A server refused, broke off, or was silent until the deadline: the job is given to another."""
+        member, ticket = run.member, run.ticket
+        self._end(run)
+        if how == "silent" and (member.answered_at > run.since or now - run.since < run.patience):
+            member.failures += 1  # it answers others, or had no time
+        else:
+            member.struck(how, cause, now, self._jitter)
+        self._tell(member, now)
+        if how != "refused":
+            ticket.failures += 1
+        if ticket.over or ticket in self.queue or not all(each.measuring for each in ticket.runs):
+            return
+        error = PoolError(member.server.name, cause)
+        if ticket.failures >= TRIES or now >= ticket.deadline:
+            self._fail(ticket, error)
+        else:
+            ticket.error = error  # in case that no other server is left
+            self.queue.push(ticket, first=True)
+
+    def dropped(self, run: Run) -> None:
+        """A run was ended by us: nobody wants its answer."""
+        self._end(run)
+
+    def give_up(self, ticket: Ticket) -> None:
+        """Nobody waits for the ticket any longer; its runs go on until they are dropped."""
+        self._finish(ticket)
+
+    # What follows from it
+
+    def step(self, now: float) -> list[Run]:
+        """Return the runs that begin now. To be called after everything that happened, and when `wait_s` is over."""
+        self._listen(now)
+        self._copy_stuck(now)
+        begun: list[Run] = []
+        if self.queue:
+            free = {member: member.places() - self.node.busy(member.key) for member in self.members if member.up(now)}
+            for ticket in self.queue.first():
+                begun += self._give(ticket, free, now)
+            while (not self._gives_way and (turn := self.queue.next())) and (runs := self._give(turn, free, now)):
+                begun += runs
+            for member in self.members if self.queue else ():
+                member.capacity.pressed()
+        self._gives_way = False
+        self.node.wait(len(self.queue), self.queue.oldest() or 0.0)
+        return begun
+
+    def hopeless(self) -> list[Ticket]:
+        """Return the tickets that no server is left for, each with its error; they are over."""
+        left = {member for member in self.members if not (member.dead or member.drained)}
+        waiting = self.queue.first() if left else self.queue
+        found = [ticket for ticket in waiting if not ticket.runs and left <= ticket.barred]
+        for ticket in found:
+            self._fail(ticket, ticket.error or self._none_up())
+        return found
+
+    def wait_s(self, now: float) -> float | None:
+        """Return the seconds after which `step` may have more to do by itself; None: never."""
+        running = [run.since + run.patience - now for member in self.members for run in member.runs]
+        if not running and not self.queue and not any(member.dead for member in self.members):
+            return None
+        late = [left for left in running if left > 0]
+        return min(max(min(late, default=1.0), 0.002), 0.025 if self.queue or running else 0.05)
+
+    def trials(self, now: float) -> Iterator[Member]:
+        """Yield the dead servers that it is our turn to try."""
+        for member in self.members:
+            if member.dead and not member.drained and not member.trying and now >= member.try_at:
+                if member.ours or self.node.try_trial(member.key):
+                    member.trying = member.ours = True
+                    yield member
+                else:
+                    member.try_at = now + 0.1  # another worker is at it, and will tell
+
+    def tried(self, member: Member, cause: str, now: float) -> None:
+        """A trial has ended; "" where the server is there again. Until then the next trial is ours too."""
+        member.trying = False
+        if cause:
+            member.tried_in_vain(cause, now, self._jitter)
+        else:
+            self._leave_trials(member)
+            if member.dead:
+                member.came_back(now)
+                self._wake()
+        self._tell(member, now)
+
+    def _leave_trials(self, member: Member) -> None:
+        if member.ours:
+            member.ours = False
+            self.node.end_trial(member.key)
+
+    # Within
+
+    def _give(self, ticket: Ticket, free: dict[Member, int], now: float) -> list[Run]:
+        """Give a ticket its place, where there is one for it; `free` are the places of the servers that are up."""
+        able = [member for member, places in free.items() if places > 0 and member not in ticket.barred]
+        if not able:
+            return []
+        group = min([member.group for member in able])
+        able = [member for member in able if member.group == group]
+        situation = Situation(
+            speeds=self.speeds,
+            up=[member for member in free if member.group == group],
+            waiting=1 if ticket.failures or ticket.runs else len(self.queue) + self.node.others()[0],
+            size=ticket.asking.size,
+            key=ticket.asking.key,
+            now=now,
+            free=free,
+            draw=self._jitter,
+        )
+        while able and (member := CHOICES[self.strategy](able, situation)) is not None:
+            place = self.node.take(member.key, member.places())
+            if place is not None:
+                self.queue.remove(ticket)
+                free[member] -= 1
+                return [self._begin(ticket, member, place, now), *self._measure(ticket, free, now)]
+            able.remove(member)  # another worker was quicker
+            free[member] = 0
+        return []
+
+    def _begin(self, ticket: Ticket, member: Member, place: int, now: float, *, measuring: bool = False) -> Run:
+        patience = self.speeds.patience(member.level, ticket.asking.size)
+        patience = min(patience, (ticket.deadline - ticket.arrived) / 2)
+        node, key = self.node, member.key
+        run = Run(ticket, member, place, now, node.busy(key), node.finished(key), patience, measuring)
+        if ticket.runs:
+            member.copies += 1
+        ticket.runs.append(run)
+        ticket.barred.add(member)
+        member.runs.add(run)
+        return run
+
+    def _measure(self, ticket: Ticket, free: dict[Member, int], now: float) -> list[Run]:
+        """Let a server that has long been out of favour show how fast it is now, with a copy that nobody waits for."""
+        if self.strategy != "expected" or not ticket.asking.copies or len(ticket.runs) != 1 or ticket.failures:
+            return []
+        for member, places in free.items():
+            if places > 0 and self._answers - member.heard > UNHEARD and not member.runs and self._quiet.spend():
+                member.heard = self._answers
+                place = self.node.take(member.key, member.places())
+                if place is not None:
+                    free[member] -= 1
+                    return [self._begin(ticket, member, place, now, measuring=True)]
+        return []
+
+    def _copy_stuck(self, now: float) -> None:
+        """Put what is overdue at the head of the queue, for another server."""
+        for member in self.members:
+            for run in member.runs:
+                ticket, age = run.ticket, now - run.since
+                if age <= run.patience or ticket.over or ticket.copied or run.measuring or not ticket.asking.copies:
+                    continue
+                if all(each in ticket.barred or not each.up(now) for each in self.members):
+                    continue
+                if self._quiet.spend() or (age > 2 * run.patience and self._stuck.spend()):
+                    ticket.copied = True
+                    self.queue.push(ticket, first=True)
+
+    def _listen(self, now: float) -> None:
+        """Tell the other workers what has changed, and hear what they say."""
+        if now < self._listen_at:
+            return
+        self._listen_at = now + LISTEN_S
+        for member in self.members:
+            member.drained = self.node.drained(member.key)
+            member.hear(self.node.words(member.key), now)
+            if member.changed or member.runs:
+                self._tell(member, now)
+
+    def _tell(self, member: Member, now: float) -> None:
+        member.changed = False
+        self.node.say(member.key, member.word(now))
+
+    def _end(self, run: Run) -> None:
+        run.member.runs.discard(run)
+        run.ticket.runs.remove(run)
+        self.node.release(run.member.key, run.place)
+        self._wake()
+
+    def _wake(self) -> None:
+        """A place is free: it goes to whoever has waited longest at the node."""
+        waiting, oldest = self.node.others()
+        own = self.queue.oldest()
+        if waiting and (own is None or oldest < own):
+            self._gives_way = True
+            self.node.wake()
+
+    def _finish(self, ticket: Ticket) -> None:
+        ticket.over = True
+        self.queue.remove(ticket)
+
+    def _fail(self, ticket: Ticket, error: PoolError) -> None:
+        ticket.error = error
+        self._finish(ticket)
+
+    def _none_up(self) -> PoolError:
+        names = ", ".join(member.server.name for member in self.members)
+        causes = {"drained" if member.drained else member.cause for member in self.members}
+        return PoolError(names, "not up: " + "; ".join(sorted(causes - {""})))

@@ -1,0 +1,190 @@
+"""The node of several workers: places that none of them can use twice, and what they tell each other, over shared memory.
+
+One SharedNode for each pool of a worker. A place is a right of mpp.net.exclusive, which the kernel gives to one process and
+takes back at its death; the bits in the table only show where to look for a free one. A worker writes its own rows alone.
+"""
+
+from mpp.net.pool.places import Word
+from mpp.net.pool.row import (
+    ANSWERS,
+    CAUSE,
+    CHANGED_AT,
+    COPIES,
+    DEAD,
+    FAILURES,
+    FINISHED,
+    LEVEL,
+    LEVEL_AT,
+    LIMIT,
+    LIMIT_AT,
+    MOST_PLACES,
+    OLDEST,
+    PLACES,
+    POOL_NAME,
+    SERVER_NAME,
+    SUSPECT,
+    VARIANCE,
+    WAITING,
+    bits,
+    number,
+    read_places,
+    read_text,
+    write_text,
+)
+from mpp.net.pool.speeds import Level
+from mpp.net.rows import HOLD
+from mpp.net.table import NodeTable, SlotWriter
+
+_RIGHTS = (1 << 52) - 1
+
+
+def server_key(table: NodeTable, pool: str, server: str) -> int:
+    """Return the key of a server's rows; all workers of the node give it the same one."""
+    return table.key(f"{pool}\0{server}")
+
+
+def is_drained(table: NodeTable, pool: str, server: str) -> bool:
+    """True where the operator has drained the server, or the name that it is an address of."""
+    names = (server, server.rpartition("@")[0])
+    return any(name and table.drained.find(0, server_key(table, pool, name)) for name in names)
+
+
+class SharedNode:
+    """The Node of one pool in one worker."""
+
+    def __init__(self, writer: SlotWriter, pool: str) -> None:
+        self._table, self._slot, self._pool = writer.table, writer.slot, pool
+        self._servers, self._pools = writer.table.servers, writer.table.pools
+        self._words, self._memory = self._servers.words, self._servers.memory
+        self._exclusive = writer.table.exclusive
+        self._key = writer.table.key(f"pool\0{pool}")
+        self._row = self._hold(self._pools.claim(self._slot, self._key))
+        self._own: dict[str, int] = {}  # our row of each server; 0 where the table has no room for it
+        self._keys: dict[str, int] = {}
+        self._unlisted: dict[str, int] = {}  # the places in use of those
+        self._before: dict[str, tuple[int, int, int]] = {}  # what the worker before us in this slot had counted
+
+    def _hold(self, row: int) -> int:
+        if row:
+            self._words[row + HOLD] = 1
+        return row
+
+    def _of(self, server: str) -> int:
+        """Return our own row of a server."""
+        row = self._own.get(server)
+        if row is None:
+            key = self._keys[server] = server_key(self._table, self._pool, server)
+            row = self._own[server] = self._hold(self._servers.claim(self._slot, key))
+            if row:
+                self._before[server] = (
+                    self._words[row + ANSWERS],
+                    self._words[row + FAILURES],
+                    self._words[row + COPIES],
+                )
+                write_text(self._memory, row, POOL_NAME, self._pool)
+                write_text(self._memory, row, SERVER_NAME, server)
+        return row
+
+    def _all(self, server: str) -> list[int]:
+        if server not in self._keys:
+            self._of(server)
+        return self._servers.find_all(self._keys[server])
+
+    def forget(self, server: str) -> None:
+        """The pool no longer has this server."""
+        if row := self._own.pop(server, 0):
+            self._words[row + HOLD] = 0
+
+    def take(self, server: str, most: int) -> int | None:
+        used = self._unlisted.get(server, 0)
+        for row in self._all(server):
+            used |= read_places(self._memory, row)
+        right = (self._keys[server] & _RIGHTS) << 8
+        for place in range(min(most, MOST_PLACES)):
+            if not used >> place & 1 and self._exclusive.take(right | place):
+                self._mark(server, place, used=True)
+                return place
+        return None
+
+    def release(self, server: str, place: int) -> None:
+        self._mark(server, place, used=False)
+        self._exclusive.release((self._keys[server] & _RIGHTS) << 8 | place)
+
+    def _mark(self, server: str, place: int, *, used: bool) -> None:
+        row = self._of(server)
+        if not row:
+            self._unlisted[server] = self._unlisted.get(server, 0) ^ 1 << place
+            return
+        self._words[row + PLACES + place // 64] ^= 1 << place % 64
+        if not used:
+            self._words[row + FINISHED] += 1
+
+    def busy(self, server: str) -> int:
+        listed = sum([read_places(self._memory, row).bit_count() for row in self._all(server)])
+        return listed + self._unlisted[server].bit_count() if server in self._unlisted else listed
+
+    def finished(self, server: str) -> int:
+        return sum([self._words[row + FINISHED] for row in self._all(server)])
+
+    def try_trial(self, server: str) -> bool:
+        self._of(server)
+        return self._exclusive.take((self._keys[server] & _RIGHTS) << 8 | MOST_PLACES)
+
+    def end_trial(self, server: str) -> None:
+        self._exclusive.release((self._keys[server] & _RIGHTS) << 8 | MOST_PLACES)
+
+    def say(self, server: str, word: Word) -> None:
+        row, words = self._of(server), self._words
+        if not row:
+            return
+        counts = zip((word.answers, word.failures, word.copies), self._before[server], strict=True)
+        words[row + ANSWERS], words[row + FAILURES], words[row + COPIES] = map(sum, counts)
+        words[row + LIMIT], words[row + LIMIT_AT] = word.limit, bits(word.limit_at)
+        if word.level.known:
+            words[row + LEVEL], words[row + VARIANCE] = bits(word.level.mean), bits(word.level.variance)
+            words[row + LEVEL_AT] = bits(word.level.at)
+        words[row + SUSPECT] = word.suspect
+        if words[row + CHANGED_AT] != bits(word.changed_at) or word.dead:
+            write_text(self._memory, row, CAUSE, word.cause)
+        words[row + DEAD], words[row + CHANGED_AT] = word.dead, bits(word.changed_at)
+
+    def remembered(self, server: str) -> Word | None:
+        row = self._of(server)
+        return self._read(row) if row and self._words[row + LIMIT] else None
+
+    def words(self, server: str) -> list[Word]:
+        own = self._of(server)
+        return [self._read(row) for row in self._all(server) if row != own and self._words[row + HOLD]]
+
+    def _read(self, row: int) -> Word:
+        words = self._words
+        at = number(words[row + LEVEL_AT])
+        return Word(
+            dead=bool(words[row + DEAD]),
+            changed_at=number(words[row + CHANGED_AT]),
+            cause=read_text(self._memory, row, CAUSE) if words[row + DEAD] else "",
+            suspect=bool(words[row + SUSPECT]),
+            level=Level(number(words[row + LEVEL]), number(words[row + VARIANCE]), at, known=at > 0),
+            limit=words[row + LIMIT],
+            limit_at=number(words[row + LIMIT_AT]),
+        )
+
+    def drained(self, server: str) -> bool:
+        return is_drained(self._table, self._pool, server)
+
+    def wait(self, waiting: int, oldest: float) -> None:
+        if self._row:
+            self._words[self._row + OLDEST] = bits(oldest)
+            self._words[self._row + WAITING] = waiting
+
+    def others(self) -> tuple[int, float]:
+        rows = [row for row in self._pools.find_all(self._key) if row != self._row and self._words[row + WAITING]]
+        if not rows:
+            return 0, 0.0
+        return sum(self._words[row + WAITING] for row in rows), min(number(self._words[row + OLDEST]) for row in rows)
+
+    def wake(self) -> None:
+        rows = [row for row in self._pools.find_all(self._key) if row != self._row and self._words[row + WAITING]]
+        if rows:
+            first = min(rows, key=lambda row: number(self._words[row + OLDEST]))
+            self._exclusive.ring(self._pools.slot_of(first))
