@@ -8,7 +8,7 @@ connections in number. It has no access control; bind it to an address that only
 import asyncio
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from prometheus_client import CollectorRegistry
@@ -17,6 +17,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from mpp.net.metrics import BOUNDS, COUNTERS, GAUGES, HISTOGRAMS, Gauge
+from mpp.net.pool.board import OnBoard, servers_of
 from mpp.net.table import NodeTable
 
 MAX_REQUEST = 8192  # octets of request line and header
@@ -42,6 +43,7 @@ class TableCollector(Collector):
             value = max(values) if gauge is Gauge.LOOP_LAG_MICROSECONDS else sum(values)
             yield GaugeMetricFamily(described.name, described.text, value)
         yield from self._histograms().values()
+        yield from _servers(self._table)
 
     def _counters(self) -> dict[str, CounterMetricFamily]:
         families: dict[str, CounterMetricFamily] = {}
@@ -64,6 +66,32 @@ class TableCollector(Collector):
             )
             family.add_metric(list(described.labels.values()), list(zip(ends, counts, strict=True)), total)
         return families
+
+
+def _servers(table: NodeTable) -> Iterator[Metric]:
+    """The servers of scanners, each by its pool and name."""
+    servers, labels = servers_of(table), ["pool", "server"]
+    for name, text, value in _OF_SERVERS:
+        counts = name.startswith("+")
+        family = (CounterMetricFamily if counts else GaugeMetricFamily)(name.lstrip("+"), text, labels=labels)
+        for server in servers:
+            family.add_metric([server.pool, server.server], value(server))
+        yield family
+    waiting = GaugeMetricFamily("mpp_scanner_waiting", "Messages that wait for a place in a pool", labels=["pool"])
+    for pool, number in {server.pool: server.waiting for server in servers}.items():
+        waiting.add_metric([pool], number)
+    yield waiting
+
+
+_OF_SERVERS: tuple[tuple[str, str, Callable[[OnBoard], float]], ...] = (  # "+" before a name: it only grows
+    ("mpp_scanner_server_up", "1: takes messages; 0: down, suspect or drained", lambda each: each.state == "up"),
+    ("mpp_scanner_server_in_use", "Messages at a server", lambda each: each.in_use),
+    ("mpp_scanner_server_places", "Messages that a server can have at a time", lambda each: each.places),
+    ("mpp_scanner_server_expected_seconds", "Time expected for 4 KiB", lambda each: (each.expected_ms or 0.0) / 1000),
+    ("+mpp_scanner_server_answers", "Answers of a server", lambda each: each.answers),
+    ("+mpp_scanner_server_failures", "Failures of a server", lambda each: each.failures),
+    ("+mpp_scanner_server_copies", "Copies of stuck messages given to a server", lambda each: each.copies),
+)
 
 
 def answer(request: bytes, table: NodeTable, silence_s: float, now: float) -> Answer:

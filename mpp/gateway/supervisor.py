@@ -19,6 +19,7 @@ from pathlib import Path
 
 from mpp.gateway import log, privileges, sockets
 from mpp.gateway.children import Child
+from mpp.gateway.control import Control, orders
 from mpp.gateway.files import files
 from mpp.gateway.reload import read_again
 from mpp.gateway.settings import Listener, Settings
@@ -103,6 +104,15 @@ def _prepare(settings: Settings) -> _Bound:
     return _Bound(slots, status)
 
 
+def _control(folder: Path, table: NodeTable) -> Control | None:
+    """Return the door for the operator's commands; without it the gateway runs all the same."""
+    try:
+        return Control(folder, orders(table, log.event))
+    except OSError as error:
+        log.event("warning", "control.missing", error=str(error), cure="mpp scanners will not reach this gateway")
+        return None
+
+
 class _Supervisor:
     def __init__(
         self,
@@ -118,6 +128,7 @@ class _Supervisor:
         self._table = NodeTable.create(len(bound.slots), settings.limits.connections)
         self._workers = [Child(f"worker {slot}", partial(self._be_worker, slot)) for slot in range(len(bound.slots))]
         self._children = [*self._workers, *([Child("status", self._be_status)] if bound.status else [])]
+        self._control = _control(settings.node.data, self._table)
         self._notifier = Notifier()
         self._signals: set[int] = set()
         self._waker, self._woken = socket.socketpair()
@@ -174,6 +185,8 @@ class _Supervisor:
         """Close what belongs to the supervisor and to other children: a dead one's end must be seen as such."""
         self._waker.close()
         self._woken.close()
+        if self._control:
+            self._control.close()
         self._bound.close_but(slot)
         for child in self._children:
             if child.control:
@@ -207,11 +220,14 @@ class _Supervisor:
         waiting = select.poll()
         waiting.register(self._woken, select.POLLIN)
         talking = {child.control.fileno(): child for child in self._children if child.control}
-        for descriptor in talking:
+        asking = self._control.descriptors() if self._control else []
+        for descriptor in (*talking, *asking):
             waiting.register(descriptor, select.POLLIN)
         for descriptor, _ in waiting.poll(max(min(due) - now, 0.0) * 1000):
             if descriptor in talking:
                 self._hear(talking[descriptor])
+            elif self._control and descriptor in asking:
+                self._control.ready(descriptor, now)
             else:
                 self._woken.recv(4096)
 

@@ -62,6 +62,7 @@ class Dispatcher:
             if not member.own.known:
                 member.own.mean = known
             member.level = member.own
+            self.node.say(member.key, member.word(0.0))
         for member in set(self.members) - set(members):
             self._leave_trials(member)
             self.node.forget(member.key)
@@ -153,6 +154,8 @@ class Dispatcher:
     def wait_s(self, now: float) -> float | None:
         """Return the seconds after which `step` may have more to do by itself; None: never."""
         running = [run.since + run.patience - now for member in self.members for run in member.runs]
+        if any(member.changed for member in self.members):
+            return LISTEN_S
         if not running and not self.queue and not any(member.dead for member in self.members):
             return None
         late = [left for left in running if left > 0]
