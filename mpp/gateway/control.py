@@ -41,7 +41,7 @@ class Control:
                 self._listening.bind(path)
             finally:
                 os.umask(before)
-        self._listening.listen(CONNECTIONS)
+        self._listening.listen(128)
         self._listening.setblocking(False)
 
     def descriptors(self) -> list[int]:
