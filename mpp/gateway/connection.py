@@ -44,6 +44,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._paused = self._full = self._ended = False
+        self._stopping = False  # the worker ends: no further command is answered
         self._began = 0.0  # of the data now coming in
         self._work: asyncio.Task[None] | None = None
 
@@ -96,7 +97,7 @@ class Connection(asyncio.Protocol):
         """Answer all events that are there, in one write, until one needs work, a client's octets, or room to write."""
         session, codec = self.session, self._codec
         out: list[bytes] = []
-        while not session.closing and not self._full and (event := codec.next_event()) is not NEED_DATA:
+        while self._open and (event := codec.next_event()) is not NEED_DATA:
             try:
                 answer = session.handle(event)
             except Exception as error:  # noqa: BLE001 the edge of a command: the client hears of it and may go on
@@ -119,12 +120,20 @@ class Connection(asyncio.Protocol):
         elif not self.busy:
             self._rest(answered=bool(out))
 
+    @property
+    def _open(self) -> bool:
+        """True while events are answered; of a worker that ends, only the content that is on its way."""
+        return not (self.session.closing or self._full or (self._stopping and not self._codec.receiving))
+
     def _rest(self, *, answered: bool) -> None:
         """Wait for the client: account for what is held, set the deadline.
 
         A command that comes octet by octet has its time from the last reply on; data must keep to the least rate.
         """
         now, codec = self._loop.time(), self._codec
+        if self._stopping and not codec.receiving:
+            self._end(SHUTDOWN)
+            return
         if codec.receiving or codec.held:  # between two chunks as well
             self._began = self._began or now
             self.session.hold(codec.held)
@@ -231,10 +240,9 @@ class Connection(asyncio.Protocol):
             self._end(SLOW)
 
     def shut_down(self) -> None:
-        """The worker ends: idle clients are told at once, others after their reply."""
-        if self.busy or self._codec.receiving:
-            self.session.closing = not self._codec.receiving
-        else:
+        """The worker ends: idle clients are told at once, others after the reply that they wait for."""
+        self._stopping = True
+        if not (self.busy or self._codec.receiving or self._ended):
             self._end(SHUTDOWN)
 
     def _end(self, reply: bytes) -> None:

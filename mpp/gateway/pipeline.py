@@ -233,6 +233,8 @@ def _delivery(
         recipient=recipients[0].address if len(received.accepted) == 1 else "",
         smtputf8=received.envelope.smtputf8,
     )
+    if message.headless:  # or its first line would continue our own last field
+        edits = (*edits, Edit(0, 0, b"\r\n"))
     buffers = [top, *apply_edits(message.raw, edits)] if edits else [top, message.raw]
     utf8 = received.eight_bit and received.envelope.smtputf8 and not message.raw[: message.header_length].isascii()
     content = Content(buffers, sum(map(len, buffers)), received.eight_bit, utf8)

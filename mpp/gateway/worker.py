@@ -24,6 +24,7 @@ from mpp.gateway.log import event as log
 from mpp.gateway.memo import SqliteMemo
 from mpp.gateway.settings import Settings
 from mpp.gateway.supervisor import WorkerContext
+from mpp.gateway.targets import Target
 from mpp.net.dns import Resolver
 from mpp.net.metrics import Counter, Histogram
 from mpp.net.pool.member import Member
@@ -34,6 +35,7 @@ from mpp.settings.read import SettingsError
 TICK_S = 0.25  # heartbeat and probe of the loop's lag
 ASKING = 4  # connections that ask at one host; Postfix lets a client have 50 in all
 MEET_S = 5.0  # between attempts to learn what a next hop offers
+MEET_FIRST_S = 2.0  # before the worker says that it is ready, so that the first client is offered what the hops have
 FINISH_S = 25.0  # for what is in work at SIGTERM
 _M_MMAP_THRESHOLD = -3  # of mallopt(3)
 
@@ -75,11 +77,12 @@ class Worker:
         gc.collect()
         gc.freeze()  # what lives as long as the worker is not looked at again by each collection
         gc.set_threshold(20_000, 20, 50)
-        context.table.beat(loop.time())  # before it is ready, so that /healthz never calls a ready worker silent
-        context.control.send(b"R")
         tasks = [asyncio.create_task(self._tick(), name="tick")]
         if any(listener.dsn for listener, _ in context.sockets):
+            await self._meet_all(MEET_FIRST_S)
             tasks.append(asyncio.create_task(self._meet(), name="meet"))
+        context.table.beat(loop.time())  # before it is ready, so that /healthz never calls a ready worker silent
+        context.control.send(b"R")
         await self._stopping.wait()
         await self._finish()
         for task in tasks:
@@ -131,13 +134,20 @@ class Worker:
 
     async def _meet(self) -> None:
         """Learn what the next hops offer before clients ask: DSN is offered only where all of them have it."""
-        loop, hops = asyncio.get_running_loop(), self._shared.delivering
         while True:
-            for target in self._assembly.targets.all_fixed():
-                if hops.seen_extensions(target.hosts) is None:
-                    with suppress(HopError):  # down: until it is met, DSN is not offered
-                        hops.release(await hops.acquire(target.hosts, loop.time() + MEET_S))
             await asyncio.sleep(MEET_S)
+            await self._meet_all(MEET_S)
+
+    async def _meet_all(self, wait_s: float) -> None:
+        async with asyncio.TaskGroup() as group:
+            for target in self._assembly.targets.all_fixed():
+                group.create_task(self._meet_one(target, wait_s), name=f"meet {target.name}")
+
+    async def _meet_one(self, target: Target, wait_s: float) -> None:
+        hops = self._shared.delivering
+        if hops.seen_extensions(target.hosts) is None:
+            with suppress(HopError):  # down: until it is met, DSN is not offered
+                hops.release(await hops.acquire(target.hosts, asyncio.get_running_loop().time() + wait_s))
 
     async def _finish(self) -> None:
         """Let what is in work come to its end; idle connections are told at once."""

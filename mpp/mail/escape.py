@@ -35,6 +35,11 @@ def ascii_only(value: str | bytes, limit: int = 0) -> str:
     return _cut(text, limit, _plain) if limit else "".join(map(_plain, text))
 
 
+def ascii_once(text: str) -> str:
+    """As `ascii_only` for text that may hold escapes already: a backslash stays, so that nothing is escaped twice."""
+    return "\\".join(map(ascii_only, text.split("\\"))) if "\\" in text else ascii_only(text)
+
+
 def _text(value: str | bytes, limit: int) -> str:
     if isinstance(value, str):
         return value[: limit + 1] if limit else value

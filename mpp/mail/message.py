@@ -43,6 +43,9 @@ class Message:
     def _ends(self) -> tuple[int, int]:
         """Find the end of the header, and no further than a header may reach: what is behind that is not looked at."""
         if self._span is None:
+            if self.headless:
+                self._span = 0, 0
+                return self._span
             size = self.limits.header_size
             self._span = header_end(self.raw, 0, min(len(self.raw), size + 4))
             if self._span[0] > size:
@@ -60,6 +63,14 @@ class Message:
                 else:
                     index[field[1]] = [field]
         return index.get(key)
+
+    @property
+    def headless(self) -> bool:
+        """True where the first line begins with white space: it continues no field, so all is body, as Postfix reads it.
+
+        Whoever puts fields before such a message has to end them with an empty line, or the line would continue the last.
+        """
+        return self.raw[:1] in (b" ", b"\t")
 
     @property
     def header_length(self) -> int:

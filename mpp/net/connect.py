@@ -8,6 +8,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -58,17 +59,44 @@ async def connect_protocol(
     address. Raises OSError, TimeoutError at the deadline.
     """
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout_at(deadline):
-        if path:
+    if path:
+        async with asyncio.timeout_at(deadline):
             _, protocol = await loop.create_unix_connection(factory, path, ssl=context)
             return protocol
-        transport, protocol = await loop.create_connection(
-            factory, host, port, ssl=context, server_hostname=server_name
-        )
+    transport, protocol = await _to_any_address(factory, host, port, deadline, context, server_name)
     endpoint = transport.get_extra_info("socket")
     if endpoint is not None:
         endpoint.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return protocol
+
+
+async def _to_any_address(
+    factory: Callable[[], P],
+    host: str,
+    port: int,
+    deadline: float,
+    context: ssl.SSLContext | None,
+    server_name: str | None,
+) -> tuple[asyncio.Transport, P]:
+    """Try the addresses of a host in their order, each for its share of the time left: a silent one leaves room for the rest."""
+    loop = asyncio.get_running_loop()
+    name = (server_name or host) if context is not None else None
+    async with asyncio.timeout_at(deadline):
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+    for left in range(len(addresses), 1, -1):
+        now = loop.time()
+        with suppress(OSError):  # a timeout is an OSError
+            async with asyncio.timeout_at(now + (deadline - now) / left):
+                return await _to_address(factory, addresses[-left], port, context, name)
+    async with asyncio.timeout_at(deadline):
+        return await _to_address(factory, addresses[-1], port, context, name)
+
+
+async def _to_address(
+    factory: Callable[[], P], address: str, port: int, context: ssl.SSLContext | None, name: str | None
+) -> tuple[asyncio.Transport, P]:
+    return await asyncio.get_running_loop().create_connection(factory, address, port, ssl=context, server_hostname=name)
 
 
 async def connect(server: Server, deadline: float, context: ssl.SSLContext | None = None) -> "Connection":

@@ -2,13 +2,13 @@
 
 Made by the session and by the server codec; replies of other servers are the client codec's. The text may come from
 outside (a next hop, an operator, an address): the wire form is cleaned, so that it can neither end a line nor steer a
-terminal. Raises ValueError for a code that is no reply code, and nothing else.
+terminal; a backslash stays as it is, since most such text has its escapes already. Raises ValueError for a code that is no reply code, and nothing else.
 """
 
 import re
 from dataclasses import dataclass, field
 
-from mpp.mail.escape import ascii_only
+from mpp.mail.escape import ascii_once
 
 MAX_LINE = 512  # octets with CRLF (RFC 5321, 4.5.3.1.5)
 
@@ -53,10 +53,10 @@ class Reply:
         fits = _ENHANCED.fullmatch(self.enhanced) is not None and int(self.enhanced[0]) == self.code // 100
         prefix = f"{self.enhanced} " if fits else ""
         room = MAX_LINE - len("250-\r\n") - len(prefix)
-        text = ascii_only(self.text)
+        text = ascii_once(self.text)
         if text is self.text and text and len(text) <= room and text[-1] != " ":  # one plain line, as most
             return f"{self.code} {prefix}{text}\r\n".encode("ascii")
-        lines = [piece for line in self.text.split("\n") for piece in _fold(ascii_only(line), room)]
+        lines = [piece for line in self.text.split("\n") for piece in _fold(ascii_once(line), room)]
         last = lines.pop()
         written = [f"{self.code}-{prefix}{line}\r\n" for line in lines]
         written.append(f"{self.code} {prefix}{last}".rstrip() + "\r\n")

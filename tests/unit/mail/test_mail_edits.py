@@ -10,6 +10,13 @@ def edited(raw, edits):
     return b"".join(apply_edits(raw, edits))
 
 
+@pytest.mark.parametrize("raw", [b" x\r\nSubject: s\r\n\r\nb\r\n", b"\tx\r\n"])
+def test_a_first_line_that_is_folded_begins_the_body(raw):
+    message = Message(raw)
+    assert (message.headless, message.fields, message.header_length) == (True, [], 0)
+    assert Message(edited(raw, [insert_field(message, b"X", b"1"), Edit(0, 0, b"\r\n")])).fields[0].value == b" 1"
+
+
 def test_no_edit_is_the_same_object():
     assert apply_edits(RAW, []) == [RAW]
     assert apply_edits(RAW, [])[0] is RAW

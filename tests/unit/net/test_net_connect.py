@@ -154,3 +154,36 @@ async def test_tls_is_verified_against_the_name(certificates: Certificates) -> N
         connection.close()
         with pytest.raises(UnreachedError, match="CERTIFICATE_VERIFY_FAILED"):
             await connect(server_of(f"tls:localhost:{port}"), soon(), ssl.create_default_context())
+
+
+async def test_a_silent_address_leaves_time_for_the_next(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = await serve(echo)
+    with socket.socket() as deaf:  # its queue is full: connecting waits for ever
+        deaf.bind(("127.0.0.2", server.port))
+        deaf.listen(0)
+        waiting = [socket.socket() for _ in range(3)]
+        for each in waiting:
+            each.setblocking(False)
+            each.connect_ex(("127.0.0.2", server.port))
+        loop = asyncio.get_running_loop()
+
+        async def both(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in ("127.0.0.2", "127.0.0.1")]
+
+        monkeypatch.setattr(loop, "getaddrinfo", both)
+        connection = await connect(Server("two", "two.example", server.port), soon(2))
+        assert await connection.write((b"ab",))
+        assert await connection.read() == b"ab"
+        connection.close()
+        for each in waiting:
+            each.close()
+
+
+async def test_the_last_address_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def both(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in ("127.0.0.2", "127.0.0.1")]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", both)
+    with pytest.raises(UnreachedError) as told:
+        await connect(Server("two", "two.example", 1), soon())
+    assert isinstance(told.value.__cause__, ConnectionRefusedError)

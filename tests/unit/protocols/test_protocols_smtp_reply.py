@@ -2,6 +2,7 @@
 
 import pytest
 
+from mpp.mail.escape import printable
 from mpp.protocols.smtp.reply import MAX_LINE, Reply
 
 
@@ -15,6 +16,11 @@ from mpp.protocols.smtp.reply import MAX_LINE, Reply
         pytest.param(Reply(250, "2.0.0", ""), b"250 2.0.0\r\n", id="no text"),
         pytest.param(Reply(550, "4.1.1", "x"), b"550 x\r\n", id="enhanced code of another class is dropped"),
         pytest.param(Reply(550, "5.1.1\r\n250", "x"), b"550 x\r\n", id="malformed enhanced code is dropped"),
+        pytest.param(
+            Reply(550, "5.1.1", printable("a\x1b\u202e\\")),
+            b"550 5.1.1 a\\x1b\\u202e\\\\\r\n",
+            id="nothing is escaped twice",
+        ),
         pytest.param(
             Reply(550, "5.1.1", "a\r\x1b[2J\x00"), b"550 5.1.1 a\\x0d\\x1b[2J\\x00\r\n", id="controls are escaped"
         ),
