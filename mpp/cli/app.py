@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mpp import __version__
-from mpp.cli import mail, scanners, settings
+from mpp.cli import filters, mail, scanners, settings
 from mpp.cli.check import check
 from mpp.cli.demo import demo
 from mpp.cli.scan import scan
@@ -47,3 +47,4 @@ app.command()(check)
 app.add_typer(settings.app)
 app.add_typer(mail.app)
 app.add_typer(scanners.app)
+app.add_typer(filters.app)

@@ -1,0 +1,88 @@
+"""One module of ours before the pcre2 library: every option of PCRE2, a match limit on every pattern, errors with a position.
+
+For the content filter and Postfix tables. Patterns and subjects are octets. The binding's own `compile` turns on
+ALT_BSUX, which makes of `\\x{41}` something else, and has no room for ANCHORED, UNGREEDY and DOLLAR_ENDONLY; so its inner
+function is called with the options themselves, as pcre2api(3) numbers them.
+"""
+
+from typing import Any, Protocol
+
+import pcre2
+from pcre2 import _cy
+
+CASELESS = 0x00000008
+DOLLAR_ENDONLY = 0x00000010
+DOTALL = 0x00000020
+EXTENDED = 0x00000080
+MULTILINE = 0x00000400
+UCP = 0x00020000
+UNGREEDY = 0x00040000
+UTF = 0x00080000
+ANCHORED = 0x80000000
+_ALT_BSUX, _NO_UTF_CHECK = 0x00000002, 0x40000000
+
+MATCH_LIMIT = 100_000
+"""Steps of one search; the worst that was measured needs 1 ms for them, a usual pattern on 1 MiB a few hundred."""
+_LIMITS = (-47, -53, -63)  # PCRE2_ERROR_MATCHLIMIT, _DEPTHLIMIT, _HEAPLIMIT
+_JIT_STACK = -46
+
+
+class PatternError(ValueError):
+    """A pattern that cannot be compiled: `position` is an offset in octets into it, `cause` the library's words."""
+
+    def __init__(self, cause: str, position: int) -> None:
+        super().__init__(f"{cause} (at position {position + 1})")
+        self.cause, self.position = cause, position
+
+
+class LimitExceeded(Exception):  # noqa: N818 it says what a search came to, as a result does
+    """A search was given up: it would take too long. Whether the pattern matches is not known."""
+
+
+class Match(Protocol):
+    def group(self, number: int = 0) -> bytes | None: ...
+
+    def span(self, number: int = 0) -> tuple[int, int]: ...
+
+
+class Pattern:
+    """A compiled pattern. `search` finds its first match."""
+
+    __slots__ = ("_search", "groups", "options", "source")
+
+    def __init__(self, source: bytes, options: int = 0, limit: int = MATCH_LIMIT) -> None:
+        """Raises PatternError."""
+        self.source, self.options = source, options
+        prefix = b"(*LIMIT_MATCH=%d)" % limit
+        compiled = _compile(prefix + source, options, len(prefix))
+        self.groups: int = compiled.groups
+        self._search = compiled.search
+
+    def search(self, subject: bytes) -> Match | None:
+        """Return the first match, None where there is none. Raises LimitExceeded."""
+        try:
+            found: Match | None = self._search(subject)
+        except pcre2.LibraryError as error:
+            if error.code in _LIMITS or error.code == _JIT_STACK:
+                raise LimitExceeded(error.msg) from None
+            if options_are_utf(self.options) and -22 <= error.code <= -3:  # the subject is no UTF-8
+                return None
+            raise
+        return found
+
+
+def options_are_utf(options: int) -> bool:
+    """True for a pattern that reads characters, not octets."""
+    return bool(options & UTF)
+
+
+def _compile(source: bytes, options: int, prefix: int) -> Any:
+    try:
+        code = _cy.compile(source, options, _ALT_BSUX if options & UCP else _ALT_BSUX | UCP)
+        _cy.jit_compile(code)
+    except pcre2.PatternError as error:
+        words = error.msg.partition("; ")[2] or error.msg
+        raise PatternError(words, max(0, min(error.pos, len(source)) - prefix)) from None
+    except pcre2.LibraryError as error:
+        raise PatternError(error.msg, 0) from None
+    return pcre2.Pattern(code, source, pcre2.NOFLAG, True, None)

@@ -1,0 +1,57 @@
+"""Asks a table: the first rule whose pattern matches answers, in the order of the table (pcre_table(5), SEARCH ORDER).
+
+One key at a time, by pcre2 alone. mpp.checks.content.postfix.gate puts hyperscan before it for tables of many rules.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mpp.checks.content.pcre import LimitExceeded, Match
+from mpp.checks.content.postfix.read import Condition, Rule, Table
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    text: bytes
+    rule: Rule
+    span: tuple[int, int] | None  # what matched in the key; None for a negated pattern
+
+
+def lookup(table: Table, key: bytes, too_slow: Callable[[Rule], None] | None = None) -> Answer | None:
+    """Return the answer for a key, None where no rule has one. A pattern that needs too long does not hold, as in
+    Postfix; it is told to `too_slow`."""
+    rules, at = table.rules, 0
+    while at < len(rules):
+        rule = rules[at]
+        at += 1
+        if rule.operation == "endif":
+            continue
+        holds, match = _holds(rule, key, too_slow)
+        if rule.operation == "if":
+            if not holds:
+                if rule.end < 0:
+                    return None
+                at = rule.end + 1
+        elif holds:
+            return Answer(rule.answer.fill(match), rule, match.span() if match else None)
+    return None
+
+
+def _holds(rule: Rule, key: bytes, too_slow: Callable[[Rule], None] | None) -> tuple[bool, Match | None]:
+    first: Match | None = None
+    try:
+        for number, condition in enumerate(rule.conditions):
+            match = condition.pattern.search(key)
+            if (match is not None) is not condition.positive:
+                return False, None
+            first = match if not number else first
+    except LimitExceeded:
+        if too_slow:
+            too_slow(rule)
+        return False, None
+    return True, first
+
+
+def conditions_of(table: Table) -> list[Condition]:
+    """Return every condition of a table, in its order."""
+    return [condition for rule in table.rules for condition in rule.conditions]
