@@ -13,9 +13,7 @@ from mpp.cli.errors import fail
 if TYPE_CHECKING:
     from mpp.checks.content.postfix.read import Table
 
-app = typer.Typer(
-    name="filters", help="Try and import content filters.", no_args_is_help=True, rich_markup_mode=None
-)
+app = typer.Typer(name="filters", help="Try and import content filters.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()

@@ -8,7 +8,23 @@ import pytest
 
 from servers.installed import installed
 
-PATTERNS = ["a", "^b", "c$", "(a)(b)?", "a.c", "(x|y)+", "[0-9]{2}", "\\.", "a|b", "(?i)Q", "(?!a)b", "[z-a]", "(", "\\ba", "^$"]
+PATTERNS = [
+    "a",
+    "^b",
+    "c$",
+    "(a)(b)?",
+    "a.c",
+    "(x|y)+",
+    "[0-9]{2}",
+    "\\.",
+    "a|b",
+    "(?i)Q",
+    "(?!a)b",
+    "[z-a]",
+    "(",
+    "\\ba",
+    "^$",
+]
 ANSWERS = ["REJECT", "OK $1", "x  y", "${1}-$(2)", "$$1", "$9", "", "IGNORE  ", "550 5.7.1 no $1 here", "$"]
 FLAGS = ["", "", "", "i", "m", "s", "x", "im", "E", "U", "A", "X", "q"]
 KEYS = ["abc", "b", "xyc", "Q7", "12", "", "a.c", "A\tB", "n\xf6", "zzz", "ab ab", "99 c"]
