@@ -30,18 +30,24 @@ def map_(
     ] = False,
 ) -> None:
     """Answer the keys on stdin as `postmap -u -q -` does. Exit 0 if any matched, else 1; 2 if it cannot be asked."""
+    from mpp.checks.content.pcre import LimitExceeded, Match
     from mpp.checks.content.postfix.lookup import lookup
-    from mpp.checks.content.postfix.read import Rule
+    from mpp.checks.content.postfix.read import Condition
+    from mpp.mail.escape import printable
 
-    def too_slow(rule: Rule) -> None:
-        typer.echo(f"warning: {table}, line {rule.line}: takes too long and is left out for a key", err=True)
+    def search(condition: Condition, key: bytes) -> Match | None:
+        try:
+            return condition.pattern.search(key)
+        except LimitExceeded:
+            typer.echo(f"warning: {table}: {printable(condition.text, 80)} takes too long: it does not hold", err=True)
+            raise
 
     read = open_table(table)
     for warned in read.warnings:
         typer.echo(f"warning: {table}, line {warned.line}: {warned.text}", err=True)
     found = False
     for key in _json_keys() if jsonl else _plain_keys():
-        answer = lookup(read, key.partition(b"\0")[0], too_slow)
+        answer = lookup(read, key.partition(b"\0")[0], search)
         found = found or answer is not None
         if jsonl:
             text = answer.text.decode("latin-1") if answer else None

@@ -48,19 +48,23 @@ class Match(Protocol):
 class Pattern:
     """A compiled pattern. `search` finds its first match."""
 
-    __slots__ = ("_search", "groups", "options", "source")
+    __slots__ = ("_code", "_search", "groups", "options", "source")
 
     def __init__(self, source: bytes, options: int = 0, limit: int = MATCH_LIMIT) -> None:
         """Raises PatternError."""
         self.source, self.options = source, options
         prefix = b"(*LIMIT_MATCH=%d)" % limit
-        compiled = _compile(prefix + source, options, len(prefix))
+        self._code = _compile(prefix + source, options, len(prefix))
+        compiled = pcre2.Pattern(self._code, source, pcre2.NOFLAG, False, None)
         self.groups: int = compiled.groups
         self._search = compiled.search
 
     def search(self, subject: bytes) -> Match | None:
         """Return the first match, None where there is none. Raises LimitExceeded."""
         try:
+            if self._code is not None:  # machine code at the first search: most patterns are never asked
+                _cy.jit_compile(self._code)
+                self._code = None
             found: Match | None = self._search(subject)
         except pcre2.LibraryError as error:
             if error.code in _LIMITS or error.code == _JIT_STACK:
@@ -78,11 +82,7 @@ def options_are_utf(options: int) -> bool:
 
 def _compile(source: bytes, options: int, prefix: int) -> Any:
     try:
-        code = _cy.compile(source, options, _ALT_BSUX if options & UCP else _ALT_BSUX | UCP)
-        _cy.jit_compile(code)
+        return _cy.compile(source, options, _ALT_BSUX if options & UCP else _ALT_BSUX | UCP)
     except pcre2.PatternError as error:
         words = error.msg.partition("; ")[2] or error.msg
         raise PatternError(words, max(0, min(error.pos, len(source)) - prefix)) from None
-    except pcre2.LibraryError as error:
-        raise PatternError(error.msg, 0) from None
-    return pcre2.Pattern(code, source, pcre2.NOFLAG, True, None)

@@ -30,7 +30,7 @@ def translate(source: bytes, options: int) -> tuple[bytes, int]:
     """
     caseless, newline = bool(options & pcre.CASELESS), bool(options & pcre.MULTILINE)
     reader = _Reader(source, extended=bool(options & pcre.EXTENDED), caseless=caseless, newline=newline)
-    return reader.read(), (pcre.CASELESS if caseless else 0) | (0 if newline else pcre.DOTALL)
+    return reader.read(), (pcre.CASELESS if caseless else 0) | (0 if newline else pcre.DOTALL | pcre.DOLLAR_ENDONLY)
 
 
 # Kinds of tokens
@@ -48,8 +48,8 @@ class _Reader:
         self._groups = 0
         self._complete: set[int] = set()
         self._kind, self._value = _END, b""
-        self._start = b"(?:\\A|(?<=\\n))" if newline else b"\\A"
-        self._end = b"(?=\\n|\\z)" if newline else b"\\z"
+        self._start = b"(?:\\A|(?<=\\n))" if newline else b"^"
+        self._end = b"(?=\\n|\\z)" if newline else b"$"
 
     def read(self) -> bytes:
         self._next(caret=True)

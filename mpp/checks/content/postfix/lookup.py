@@ -1,6 +1,6 @@
 """Asks a table: the first rule whose pattern matches answers, in the order of the table (pcre_table(5), SEARCH ORDER).
 
-One key at a time, by pcre2 alone. mpp.checks.content.postfix.gate puts hyperscan before it for tables of many rules.
+One key at a time. mpp.checks.content.postfix.gate puts hyperscan before it for tables of many rules.
 """
 
 from collections.abc import Callable
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from mpp.checks.content.pcre import LimitExceeded, Match
 from mpp.checks.content.postfix.read import Condition, Rule, Table
+
+Searcher = Callable[[Condition, bytes], Match | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,16 +19,18 @@ class Answer:
     span: tuple[int, int] | None  # what matched in the key; None for a negated pattern
 
 
-def lookup(table: Table, key: bytes, too_slow: Callable[[Rule], None] | None = None) -> Answer | None:
-    """Return the answer for a key, None where no rule has one. A pattern that needs too long does not hold, as in
-    Postfix; it is told to `too_slow`."""
+def lookup(table: Table, key: bytes, search: Searcher) -> Answer | None:
+    """Return the answer for a key, None where no rule has one.
+
+    `search` returns a condition's first match. Where it raises LimitExceeded the rule does not hold, as in Postfix.
+    """
     rules, at = table.rules, 0
     while at < len(rules):
         rule = rules[at]
         at += 1
         if rule.operation == "endif":
             continue
-        holds, match = _holds(rule, key, too_slow)
+        holds, match = _holds(rule, key, search)
         if rule.operation == "if":
             if not holds:
                 if rule.end < 0:
@@ -37,17 +41,15 @@ def lookup(table: Table, key: bytes, too_slow: Callable[[Rule], None] | None = N
     return None
 
 
-def _holds(rule: Rule, key: bytes, too_slow: Callable[[Rule], None] | None) -> tuple[bool, Match | None]:
+def _holds(rule: Rule, key: bytes, search: Searcher) -> tuple[bool, Match | None]:
     first: Match | None = None
     try:
         for number, condition in enumerate(rule.conditions):
-            match = condition.pattern.search(key)
+            match = search(condition, key)
             if (match is not None) is not condition.positive:
                 return False, None
             first = match if not number else first
     except LimitExceeded:
-        if too_slow:
-            too_slow(rule)
         return False, None
     return True, first
 

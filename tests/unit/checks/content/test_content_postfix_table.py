@@ -10,8 +10,12 @@ from mpp.checks.content.postfix.read import read_table
 from mpp.checks.content.postfix.template import TemplateError, read_template
 
 
+def search(condition, key):
+    return condition.pattern.search(key)
+
+
 def ask(table: str, key: str, kind="pcre"):
-    answer = lookup(read_table(table.encode("latin-1"), kind), key.encode("latin-1"))
+    answer = lookup(read_table(table.encode("latin-1"), kind), key.encode("latin-1"), search)
     return answer and answer.text.decode("latin-1")
 
 
@@ -119,11 +123,9 @@ def test_lines_that_are_skipped_are_told(table, kind, told):
     assert ask(table + "\n/good/ yes", "good", kind) in ("yes", None if table == "if /a/" else "yes")
 
 
-def test_a_pattern_that_takes_too_long_does_not_hold_and_is_named():
-    slow = []
-    table = read_table(b"/^(a+)+$/ x\n/b/ y", "pcre")
-    answer = lookup(table, b"a" * 40 + b"b", slow.append)
-    assert (answer.text, [rule.line for rule in slow]) == (b"y", [1])
+def test_a_pattern_that_takes_too_long_does_not_hold():
+    for table in ("/^(a+)+$/ x\n/b/ y", "!/^(a+)+$/ x\n/b/ y"):
+        assert ask(table, "a" * 40 + "b") == "y"
 
 
 def test_a_broken_pattern_is_told_with_its_position():
@@ -143,7 +145,7 @@ def test_real_tables_answer_as_postmap_did(corpora: Path, kind):
         table = read_table(path.read_bytes(), kind)
         for line in (folder / "expected" / f"{path.name}.jsonl").read_text().splitlines():
             row = json.loads(line)
-            answer = lookup(table, row["key"].encode("latin-1"))
+            answer = lookup(table, row["key"].encode("latin-1"), search)
             asked += 1
             if (answer.text.decode("latin-1") if answer else None) != row[kind]:
                 different.append((path.name, row["key"]))
