@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mpp import __version__
-from mpp.cli import filters, mail, scanners, settings
+from mpp.cli import filters, mail, scanners, settings, workbench  # noqa: F401  it adds to filters
 from mpp.cli.check import check
 from mpp.cli.demo import demo
 from mpp.cli.scan import scan

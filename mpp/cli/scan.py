@@ -110,14 +110,17 @@ def _scan_all(
 ) -> Iterator[Scanned]:
     """One after the other, as answers come. Files are read outside the loop, so that Ctrl-C ends a slow read."""
     import asyncio
+    from datetime import datetime
 
     from mpp.checks.layers.build import layers_of
     from mpp.checks.scanners.scanner import Tools
+    from mpp.gateway.assembly import rules_of
     from mpp.net.tls import client_contexts
     from mpp.verdict.decide import decide
 
     timeout_s = settings.limits.checks_timeout
     tools = Tools(contexts=client_contexts(settings.tls))
+    rules, now = rules_of(settings), datetime.now().astimezone()
     layers = layers_of(settings.scanners, settings.layers, settings.votes, tools)
     with asyncio.Runner() as runner:
         for file in files:
@@ -127,7 +130,10 @@ def _scan_all(
                 yield Scanned(str(file), error=f"cannot be read: {error.strerror or error}")
                 continue
             transaction = _transaction(message, settings, listener, who, is_ours)
-            findings = runner.run(layers.judge(message, transaction, timeout_s)).findings if settings.checks else []
+            findings: list[Finding] = []
+            if settings.checks:
+                found = rules.examine(message, transaction, now)
+                findings = runner.run(layers.judge(message, transaction, timeout_s, found)).findings
             yield Scanned(str(file), decide(transaction, settings.marks, findings), findings)
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from mpp.checks.campaigns.memory import Memory
+from mpp.checks.content.compiled import Shelf
+from mpp.checks.content.rules import Rules
 from mpp.checks.layers.build import layers_of
 from mpp.checks.layers.judge import Layers
 from mpp.checks.scanners.scanner import Tools
@@ -45,6 +47,7 @@ class Assembly:
     destinations: Destinations
     delivering: Hops
     asker: Asker
+    rules: Rules
     layers: Layers
     directory: Directory
     message_limits: MessageLimits
@@ -80,6 +83,7 @@ def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> 
         delivering=shared.delivering,
         asker=Asker(shared.asking, clock),
         directory=Directory(settings.tenants, settings.groups),
+        rules=rules_of(settings, shared.table.slot),
         layers=_layers(settings, shared, Tools(shared.pools, contexts)),
         message_limits=MessageLimits(
             parts=limits.parts, depth=limits.depth, header_fields=limits.header_fields, header_size=limits.header_size
@@ -98,3 +102,17 @@ def _layers(settings: Settings, shared: Shared, tools: Tools) -> Layers:
     learned, slot = shared.table.table.learned, shared.table.slot
     memory = Memory(settings.campaigns, learned, slot) if settings.campaigns.on else None
     return layers_of(settings.scanners, settings.layers, settings.votes, tools, memory)
+
+
+def rules_of(settings: Settings, slot: int | None = None) -> Rules:
+    """Make the content filter, its patterns compiled or taken from where they are kept. Raises OSError, ValueError.
+
+    `slot`: of the worker that counts what its rules do.
+    """
+    if not settings.checks or not settings.filters:
+        return Rules((), settings.content)
+    folder = settings.node.data / "filters"
+    rules = Rules(settings.filters, settings.content, Shelf(folder))
+    if slot is not None:
+        rules.count.follow(folder / f"{slot}.json", [each.name for each in settings.filters])
+    return rules

@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
+from mpp.checks.content.problems import file_problems
 from mpp.gateway.settings import Settings
 from mpp.mail.escape import printable
 from mpp.settings.problem import Path as KeyPath
@@ -11,7 +12,7 @@ from mpp.settings.problem import Problem
 
 
 def files(settings: Settings) -> Iterator[Problem]:
-    """Certificates, their key, authorities, tables of recipients."""
+    """Certificates, their key, authorities, tables of recipients, tables and word lists of filters."""
     tls = settings.tls
     named: list[tuple[KeyPath, Path]] = [
         (("tls", key), path)
@@ -26,6 +27,7 @@ def files(settings: Settings) -> Iterator[Problem]:
     problems = [problem for key, path in named if (problem := _unreadable(key, path))]
     yield from problems
     bad = {problem.path for problem in problems}
+    yield from file_problems(settings.filters)
     if tls.certificate and tls.key and not bad & {("tls", "certificate"), ("tls", "key")}:
         yield from _pair(tls.certificate, tls.key)
     if tls.ca and ("tls", "ca") not in bad:

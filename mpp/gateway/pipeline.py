@@ -15,6 +15,7 @@ from mpp.checks.layers.judge import Judged
 from mpp.gateway.assembly import Assembly
 from mpp.gateway.delivery import ClientGone, Content, Delivery, Outcome, State, deliver, settle
 from mpp.gateway.destinations import Direction
+from mpp.gateway.elsewhere import find_elsewhere
 from mpp.gateway.log import event as log
 from mpp.gateway.memo import MemoError
 from mpp.gateway.outcomes import Answer, join
@@ -103,7 +104,8 @@ async def process(received: Received, assembly: Assembly) -> Result:
         transaction = _transaction(received, message, assembly)
         if settings.checks:
             until = min(received.arrived + settings.limits.checks_timeout, received.deadline)
-            judged = await assembly.layers.judge(message, transaction, until - time.monotonic())
+            found = await assembly.rules.judge(message, transaction) if assembly.rules else ()
+            judged = await assembly.layers.judge(message, transaction, until - time.monotonic(), found)
             plan = decide(transaction, settings.marks, judged.findings)
             assembly.layers.learn(judged, transaction, plan)
     finally:
@@ -166,6 +168,10 @@ async def _carry_out(
     for address, said in known.items():
         outcomes[address] = Outcome(State.ACCEPTED, Reply(250, "2.0.0", said), "memo")
     groups: dict[tuple[Target, tuple[Edit, ...]], list[Recipient]] = {}
+    elsewhere = await find_elsewhere(received.envelope.reverse_path, plan, mark, received.listener.name, assembly)
+    outcomes.update(elsewhere.outcomes)
+    for key, recipient in elsewhere.groups(plan):
+        groups.setdefault(key, []).append(recipient)
     for entry in received.accepted:
         address = entry.recipient.address
         if address in outcomes:
@@ -175,7 +181,7 @@ async def _carry_out(
             group = groups.setdefault((entry.target, fate.edits), [])
             if entry.recipient not in group:
                 group.append(entry.recipient)
-        else:
+        elif fate.disposition is not Disposition.REDIRECT:
             outcomes[address] = _settled(fate)
     deliveries = [_delivery(received, message, key, group, assembly) for key, group in groups.items()]
     try:
@@ -185,11 +191,13 @@ async def _carry_out(
             outcomes.update(await settle(deliveries, assembly.delivering))
     except ClientGone:
         return Result(dict.fromkeys(_addresses(received), GONE), GONE, outcomes)
+    elsewhere.settle(plan, outcomes)
     replies: dict[str, Reply] = {}
     for entry in received.accepted:
         outcome = outcomes[entry.recipient.address]
         replies[entry.recipient.address] = outcome.reply
-        if outcome.state is State.ACCEPTED and outcome.host not in ("", "memo"):
+        redirected = entry.recipient.address in elsewhere.redirected
+        if outcome.state is State.ACCEPTED and outcome.host not in ("", "memo") and not redirected:
             assembly.asker.learn(entry.target, entry.recipient.address)
     answer = join(outcomes)
     if known or answer.accepted or answer.refused:

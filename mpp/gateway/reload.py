@@ -7,9 +7,12 @@ import os
 from pathlib import Path
 
 from mpp.gateway import log
+from mpp.gateway.assembly import rules_of
 from mpp.gateway.load import load_settings
 from mpp.gateway.settings import Settings
-from mpp.settings.problem import SettingsError
+from mpp.gateway.trial import sample_problems
+from mpp.mail.escape import printable
+from mpp.settings.problem import SettingsError, report
 from mpp.settings.write import write
 
 GOOD = "settings.good.toml"
@@ -32,6 +35,15 @@ def read_again(path: Path, running: Settings) -> Settings | None:
         if getattr(loaded.settings, part) != getattr(running, part):
             log.event("warning", "settings.at_restart", part=part, cure="restart mpp for this change to take effect")
     taken = loaded.settings.model_copy(update={"node": running.node, "listeners": running.listeners})
+    try:
+        broken = report(sample_problems(taken), printable(str(path)), loaded.lines)
+        rules_of(taken)  # its patterns are compiled here, so that no worker has to
+    except (OSError, ValueError) as error:
+        broken = [f"{printable(str(path))}: the filters cannot be made: {printable(str(error))}; mend them"]
+    if broken:
+        for line in broken:
+            log.event("error", "settings.refused", problem=line)
+        return None
     try:
         keep(write(taken), running.node.data)
     except OSError as error:

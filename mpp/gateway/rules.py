@@ -7,6 +7,7 @@ reload and by `mpp check`. What needs the file system stands in mpp.gateway.file
 import ipaddress
 from collections.abc import Iterable, Iterator
 
+from mpp.checks.content.problems import filter_problems
 from mpp.checks.layers.contradictions import layer_problems, vote_problems
 from mpp.checks.scanners.kinds import BROKEN
 from mpp.checks.scanners.settings import Served
@@ -184,6 +185,11 @@ def policies(settings: Settings) -> Iterator[Problem]:
             yield Problem(("listeners", number, "stage"), what, cure, "warning")
 
 
+def filters(settings: Settings) -> Iterator[Problem]:
+    """What the content filter's rules say against themselves and each other."""
+    yield from filter_problems(settings.filters, set(settings.policies))
+
+
 def tenants(settings: Settings) -> Iterator[Problem]:
     """Tenants, groups and who may release what."""
     yield from tenant_problems(settings.tenants, settings.groups, list(settings.policies))
@@ -198,4 +204,4 @@ def _twice(items: Iterable[tuple[Path, object]], what: str) -> Iterator[Problem]
         first.setdefault(value, path)
 
 
-RULES: tuple[Rule, ...] = (listeners, relaying, routes, scanners, layers, limits, tls, policies, tenants)
+RULES: tuple[Rule, ...] = (listeners, relaying, routes, scanners, layers, limits, tls, policies, filters, tenants)

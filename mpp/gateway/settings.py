@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from mpp.checks.campaigns.settings import Campaigns
+from mpp.checks.content.samples import Sample
+from mpp.checks.content.settings import Content, Filter
 from mpp.checks.layers.settings import Layer, Vote
 from mpp.checks.scanners.kinds import AnyScanner
 from mpp.mail.address import a_labels
@@ -147,6 +149,9 @@ class Settings(Section):
         (), description="Scanners in ordered groups; none: by the number `layer` of each scanner"
     )
     votes: tuple[Vote, ...] = Field((), description="Findings that need the agreement of several scanners")
+    filters: tuple[Filter, ...] = Field((), description="Rules of the content filter")
+    samples: tuple[Sample, ...] = Field((), description="Mails with the fate that they must have")
+    content: Content = Field(default_factory=Content, description="What the rules of the content filter share")
     campaigns: Campaigns = Field(default_factory=Campaigns, description="What was spam again and again")
     policies: dict[Name, Policy] = Field(
         default_factory=dict, description="Named policies; `default` holds where no rule fits"

@@ -1,7 +1,8 @@
 """Chooses for recipients that share findings and policy: the first class that holds, else the score. Pure.
 
-Called by mpp.verdict.decide. The order: virus, banned, blocked by a list, a scanner that failed, a refusal for size,
-unchecked by policy, allowed by a list, the score. A message that could not be looked into and is to be delivered is still judged by its score, or an encrypted
+Called by mpp.verdict.decide. The order: virus, banned, blocked by a list, settled by a rule of the content filter (reject,
+quarantine, discard), a scanner that failed, a refusal for size,
+unchecked by policy, allowed by a list, accepted by a rule, the score. A message that could not be looked into and is to be delivered is still judged by its score, or an encrypted
 attachment would be a way around the spam scanner.
 
 Behind a queue (stage `after-queue`) a refusal would make the MTA bounce, mostly to a forged sender (design rule 2): there every
@@ -12,7 +13,9 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from mpp.verdict.finding import Finding, OnFailure, Verdict
+from mpp.mail.escape import printable
+from mpp.verdict.acts import CHANGES, beside, first_act, refusal_of, values_of
+from mpp.verdict.finding import Act, Action, Finding, OnFailure, Verdict
 from mpp.verdict.plan import Disposition
 from mpp.verdict.policy import Marks, Policy
 from mpp.verdict.reasons import gone_on, in_shadow, name_of, names, number, saw, summed
@@ -49,11 +52,15 @@ class Choice(NamedTuple):
     reply: str = ""
     spam: bool = False  # the spam marks are due
     unchecked: bool = False  # the unchecked mark is due
+    to: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
 
 
 def choose(weight: Weight, case: Case) -> Choice:
     """Return the one choice. Never raises."""
     choice = _by_class(weight, case) or _by_score(weight, case)
+    if weight.acted:
+        choice = _acted(weight.acted, choice)
     if case.stage == "after-queue" and choice.disposition is Disposition.REJECT:
         choice = _behind_a_queue(choice)
     if weight.passed or weight.shadow:
@@ -71,6 +78,8 @@ def _by_class(weight: Weight, case: Case) -> Choice | None:
         return _sure(Verdict.BANNED, weight.banned, policy.banned, policy.banned_text, case)
     if weight.blocked:
         return _blocked(weight.blocked, case)
+    if weight.acted and (filtered := _filtered(weight.acted, case)):
+        return filtered
     if weight.failed:
         return _failed(weight.failed, case)
     if weight.refused:
@@ -79,6 +88,8 @@ def _by_class(weight: Weight, case: Case) -> Choice | None:
         return _unchecked(weight.unchecked, case)
     if weight.allowed:
         return _allowed(weight, case)
+    if accepting := first_act(weight.acted, (Act.ACCEPT,)):
+        return _accepted(weight, *accepting, case)
     return None
 
 
@@ -105,6 +116,47 @@ def _allowed(weight: Weight, case: Case) -> Choice:
     """An allow entry stands for the sender, so the score decides nothing; what could not be looked into keeps its mark."""
     why = (*summed(weight), *map(saw, weight.unchecked), *(each.text for each in weight.allowed))
     return _delivered(weight, case, False, "lists", (*why, "The score decides nothing then: delivered"))
+
+
+def _filtered(acted: list[Finding], case: Case) -> Choice | None:
+    """A rule of the operator that settles the fate; the scanners need not have answered for it."""
+    found = first_act(acted, (Act.REJECT, Act.QUARANTINE, Act.DISCARD))
+    if found is None:
+        return None
+    finding, action = found
+    if action.act is not Act.REJECT:
+        disposition = Disposition(action.act.value)
+        why = (saw(finding), f"{action.rule} = '{action.act}': the message is {_DONE[action.act]}")
+        return Choice(Verdict.BANNED, disposition, action.rule, why)
+    codes, text = refusal_of(action.value)
+    disposition, word = (Disposition.DEFER, "defer") if codes[0] == "4" else (Disposition.REJECT, "reject")
+    why = (saw(finding), f"{action.rule} = '{word}': the message is {_DONE[word]}")
+    return Choice(
+        Verdict.BANNED, disposition, action.rule, why, _reply(codes, text or case.policy.banned_text, "", case)
+    )
+
+
+def _accepted(weight: Weight, finding: Finding, action: Action, case: Case) -> Choice:
+    why = (*summed(weight), *map(saw, weight.unchecked), saw(finding))
+    told = f"{action.rule} = 'accept': the score decides nothing then, delivered"
+    return _delivered(weight, case, False, action.rule, (*why, told))
+
+
+def _acted(acted: list[Finding], choice: Choice) -> Choice:
+    """Add what rules do beside the fate: copies, and for what goes on marks, fields and another recipient."""
+    goes_on = choice.disposition in (Disposition.DELIVER, Disposition.TAG)
+    if choice.disposition not in (Disposition.REJECT, Disposition.DEFER):
+        choice = choice._replace(copies=values_of(acted, Act.COPY))
+    told = tuple(f"{saw(each)}: {did}" for each in acted if (did := beside(each, goes_on)))
+    choice = choice._replace(why=(*choice.why, *told))
+    if not goes_on:
+        return choice
+    if redirecting := first_act(acted, (Act.REDIRECT,)):
+        to = values_of(acted, Act.REDIRECT)
+        why = (*choice.why, f"{redirecting[1].rule} = 'redirect': it goes to {printable(', '.join(to), 200)} instead")
+        return choice._replace(disposition=Disposition.REDIRECT, to=to, rule=redirecting[1].rule, why=why)
+    changed = any(action.act in CHANGES for each in acted for action in each.actions)
+    return choice._replace(disposition=Disposition.TAG) if changed else choice
 
 
 def _failed(failed: list[Finding], case: Case) -> Choice:

@@ -18,7 +18,7 @@ from mpp.verdict.weigh import Weight, weigh
 
 _DEFAULT = ("default", Policy())
 _RANK = {verdict: rank for rank, verdict in enumerate(Verdict)}
-_GOES_ON = (Disposition.DELIVER, Disposition.TAG)
+_GOES_ON = (Disposition.DELIVER, Disposition.TAG, Disposition.REDIRECT)
 
 
 def decide(transaction: Transaction, marks: Marks, findings: Sequence[Finding]) -> Plan:
@@ -74,7 +74,7 @@ def rule(findings: Sequence[Finding], case: Case) -> Ruling:
     """Choose for one case by these findings."""
     weight = weigh(findings)
     choice = choose(weight, case)
-    goes_on = case.ours and choice.disposition in _GOES_ON
+    goes_on = (case.ours or weight.acted) and choice.disposition in _GOES_ON
     return Ruling(weight, choice, fields_to_put(weight, case, choice) if goes_on else NO_FIELDS)
 
 
@@ -113,8 +113,11 @@ def _shared_out(findings: Sequence[Finding]) -> tuple[list[Finding], dict[str, l
 def _fate(findings: list[Finding], case: Case, transaction: Transaction) -> tuple[Ruling, Fate]:
     ruling = rule(findings, case) if len(findings) > 1 else _rule_known(tuple(findings), case)
     choice = ruling.choice
-    edits = edits_for(transaction, case, choice, ruling.block) if choice.disposition in _GOES_ON else ()
-    return ruling, Fate(choice.disposition, choice.rule, choice.reply, edits, choice.verdict, ruling.weight.score)
+    edits = edits_for(transaction, case, ruling.weight, choice, ruling.block) if choice.disposition in _GOES_ON else ()
+    score = ruling.weight.score
+    return ruling, Fate(
+        choice.disposition, choice.rule, choice.reply, edits, choice.verdict, score, choice.to, choice.copies
+    )
 
 
 def _told(stories: dict[tuple[str, ...], list[str]]) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from mpp.mail.edits import Edit
+
 # Symbols with a meaning of their own. They carry no score and are no test of a message.
 NO_SCANNER = "no-scanner"  # nothing is set up that could look
 SCANNER_FAILED = "scanner-failed"  # no server gave an answer; `failure` says what that means
@@ -48,6 +50,32 @@ class Counts(StrEnum):
     NOTHING = "nothing"  # recorded, and that is all
 
 
+class Act(StrEnum):
+    """What a rule of the operator does with a message. The first five are fates, in the order in which they go first."""
+
+    REJECT = "reject"
+    QUARANTINE = "quarantine"
+    DISCARD = "discard"
+    REDIRECT = "redirect"
+    ACCEPT = "accept"  # the score decides nothing, and no spam scanner is asked; a virus is one all the same
+    COPY = "copy"
+    MARK = "mark"
+    HEADER = "header"
+    PREPEND = "prepend"
+    EDIT = "edit"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One action of a rule that held: what it puts in is filled in already, outside text in it is escaped."""
+
+    act: Act
+    rule: str  # the settings key: "filters.pills"
+    value: str = ""  # text of the refusal, address, mark, "Name: value"
+    edit: Edit | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that one check saw.
@@ -57,6 +85,7 @@ class Finding:
     cause. `recipients` limits a finding to some recipients (spamd asked with a user); empty means all.
     `listed` is set where an entry of a list holds; it is above the score, and below virus and banned.
     `refusal` is a reply that the finding's own setting asks for, "552 5.3.4 ..." for "too large to scan"; 4xx defers.
+    `actions` are those of a rule of the content filter that held.
     `counts` says how far it has a say, and `limit` what keeps it from having all: "votes.two-of-three".
     """
 
@@ -72,3 +101,4 @@ class Finding:
     refusal: str = ""
     counts: Counts = Counts.FULL
     limit: str = ""
+    actions: tuple[Action, ...] = ()

@@ -5,10 +5,14 @@ them), each name once: older ones of that name go, wherever the message came fro
 our own domains. Edits come sorted by offset and never overlap. Reads the header, never the parts.
 """
 
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from mpp.mail.edits import Edit
+from mpp.mail.words import encode_header_text
+from mpp.verdict.acts import values_of
 from mpp.verdict.choose import Case, Choice
+from mpp.verdict.finding import Act, Finding
 from mpp.verdict.removal import candidates, forged
 from mpp.verdict.score_fields import score_fields
 from mpp.verdict.subject import mark_subject, new_subject
@@ -22,24 +26,27 @@ NO_FIELDS: Block = (b"", ())
 _SCANNED = b"X-Virus-Scanned"
 
 
-def edits_for(transaction: Transaction, case: Case, choice: Choice, to_put: Block) -> tuple[Edit, ...]:
+def edits_for(transaction: Transaction, case: Case, weight: Weight, choice: Choice, to_put: Block) -> tuple[Edit, ...]:
     """Return the edits for one recipient's copy, with the fields `to_put`; none where nothing was parsed."""
     message = transaction.message
     if message is None:
         return ()
     block, names = to_put
     globs, outside = case.marks.remove, not transaction.trusted
-    gone, edits = [], []
-    for field in candidates(message, globs if outside else (), names):
-        if field.key in names or (outside and forged(field, globs, case.hostname)):
-            gone.append(field)
-            edits.append(Edit(field.offset, field.length, b""))
-    if case.ours and (choice.spam or choice.unchecked):
-        marks = _subject_marks(case, choice)
+    edits = [
+        Edit(field.offset, field.length, b"")
+        for field in candidates(message, globs if outside else (), names)
+        if field.key in names or (outside and forged(field, globs, case.hostname))
+    ]
+    if weight.acted:
+        _take_in(edits, weight.acted)
+    marks = _subject_marks(case, choice) if case.ours and (choice.spam or choice.unchecked) else []
+    marks += values_of(weight.acted, Act.MARK)
+    if marks:
         subject = message.field(b"subject")
-        if marks and (subject is None or subject in gone):
+        if subject is None or any(edit.offset == subject.offset and edit.length for edit in edits):
             block += b"Subject: " + new_subject(marks) + b"\r\n"
-        elif marks and subject is not None and (edit := mark_subject(message, subject, marks)):
+        elif edit := mark_subject(message, subject, marks):
             edits.append(edit)
             edits.sort()
     if block:
@@ -49,6 +56,32 @@ def edits_for(transaction: Transaction, case: Case, choice: Choice, to_put: Bloc
 
 def fields_to_put(weight: Weight, case: Case, choice: Choice) -> Block:
     """Return the fields to put but the subject, which depends on the message's own, and their names in lower case."""
+    block, names = _marks(weight, case, choice) if case.ours else NO_FIELDS
+    for name, value in _ruled(weight):
+        block += b"%b: %b\r\n" % (name, value)
+    return block, names + tuple(name.partition(":")[0].lower().encode() for name in values_of(weight.acted, Act.HEADER))
+
+
+def _ruled(weight: Weight) -> Iterator[tuple[bytes, bytes]]:
+    """The fields that rules put, each text once; what is not ASCII is encoded, what would end a field is no more."""
+    for text in (*values_of(weight.acted, Act.PREPEND), *values_of(weight.acted, Act.HEADER)):
+        name, _, value = text.partition(":")
+        yield name.encode("ascii", "replace"), encode_header_text(value.strip(), len(name) + 2)
+
+
+def _take_in(edits: list[Edit], acted: Sequence[Finding]) -> None:
+    """Add the edits of rules; one that meets another change of ours gives way, since that one has to be made."""
+    taken = {edit.offset for edit in edits}
+    for finding in acted:
+        for action in finding.actions:
+            if action.edit is not None and action.edit.offset not in taken:
+                taken.add(action.edit.offset)
+                edits.append(action.edit)
+    edits.sort()
+
+
+def _marks(weight: Weight, case: Case, choice: Choice) -> Block:
+    """The fields that tell of scanners and scores."""
     text = case.marks.virus_scanned
     block, names = _virus_scanned(text, case.hostname) if weight.scanned and text else NO_FIELDS
     score, tag_above = weight.score, case.policy.tag_above

@@ -31,6 +31,8 @@ class Fate:
     edits: tuple[Edit, ...] = ()  # sorted, without overlap; for deliver and tag
     verdict: Verdict = Verdict.CLEAN  # what the findings that apply to this recipient make of the message
     score: float = 0.0  # the sum that counted for this recipient
+    to: tuple[str, ...] = ()  # for redirect: who gets it instead
+    copies: tuple[str, ...] = ()  # addresses that get a copy as it came, whatever becomes of the recipient's
 
 
 @dataclass(slots=True)

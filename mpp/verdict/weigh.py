@@ -36,6 +36,7 @@ class Weight:
     spam: list[Finding]  # spam or forged-bounce by class, whatever the score
     passed: list[Finding]  # failed or too large, and gone on without; nothing that could look
     shadow: list[Finding]  # recorded only, whatever they say
+    acted: list[Finding]  # rules of the content filter that held
 
 
 def weigh(findings: Sequence[Finding]) -> Weight:
@@ -67,7 +68,7 @@ def _sum(scores: Sequence[float]) -> float:
 
 
 def _nothing() -> Weight:
-    return Weight(0.0, 0.0, False, False, [], [], [], [], [], [], [], [], [], [], [], [])
+    return Weight(0.0, 0.0, False, False, [], [], [], [], [], [], [], [], [], [], [], [], [])
 
 
 _NOTHING = _nothing()
@@ -81,6 +82,10 @@ def within(score: float) -> float:
 def _file(finding: Finding, weight: Weight) -> None:
     """Put one finding where it belongs: at most one class each, by its verdict first."""
     verdict, symbol = finding.verdict, finding.symbol
+    if finding.actions:
+        weight.acted.append(finding)
+        if verdict is None and not finding.score:
+            return
     if finding.counts is Counts.MARKS and (verdict is Verdict.VIRUS or verdict is Verdict.BANNED):
         weight.spam.append(finding)  # a sure class that only marks: marked as spam is, and not withheld
         weight.scanned = weight.scanned or verdict is Verdict.VIRUS
@@ -133,4 +138,5 @@ def _canonical(finding: Finding) -> tuple[str, ...]:
         finding.counts,
         finding.limit,
         finding.listed or "",
+        repr(finding.actions),
     )

@@ -5,6 +5,7 @@ ALT_BSUX, which makes of `\\x{41}` something else, and has no room for ANCHORED,
 function is called with the options themselves, as pcre2api(3) numbers them.
 """
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import pcre2
@@ -73,6 +74,19 @@ class Pattern:
                 return None
             raise
         return found
+
+    def all_texts(self, subject: bytes) -> Iterator[bytes]:
+        """Yield the text of each match; ends where the limit ends it."""
+        at = 0
+        while at <= len(subject):
+            try:
+                match = self.search(subject[at:] if at else subject)
+            except LimitExceeded:
+                return
+            if match is None:
+                return
+            yield match.group() or b""
+            at += max(match.span()[1], 1)
 
 
 def options_are_utf(options: int) -> bool:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable
 
 from mpp.checks.content import html
 from mpp.checks.content.normalise import normalised
+from mpp.mail.envelope import Client, Envelope
 from mpp.mail.message import Message
 from mpp.mail.part import Part
 from mpp.mail.words import header_text
-from mpp.verdict.transaction import Transaction
 
 NAMES = (
     "sender", "recipient", "client", "helo", "subject", "header", "header-raw", "body", "html", "line", "url", "host",
@@ -37,14 +37,15 @@ class Scopes:
     def __init__(
         self,
         message: Message,
-        transaction: Transaction,
+        envelope: Envelope,
+        client: Client,
         *,
         limit: int,
         links: bool = True,
         alike_everywhere: bool = False,
     ) -> None:
         """`links`: the addresses in HTML will be wanted."""
-        self._message, self._transaction = message, transaction
+        self._message, self._envelope, self._speaker = message, envelope, client
         self._limit, self._links, self._everywhere = limit, links, alike_everywhere
         self._made: dict[tuple[str, bool], bytes] = {}
         self._bodies: tuple[str, str, str, list[str]] | None = None
@@ -81,17 +82,17 @@ class Scopes:
         return maker()
 
     def _sender(self) -> str:
-        return self._transaction.envelope.reverse_path
+        return self._envelope.reverse_path
 
     def _recipient(self) -> str:
-        return _lines(recipient.address for recipient in self._transaction.envelope.recipients)
+        return _lines(recipient.address for recipient in self._envelope.recipients)
 
     def _client(self) -> str:
-        client = self._transaction.client
+        client = self._speaker
         return _lines(filter(None, (client.address, client.name)))
 
     def _helo(self) -> str:
-        return self._transaction.client.helo
+        return self._speaker.helo
 
     def _subject(self) -> str:
         return _lines(header_text(value) for value in self._message.values(b"subject"))

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from mpp.checks.layers.settings import Layer
 from mpp.mail.message import Message
 from mpp.mail.part import Part
-from mpp.verdict.finding import Counts, Finding, Verdict
+from mpp.verdict.finding import Act, Counts, Finding, Verdict
 from mpp.verdict.reasons import number
 from mpp.verdict.transaction import Transaction
 from mpp.verdict.weigh import Weight, weigh
@@ -69,6 +69,27 @@ def why_stop(layer: Layer | None, transaction: Transaction, findings: Sequence[F
             return f"{number(least)} reaches layers.{layer.name}.stop_spam = {number(layer.stop_spam)}", False
     ham = next((each for each in findings if is_ham(each, layer.stop_ham)), None) if layer.stop_ham else None
     return (f"{ham.symbol} is in layers.{layer.name}.stop_ham", False) if ham else ("", False)
+
+
+def settled(transaction: Transaction, before: Sequence[Finding]) -> tuple[str, bool]:
+    """Return why no scanner need be asked at all, and whether virus scanners are spared too.
+
+    What a rule refuses or throws away for every recipient goes nowhere. What it accepts is spared the spam scanners.
+    """
+    for acts, virus_too in (((Act.REJECT, Act.DISCARD), True), ((Act.ACCEPT,), False)):
+        rules = [
+            (each, action.rule)
+            for each in before
+            if each.counts is Counts.FULL
+            for action in each.actions
+            if action.act in acts
+        ]
+        if rules and all(
+            any(not each.recipients or recipient.address in each.recipients for each, _ in rules)
+            for recipient in transaction.envelope.recipients
+        ):
+            return f"{rules[0][1]} holds", virus_too
+    return "", False
 
 
 def is_ham(finding: Finding, symbols: Iterable[str]) -> bool:

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from mpp.checks.campaigns.memory import Known, Memory
 from mpp.checks.campaigns.signature import Signature, signature
-from mpp.checks.layers.conditions import weights, why_not, why_stop
+from mpp.checks.layers.conditions import settled, weights, why_not, why_stop
 from mpp.checks.layers.scale import PLAIN, Scale, scaled
 from mpp.checks.layers.settings import Layer, Vote
 from mpp.checks.layers.votes import limited
@@ -105,16 +105,19 @@ class Layers:
         self._spam = frozenset(check.name for check in checks if check.spam)
         self._memory = memory if self._spam else None
 
-    async def judge(self, message: Message, transaction: Transaction, timeout_s: float) -> Judged:
-        """Ask all checks that this message is for, by `timeout_s` from now."""
+    async def judge(
+        self, message: Message, transaction: Transaction, timeout_s: float, before: Sequence[Finding] = ()
+    ) -> Judged:
+        """Ask all checks that this message is for, by `timeout_s` from now. `before`: what is found already."""
         if not self._groups:
-            return Judged([_NO_SCANNER])
+            return Judged([*before, _NO_SCANNER])
         deadline = asyncio.get_running_loop().time() + timeout_s
-        raw: list[Finding] = []
+        raw: list[Finding] = [*before]
         runs: list[Run] = []
         content = self._content(message, transaction)
         known = self._memory.recall(content, time.monotonic()) if self._memory and content else None
-        stopped, virus_too = _KNOWN if known else "", False
+        stopped, virus_too = settled(transaction, before)
+        stopped = stopped or (_KNOWN if known else "")
         findings = raw
         for group in self._groups:
             spared = {check.name for check in group.checks if stopped and (virus_too or check.spam)}

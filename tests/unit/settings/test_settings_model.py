@@ -63,6 +63,8 @@ def test_the_example_without_its_hashes_reads_back_to_the_defaults():
             "tenants",
             "groups",
             "release_rules",
+            "filters",
+            "samples",
         ):
             assert getattr(value, name) == info.get_default(call_default_factory=True), name
     assert value.listeners == (Listener(name="mx", address="0.0.0.0:25"),)

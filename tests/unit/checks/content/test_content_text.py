@@ -5,7 +5,6 @@ from mpp.checks.content.normalise import normalised
 from mpp.checks.content.scopes import Scopes
 from mpp.mail.envelope import Client, Envelope, Recipient
 from mpp.mail.message import Message
-from mpp.verdict.transaction import Transaction
 
 
 def seen(source: str) -> str:
@@ -90,10 +89,7 @@ def scopes(raw=RAW, **more) -> Scopes:
     envelope = Envelope("s@b.example", (Recipient("r@c.example"), Recipient("t@c.example")))
     client = Client("192.0.2.1", name="mail.b.example", helo="helo.example")
     message = Message(raw)
-    transaction = Transaction(
-        "1", envelope, client, message, len(raw), "mx", "edge", "inbound", False, frozenset(), {}, "mx.example"
-    )
-    return Scopes(message, transaction, limit=1 << 20, **more)
+    return Scopes(message, envelope, client, limit=1 << 20, **more)
 
 
 @pytest.mark.parametrize(

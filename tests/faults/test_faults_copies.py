@@ -1,0 +1,60 @@
+"""Copies and redirected mail through the whole gateway: committed before the 250, and never twice."""
+
+from collections.abc import Callable
+
+from servers.dialogue import Dialogue
+from servers.gateway import MakeGateway
+from servers.sink import Sink
+
+MakeSink = Callable[..., Sink]
+COPY = "copies@example.org"
+FILTERS = [
+    {"name": "copy", "where": "subject", "match": ["copy"], "action": "copy", "to": [COPY]},
+    {"name": "away", "where": "subject", "match": ["away"], "action": "redirect", "to": ["desk@example.org"]},
+    {"name": "no", "where": "subject", "match": ["no (\\w+)"], "action": "reject", "text": "550 5.7.1 no $1"},
+    {"name": "lost", "where": "subject", "match": ["lost"], "action": "copy", "to": ["x@nowhere.invalid"]},
+]
+
+
+def send(port: int, subject: str, *recipients: str) -> str:
+    with Dialogue(port) as dialogue:
+        dialogue.hello()
+        dialogue.envelope("a@example.net", *(recipients or ("bob@example.org",)))
+        reply = dialogue.data(f"Subject: {subject}\r\n\r\ntext\r\n.\r\n".encode())
+        return f"{reply.code} {' '.join(reply.lines) if hasattr(reply, 'lines') else reply}"
+
+
+def taken(hop: Sink) -> list[str]:
+    return sorted(who for message in hop.accepted for who in message.recipients)
+
+
+def test_a_copy_is_there_before_the_250_and_the_retry_brings_nothing_twice(
+    gateway: MakeGateway, make_sink: MakeSink
+) -> None:
+    hop = make_sink(script={f"RCPT {COPY}": ["550 5.1.1 nobody", "250 2.1.5 ok"]})
+    made = gateway(hop, more={"filters": FILTERS})
+    assert send(made.port, "a copy").startswith("451")
+    assert taken(hop) == ["bob@example.org"]
+    assert send(made.port, "a copy").startswith("250")
+    assert taken(hop) == ["bob@example.org", COPY]
+
+
+def test_a_copy_without_a_way_defers(gateway: MakeGateway, make_sink: MakeSink) -> None:
+    hop = make_sink()
+    made = gateway(hop, more={"filters": FILTERS})
+    assert send(made.port, "lost").startswith("451")
+
+
+def test_redirected_mail_goes_to_its_new_address_alone(gateway: MakeGateway, make_sink: MakeSink) -> None:
+    hop = make_sink()
+    made = gateway(hop, more={"filters": FILTERS})
+    assert send(made.port, "away with copy").startswith("250")
+    assert taken(hop) == [COPY, "desk@example.org"]
+    assert send(made.port, "no way").startswith("550")
+
+
+def test_redirected_mail_that_is_refused_there_stays_with_its_sender(gateway: MakeGateway, make_sink: MakeSink) -> None:
+    hop = make_sink(script={"RCPT desk@example.org": "550 5.1.1 nobody"})
+    made = gateway(hop, more={"filters": FILTERS})
+    assert send(made.port, "away").startswith("451")
+    assert taken(hop) == []
