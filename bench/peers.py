@@ -175,6 +175,46 @@ def start_spamd(stand: Stand) -> Program:
     return program
 
 
+def start_haproxy(stand: Stand, servers: list[str], children: int, clock: float, *, tuned: bool) -> Program:
+    """HAProxy with its common queue before several spamd: as it comes, or as somebody who knows it would have it.
+
+    Its times are divided by `clock`.
+    """
+    binary, port = _program("haproxy", "haproxy"), free_port()
+
+    def ms(seconds: float) -> str:
+        return f"{max(1, round(seconds * 1000 / clock))}ms"
+
+    check = f"check inter {ms(2)} fall 3 rise 2"
+    if tuned:
+        check = f"check inter {ms(1)} fastinter {ms(1)} downinter {ms(1)} fall 2 rise 1 observe layer4 error-limit 2"
+        check += " on-error mark-down on-marked-down shutdown-sessions"
+    lines = [
+        "global",
+        "    maxconn 8000",
+        "defaults",
+        "    mode tcp",
+        "    retries 3",
+        "    option redispatch 1",
+        f"    timeout connect {ms(5)}",
+        f"    timeout queue {ms(30)}",
+        f"    timeout client {ms(60)}",
+        f"    timeout server {ms(60)}",
+        "listen spamd",
+        f"    bind {HOST}:{port}",
+        "    balance leastconn",
+        "    option tcp-check",
+        "    tcp-check send PING\\ SPAMC/1.5\\r\\n\\r\\n",
+        "    tcp-check expect string PONG",
+        *(f"    server s{number} {server} maxconn {children} {check}" for number, server in enumerate(servers)),
+    ]
+    file = stand.folder / f"haproxy-{port}.cfg"
+    file.write_text("\n".join(lines) + "\n")
+    program = stand.start("haproxy", [binary, "-db", "-f", str(file)], port)
+    program.wait_for_port()
+    return program
+
+
 def _program(name: str, package: str, user: str = "") -> str:
     """Return the path of a peer's program; where a user is named it must exist, and we must be root."""
     path = shutil.which(name, path=_PLACES)

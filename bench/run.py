@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import crowd, lag, parse, relay, scanner
+from bench import balance, crowd, lag, parse, relay, scanner
 from bench.results import Row, table
 from bench.stand import BenchError, Stand, machine_busy_s
 
@@ -29,6 +29,7 @@ BENCHES: dict[str, Callable[[Stand], list[Row]]] = {
     "large": crowd.large,
     "idle": crowd.idle,
     "scanner": scanner.scanner,
+    "balance": balance.balance,
     "parse": parse.parse,
     "lag": lag.lag,
 }

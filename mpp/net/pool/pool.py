@@ -78,7 +78,8 @@ class Pool:
         self._addresses: dict[Server, tuple[Server, ...]] = {}
         self._trials: set[asyncio.Task[None]] = set()
         self._resolved = asyncio.Event()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._due_at = 0.0  # of the timer; uvloop's may not know
         self._seen: dict[Member, bool] = {}
         self.configure(settings, probe)
 
@@ -168,10 +169,10 @@ class Pool:
         loop = asyncio.get_running_loop()
         due = loop.time() + wait_s
         if self._timer is not None:
-            if self._timer.when() <= due + 0.001:
+            if self._due_at <= due + 0.001:
                 return
             self._timer.cancel()
-        self._timer = loop.call_at(due, self._due)
+        self._timer, self._due_at = loop.call_at(due, self._due), due
 
     def _due(self) -> None:
         self._timer = None
