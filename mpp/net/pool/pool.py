@@ -179,7 +179,10 @@ class Pool:
         self._step()
 
     async def _attempt(self, run: Run, asked: _Asked) -> None:
-        """Do a job at a server whose place is taken, and tell the dispatcher what became of it."""
+        """Do a job at a server whose place is taken, and tell the dispatcher what became of it.
+
+        What follows from it is begun before the result is looked at: until its next job is on its way a server stands idle.
+        """
         core, ticket = self._core, run.ticket
         try:
             async with asyncio.timeout_at(ticket.deadline):
@@ -187,19 +190,21 @@ class Pool:
         except (OSError, RemoteProtocolError) as error:
             now = time.monotonic()
             core.failed(run, how(error, now >= ticket.deadline), cause_of(error), now)
+            self._step()
             self._failed(ticket)
         except BaseException as error:  # cancelled, or a fault of the job itself: the place must come back
             core.dropped(run)
-            if isinstance(error, Exception) and not asked.result.done():
-                asked.result.set_exception(error)
-                return
-            raise
+            self._step()
+            if not isinstance(error, Exception) or asked.result.done():
+                raise
+            asked.result.set_exception(error)
         else:
-            if core.answered(run, time.monotonic()) and not asked.result.done():
+            first = core.answered(run, time.monotonic())
+            self._step()
+            if first and not asked.result.done():
                 asked.result.set_result(result)
         finally:
             del asked.tasks[run]
-            self._step()
 
     def _ended(self, run: Run, _: asyncio.Task[None]) -> None:
         """Take the place back from a task that was cancelled before it had begun."""
