@@ -45,6 +45,8 @@ class Budget:
         if octets == reservation.octets:
             return True
         self._hold(reservation, octets - reservation.octets)
+        if self.used <= self.limit >> 2:  # then nobody holds too much
+            return True
         while reservation.octets and (newest := self._too_much(reservation.network, exempt)) is not None:
             self.release(newest)
             newest.give_way()

@@ -99,6 +99,8 @@ async def process(received: Received, assembly: Assembly) -> Result:
     plan = _UNJUDGED
     try:
         crashes = assembly.table.take_in_hand(mark)
+        if len(data) > LARGE and crashes < CRASHES:
+            await asyncio.to_thread(lambda: message.exceeded)  # reads all of its structure, and keeps it
         if refusal := POISON if crashes >= CRASHES else _shape(message, assembly):
             return _refused(received, refusal if not known else NOT_AGAIN)
         transaction = _transaction(received, message, assembly)

@@ -15,6 +15,7 @@ from mpp.mail.part import Part
 
 _CANDIDATE = re.compile(rb"\n(--[^ \t\r\n]*+(?:[ \t\r]++[^ \t\r\n][^ \t\r\n]*+)*+)")
 _AFTER = re.compile(rb"(--)?[ \t]*+(?:\r?\n|\r?\Z)")
+_STRIDE = 1 << 20  # octets searched in one step, which keeps the interpreter from all other threads
 _PATIENCE = 100  # lines that only begin like the delimiter before its pattern is compiled
 
 
@@ -221,10 +222,14 @@ class _Scan:
         if len(self._stack) == 1 and len(self._delimiters) == 2:
             return self._next_of_one(start, end)
         delimiters, raw, found = self._delimiters, self._raw, self._found
-        for match in _CANDIDATE.finditer(raw, max(start - 1, 0), end):
+        position = max(start - 1, 0)
+        while (position := _find(raw, b"\n--", position, end)) >= 0:
+            match = _CANDIDATE.match(raw, position, end)
+            assert match is not None  # it begins with what was found
             known = delimiters.get(match[1])
             if known is not None:
                 return self._hit(match.start(), match.end(), *known)
+            position = match.end()
             found.false_delimiters += 1
             if found.false_delimiters > self._limits.delimiters:
                 found.exceeded["delimiters"] = None
@@ -235,7 +240,7 @@ class _Scan:
         raw, needle = self._raw, b"\n" + self._stack[0].delimiter
         position = max(start - 1, 0)
         for _ in range(_PATIENCE):
-            position = raw.find(needle, position, end)
+            position = _find(raw, needle, position, end)
             if position < 0:
                 return None
             after = position + len(needle)
@@ -252,6 +257,16 @@ class _Scan:
         following = raw.find(b"\n", after)
         before = line_break - 1 if line_break and raw[line_break - 1] == 13 else line_break
         return _Hit(before, len(raw) if following < 0 else following + 1, level, closing)
+
+
+def _find(raw: bytes, needle: bytes, start: int, end: int) -> int:
+    """As `raw.find`, in strides: a message that is parsed in a thread must not hold the interpreter for all its length."""
+    while end - start > _STRIDE:
+        at = raw.find(needle, start, start + _STRIDE + len(needle) - 1)
+        if at >= 0:
+            return at
+        start += _STRIDE
+    return raw.find(needle, start, end)
 
 
 def _below(path: str, number: int) -> str:

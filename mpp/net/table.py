@@ -34,6 +34,7 @@ _COUNT = (1 << 32) - 1  # a refusal word: the minute above, the number in it bel
 
 _CONNECTIONS = HOLD  # of a host's row; from 2 on its refusals by minute
 _CRASHES = 2  # of a crash row
+_CRASHED = 0  # the word that says how many crashes were ever noted: mostly none, and then there is nothing to look up
 
 
 class NodeTable:
@@ -132,6 +133,7 @@ class NodeTable:
         row = self.crashes.claim(0, _digest_key(digest))  # nothing holds crash rows: the oldest gives way
         self._words[row + TOUCHED] = _microseconds(now)
         self._words[row + _CRASHES] += 1
+        self._words[_CRASHED] += 1
         return self._words[row + _CRASHES]
 
     def expire(self, now: float) -> None:
@@ -143,6 +145,8 @@ class NodeTable:
 
     def crashes_of(self, digest: bytes) -> int:
         """Return how often a message was in hand when a worker crashed, of the last day."""
+        if not self._words[_CRASHED]:
+            return 0
         row = self.crashes.find(0, _digest_key(digest))
         return self._words[row + _CRASHES] if row else 0
 

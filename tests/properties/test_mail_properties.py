@@ -3,6 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mpp.mail import mime
 from mpp.mail.address import Address, AddressError, parse_address
 from mpp.mail.edits import Edit, EditError, apply_edits, insert_field
 from mpp.mail.escape import ascii_only, printable
@@ -119,3 +120,12 @@ def test_addresses_are_read_or_refused(text):
     assert isinstance(address, Address)
     assert address.ascii_domain.isascii()
     assert text.isprintable()
+
+
+@given(OCTETS, st.binary(min_size=1, max_size=3), st.integers(0, 9), st.integers(0, 60))
+def test_a_search_in_strides_finds_what_one_search_finds(raw, needle, start, end):
+    before, mime._STRIDE = mime._STRIDE, 3
+    try:
+        assert mime._find(raw, needle, start, min(end, len(raw))) == raw.find(needle, start, min(end, len(raw)))
+    finally:
+        mime._STRIDE = before
