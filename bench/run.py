@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import balance, crowd, lag, parse, relay, scanner
+from bench import balance, campaign, crowd, lag, parse, relay, scanner
 from bench.results import Row, table
 from bench.stand import BenchError, Stand, machine_busy_s
 
@@ -30,6 +30,7 @@ BENCHES: dict[str, Callable[[Stand], list[Row]]] = {
     "idle": crowd.idle,
     "scanner": scanner.scanner,
     "balance": balance.balance,
+    "campaign": campaign.campaign,
     "parse": parse.parse,
     "lag": lag.lag,
 }

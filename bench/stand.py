@@ -89,6 +89,10 @@ class Program:
             f"{self.name} opens no port; its log ends: {_last_line(self._log.read_text('utf-8', 'replace'))}"
         )
 
+    def log(self) -> str:
+        """Return what it has written so far."""
+        return self._log.read_text("utf-8", "replace")
+
     def wait(self, seconds: float = 60) -> None:
         """Wait for a program that ends by itself."""
         self._popen.wait(seconds)

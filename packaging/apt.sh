@@ -3,7 +3,7 @@
 #   apt.sh scanners   what the demo starts: spamd, clamd
 #   apt.sh peers      those, and what the tests speak with: swaks, openssl, Postfix, PostgreSQL, rspamd,
 #                     c-icap, HAProxy, unbound, packers
-#   apt.sh bench      those, and what MPP is measured beside: amavisd-new
+#   apt.sh bench      those, and what MPP is measured beside: amavisd-new, spamc
 # Installs only as root with apt-get. Postfix would replace another mail server, so it comes only with CI=true or
 # MPP_APT=1. No service is started: policy-rc.d says no during the call, and what is new is disabled for the next boot.
 # Where it may not install it says what is missing and ends with 0: the demo and the tests go on with what there is.
@@ -27,6 +27,7 @@ library libmagic1 libmagic.so.1
 library libarchive13 libarchive.so.13
 if [ "${1:-}" = bench ]; then
     package amavisd-new amavisd
+    package spamc spamc
 fi
 if [ "${1:-}" != scanners ]; then
     package swaks swaks

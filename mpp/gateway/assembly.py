@@ -11,12 +11,16 @@ from functools import lru_cache
 from mpp.checks.campaigns.memory import Memory
 from mpp.checks.content.compiled import Shelf
 from mpp.checks.content.rules import Rules
+from mpp.checks.guards.guard import Guard
+from mpp.checks.guards.jumps import Jumps, Share
+from mpp.checks.guards.troubles import Troubles
 from mpp.checks.layers.build import layers_of
 from mpp.checks.layers.judge import Layers
-from mpp.checks.scanners.scanner import Tools
+from mpp.checks.scanners.scanner import Contexts, Tools
 from mpp.gateway.asking import Asker
 from mpp.gateway.destinations import Destinations
 from mpp.gateway.hops import Hops
+from mpp.gateway.log import event as log
 from mpp.gateway.memo import Memo
 from mpp.gateway.routes import RouteTable
 from mpp.gateway.settings import Settings
@@ -84,7 +88,7 @@ def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> 
         asker=Asker(shared.asking, clock),
         directory=Directory(settings.tenants, settings.groups),
         rules=rules_of(settings, shared.table.slot),
-        layers=_layers(settings, shared, Tools(shared.pools, contexts)),
+        layers=_layers(settings, shared, contexts),
         message_limits=MessageLimits(
             parts=limits.parts, depth=limits.depth, header_fields=limits.header_fields, header_size=limits.header_size
         ),
@@ -96,12 +100,21 @@ def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> 
     return parts
 
 
-def _layers(settings: Settings, shared: Shared, tools: Tools) -> Layers:
+def _layers(settings: Settings, shared: Shared, contexts: Contexts) -> Layers:
     if not settings.checks:
         return Layers(())
     learned, slot = shared.table.table.learned, shared.table.slot
+    troubles = Troubles(learned.troubles, slot)
     memory = Memory(settings.campaigns, learned, slot) if settings.campaigns.on else None
-    return layers_of(settings.scanners, settings.layers, settings.votes, tools, memory)
+    guard = Guard(troubles, Jumps(settings.guards, learned.hits, slot, _told), settings.guards.troubles)
+    tools = Tools(shared.pools, contexts, troubles)
+    return layers_of(settings.scanners, settings.layers, settings.votes, tools, memory, guard)
+
+
+def _told(name: str, jumped: bool, share: Share) -> None:
+    """Tell the operator of a symbol or a scanner that suddenly decides much mail, or no longer does."""
+    percent = {"percent": round(100 * share.now, 2), "usual_percent": round(100 * share.usual, 3)}
+    log("warning", "guard-jumped" if jumped else "guard-settled", name=name, **percent)
 
 
 def rules_of(settings: Settings, slot: int | None = None) -> Rules:

@@ -104,6 +104,7 @@ async def process(received: Received, assembly: Assembly) -> Result:
         if refusal := POISON if crashes >= CRASHES else _shape(message, assembly):
             return _refused(received, refusal if not known else NOT_AGAIN)
         transaction = _transaction(received, message, assembly)
+        transaction.digest = mark
         if settings.checks:
             until = min(received.arrived + settings.limits.checks_timeout, received.deadline)
             found = await assembly.rules.judge(message, transaction) if assembly.rules else ()

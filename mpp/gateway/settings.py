@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from mpp.checks.campaigns.settings import Campaigns
 from mpp.checks.content.samples import Sample
 from mpp.checks.content.settings import Content, Filter
+from mpp.checks.guards.settings import Guards
 from mpp.checks.layers.settings import Layer, Vote
 from mpp.checks.scanners.kinds import AnyScanner
 from mpp.mail.address import a_labels
@@ -153,6 +154,7 @@ class Settings(Section):
     samples: tuple[Sample, ...] = Field((), description="Mails with the fate that they must have")
     content: Content = Field(default_factory=Content, description="What the rules of the content filter share")
     campaigns: Campaigns = Field(default_factory=Campaigns, description="What was spam again and again")
+    guards: Guards = Field(default_factory=Guards, description="What keeps one message or one bad rule from much harm")
     policies: dict[Name, Policy] = Field(
         default_factory=dict, description="Named policies; `default` holds where no rule fits"
     )

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from enum import Enum
 
 from mpp.mail.escape import printable
-from mpp.protocols.errors import NEED_DATA, LocalProtocolError, NeedData, ProtocolError, RemoteProtocolError
+from mpp.protocols.errors import (
+    NEED_DATA,
+    ClosedEarlyError,
+    LocalProtocolError,
+    NeedData,
+    ProtocolError,
+    RemoteProtocolError,
+)
 
 MAX_CHUNK = (1 << 32) - 1
 
@@ -142,7 +149,7 @@ class ClamdCodec:
             self._buffer = rest
             return event
         if self._eof and self.state not in (State.DONE, State.IDLE, State.NEW):
-            raise RemoteProtocolError("closed before its reply")
+            raise ClosedEarlyError("closed before its reply")
         return NEED_DATA
 
     def _event(self, line: bytes) -> Event:

@@ -19,6 +19,10 @@ class RemoteProtocolError(ProtocolError):
     """The peer sent what the protocol does not allow. The text may hold outside octets: escape it where shown."""
 
 
+class ClosedEarlyError(RemoteProtocolError):
+    """The peer closed before its answer was whole: it may have died over what it was asked."""
+
+
 class NeedData(Enum):
     """The type of NEED_DATA, so that `event is NEED_DATA` narrows for type checkers."""
 

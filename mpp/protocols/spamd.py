@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Literal
 
 from mpp.mail.escape import printable
-from mpp.protocols.errors import NEED_DATA, LocalProtocolError, NeedData, RemoteProtocolError
+from mpp.protocols.errors import NEED_DATA, ClosedEarlyError, LocalProtocolError, NeedData, RemoteProtocolError
 
 Method = Literal["CHECK", "SYMBOLS", "REPORT", "HEADERS", "TELL", "PING"]
 
@@ -131,7 +131,7 @@ class SpamdCodec:
             return NEED_DATA
         if length is not None and len(self._buffer) < length:
             if self._eof:
-                raise RemoteProtocolError(f"closed after {len(self._buffer)} of {length} octets")
+                raise ClosedEarlyError(f"closed after {len(self._buffer)} of {length} octets")
             return NEED_DATA
         self.state = State.DONE
         body = bytes(self._buffer[:length])
@@ -149,7 +149,7 @@ class SpamdCodec:
             return None
         if end < 0:  # an error or a PONG is one line; spamd closes behind it
             if not self._buffer.endswith(b"\r\n"):
-                raise RemoteProtocolError("closed before its reply")
+                raise ClosedEarlyError("closed before its reply")
             end = len(self._buffer) - 2
         lines = bytes(self._buffer[:end]).split(b"\r\n")
         del self._buffer[: end + 4]

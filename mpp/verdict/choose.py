@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from mpp.mail.escape import printable
 from mpp.verdict.acts import CHANGES, beside, first_act, refusal_of, values_of
-from mpp.verdict.finding import Act, Action, Finding, OnFailure, Verdict
+from mpp.verdict.finding import SPARED, Act, Action, Finding, OnFailure, Verdict
 from mpp.verdict.plan import Disposition
 from mpp.verdict.policy import Marks, Policy
 from mpp.verdict.reasons import gone_on, in_shadow, name_of, names, number, saw, summed
@@ -164,6 +164,10 @@ def _failed(failed: list[Finding], case: Case) -> Choice:
     deciding = next((each for each in failed if each.failure is OnFailure.DEFER), failed[0])
     rule = f"scanners.{name_of(deciding)}.on_failure"
     why = tuple(map(saw, failed))
+    if deciding.symbol == SPARED:
+        rule = "guards.troubles"
+        word = f"{rule}: the message is held, since nothing is known of it and to try again would do harm"
+        return Choice(Verdict.UNCHECKED, Disposition.QUARANTINE, rule, (*why, word))
     if deciding.failure is OnFailure.QUARANTINE:
         word = f"{rule} = 'quarantine': the message is held"
         return Choice(Verdict.UNCHECKED, Disposition.QUARANTINE, rule, (*why, word))

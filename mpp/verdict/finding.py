@@ -12,8 +12,9 @@ TOO_LARGE = "too-large"  # not given to the scanner because of its size
 NOT_COUNTED = "not-counted"  # an entry of a list fits and nothing proves the sender
 VIRUS_SCANNED = "virus-scanned"  # a virus scanner gave an answer, whatever it was: X-Virus-Scanned may be put
 SPAM_SCANNED = "spam-scanned"  # a spam scanner gave an answer, maybe without a single test: the score counts as known
+SPARED = "scanner-spared"  # not given to a scanner that crashed or stalled over it before
 NOT_ASKED = "not-asked"  # a layer's condition, or what was found before, made the check needless
-NOTES = frozenset({NO_SCANNER, SCANNER_FAILED, TOO_LARGE, NOT_COUNTED, VIRUS_SCANNED, SPAM_SCANNED, NOT_ASKED})
+NOTES = frozenset({NO_SCANNER, SCANNER_FAILED, TOO_LARGE, NOT_COUNTED, VIRUS_SCANNED, SPAM_SCANNED, SPARED, NOT_ASKED})
 
 
 class Verdict(StrEnum):

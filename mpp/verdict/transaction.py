@@ -28,3 +28,4 @@ class Transaction:
     hostname: str
     contact: str = "postmaster"
     overdue: bool = False  # deferred by failing scanners for so long that deferring has to end
+    digest: bytes = b""  # of the message without its leading Received fields: a retry has the same

@@ -1,6 +1,7 @@
 """The scanner adapters against a real spamd and a real clamd."""
 
 import asyncio
+import base64
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,16 @@ async def test_spamd_learns_once_and_forgets(spamd: str) -> None:
     lessons = [await learn(pool, raw, lesson) for lesson in ("spam", "spam", "forget", "forget", "ham", "forget")]
     assert [each.cause for (each,) in lessons] == [""] * 6
     assert [each.changed for (each,) in lessons] == [True, False, True, False, True, True]
+
+
+async def test_spamd_finds_the_same_in_a_message_without_its_attachments(spamd: str) -> None:
+    parts = HAM.replace(
+        b"\r\n\r\n", b'\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\n\r\n', 1
+    )
+    pdf = base64.encodebytes(b"%PDF-1.4\n" + bytes(range(256)) * 1200).replace(b"\n", b"\r\n")
+    head = b'\r\n--b\r\nContent-Type: application/pdf; name="a.pdf"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
+    raw = parts + GTUBE[len(HEADER) :] + head + pdf + b"--b--\r\n"
+    whole = await found([check("spamd", spamd, shorten="never")], raw)
+    short = await found([check("spamd", spamd, shorten="always")], raw)
+    assert [(each.symbol, each.score) for each in short] == [(each.symbol, each.score) for each in whole]
+    assert "spamd got" in short[0].evidence

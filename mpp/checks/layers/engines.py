@@ -11,7 +11,7 @@ from math import fsum
 from typing import Literal, cast, get_args
 
 from mpp.checks.layers.judge import Judged
-from mpp.verdict.finding import SCANNER_FAILED, TOO_LARGE, Counts, Finding, Verdict
+from mpp.verdict.finding import SCANNER_FAILED, SPARED, TOO_LARGE, Counts, Finding, Verdict
 from mpp.verdict.reasons import number
 from mpp.verdict.weigh import within
 
@@ -61,7 +61,7 @@ def _opinion(engine: str, findings: list[Finding], took_ms: float) -> Opinion:
     for finding in findings:
         if finding.score:
             points.setdefault(finding.recipients, []).append(within(finding.score))
-        if finding.symbol == SCANNER_FAILED:
+        if finding.symbol in (SCANNER_FAILED, SPARED):
             said.add("failed")
         elif finding.symbol == TOO_LARGE:
             said.add("unchecked")

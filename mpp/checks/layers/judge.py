@@ -16,13 +16,14 @@ from typing import Protocol
 
 from mpp.checks.campaigns.memory import Known, Memory
 from mpp.checks.campaigns.signature import Signature, signature
+from mpp.checks.guards.guard import Guard
 from mpp.checks.layers.conditions import settled, weights, why_not, why_stop
 from mpp.checks.layers.scale import PLAIN, Scale, scaled
 from mpp.checks.layers.settings import Layer, Vote
 from mpp.checks.layers.votes import limited
 from mpp.mail.escape import printable
 from mpp.mail.message import Message
-from mpp.verdict.finding import NO_SCANNER, NOT_ASKED, SCANNER_FAILED, TOO_LARGE, Counts, Finding, Verdict
+from mpp.verdict.finding import NO_SCANNER, NOT_ASKED, SCANNER_FAILED, SPARED, TOO_LARGE, Counts, Finding, Verdict
 from mpp.verdict.plan import Plan
 from mpp.verdict.reasons import number
 from mpp.verdict.transaction import Transaction
@@ -98,12 +99,14 @@ class Layers:
         votes: Sequence[Vote] = (),
         terms: Mapping[str, Terms] | None = None,
         memory: Memory | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self._groups = _written(checks, layers) if layers else _by_number(checks)
         self._votes = tuple(votes)
         self._terms = {name: each for name, each in (terms or {}).items() if each != Terms()}
         self._spam = frozenset(check.name for check in checks if check.spam)
         self._memory = memory if self._spam else None
+        self._guard = guard
 
     async def judge(
         self, message: Message, transaction: Transaction, timeout_s: float, before: Sequence[Finding] = ()
@@ -129,25 +132,31 @@ class Layers:
             for found, run in await self._ask(asked, message, transaction, deadline):
                 raw += found
                 runs.append(run)
-            findings = limited(raw, self._votes)
+            findings = self._limited(raw)
             if not virus_too:
                 reason, virus_too = why_stop(group.layer, transaction, findings)
                 stopped = reason or stopped
         if known:
             raw.append(_campaign(known, findings, transaction))
-        return Judged(limited(raw, self._votes), tuple(runs), content, known)
+        return Judged(self._limited(raw), tuple(runs), content, known)
+
+    def _limited(self, raw: list[Finding]) -> list[Finding]:
+        findings = limited(raw, self._votes)
+        return self._guard.limited(findings) if self._guard else findings
 
     def learn(self, judged: Judged, transaction: Transaction, plan: Plan) -> None:
-        """Remember what a full examination came to, so that more of the same is known."""
+        """Count what decided, and remember what a full examination came to, so that more of the same is known."""
+        marks = [policy.mark_above for _, policy in transaction.policies.values()]
+        if self._guard:
+            self._guard.note(judged.findings, next(iter(marks), None), time.monotonic())
         if self._memory is None or judged.content is None or judged.known is not None:
             return
-        unanswered = (SCANNER_FAILED, TOO_LARGE)
+        unanswered = (SCANNER_FAILED, SPARED, TOO_LARGE)
         if any(each.symbol in unanswered and each.check in self._spam for each in judged.findings):
             return
         score = None
         if plan.verdict is not Verdict.CLEAN:
             score = min(weight.firm for weight in weights(judged.findings, transaction))
-            marks = [policy.mark_above for _, policy in transaction.policies.values()]
             if plan.verdict is not Verdict.SPAM or any(mark is None or score < mark for mark in marks):
                 return
         envelope = transaction.envelope
@@ -179,7 +188,14 @@ class Layers:
     ) -> tuple[list[Finding], Run]:
         clock = asyncio.get_running_loop().time
         begun = clock()
-        findings = await _examine(check, message, transaction, deadline)
+        guard, digest = self._guard, transaction.digest
+        if guard and (held := guard.instead(check.name, digest, time.monotonic())):
+            findings = [held]
+        else:
+            findings = await _examine(check, message, transaction, deadline)
+            failed = guard is not None and any(finding.symbol == SCANNER_FAILED for finding in findings)
+            if guard and failed and (held := guard.instead(check.name, digest, time.monotonic())):
+                findings = [held]
         run = Run(check.name, clock() - begun)
         terms = self._terms.get(check.name)
         if terms is not None:

@@ -32,6 +32,10 @@ class Spamd(SpamScanner, Served):
     user: Literal["none", "recipient", "domain", "fixed"] = Field(
         "none", description="spamd's User: whose preferences hold; recipient and domain ask once for each"
     )
+    shorten: Literal["never", "large", "always"] = Field(
+        "large",
+        description="Large attachments are left out of what it gets, texts never: not at all, of messages over max_size, of all",
+    )
     user_name: str = Field("", pattern=r"^[!-~]{0,320}$", description="The name for user = fixed")
 
     def check(self, tools: "Tools") -> "Check":

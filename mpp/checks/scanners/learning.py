@@ -16,7 +16,7 @@ from mpp.checks.scanners.scanner import Contexts, Tools, tls_context
 from mpp.checks.scanners.settings import Scanner
 from mpp.checks.scanners.spamd import exchange, user_for
 from mpp.mail.escape import printable
-from mpp.net.connect import Server, server_of
+from mpp.net.connect import Server, connect, server_of
 from mpp.protocols.errors import RemoteProtocolError
 from mpp.protocols.spamd import Request
 
@@ -67,7 +67,8 @@ async def _tell(
     now = asyncio.get_running_loop().time()
     try:
         async with asyncio.timeout(scanner.timeout):
-            reply = await exchange(server, request, (octets,), now + scanner.connect_timeout, context)
+            connection = await connect(server, now + scanner.connect_timeout, context)
+            reply = await exchange(connection, request, (octets,))
     except (OSError, RemoteProtocolError) as error:  # a timeout is an OSError
         cause = printable(str(error) or type(error).__name__, 300)
         if "allow-tell" in cause:

@@ -2,17 +2,21 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Generic, TypeVar
 
+from mpp.checks.guards.troubles import Troubles
 from mpp.checks.scanners.settings import OnOversize, Scanner, Served, SpamScanner
 from mpp.net.connect import Connection, Server, connect, server_of
-from mpp.net.pool.asking import Asking, Job, T
+from mpp.net.pool.asking import Asking, Job, PoolError, T
 from mpp.net.pool.pool import PoolSettings
 from mpp.net.pool.pools import Pools
 from mpp.net.tls import client_contexts
+from mpp.protocols.errors import ClosedEarlyError
 from mpp.settings.common import Tls
 from mpp.verdict.finding import SCANNER_FAILED, TOO_LARGE, Finding
 from mpp.verdict.transaction import Transaction
@@ -24,6 +28,17 @@ _OVERSIZE_REPLIES: dict[OnOversize, str] = {
     "defer": "452 4.3.1 Message too large to be scanned now",
 }
 
+
+@dataclass(slots=True)
+class _Attempt:
+    """One run of a job at one server."""
+
+    begun: float
+    in_hand: bool = True  # a server has the message, and has neither answered nor closed
+
+
+_current: ContextVar[_Attempt] = ContextVar("attempt")  # of the job that runs in this task
+
 S = TypeVar("S", bound=Scanner)
 P = TypeVar("P", bound=Served)
 
@@ -33,10 +48,11 @@ PROBE_CONNECT_S = 0.8  # a host that was gone does not hear the connects begun b
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What adapters are handed: pools that outlive a revision of the settings, and TLS contexts by policy."""
+    """What adapters are handed: pools that outlive a revision of the settings, TLS contexts by policy, and where troubles go."""
 
     pools: Pools = field(default_factory=Pools)
     contexts: Contexts = field(default_factory=lambda: client_contexts(Tls()))
+    troubles: Troubles = field(default_factory=Troubles)
 
 
 class ScannerCheck(Generic[S]):
@@ -74,6 +90,7 @@ class ServedCheck(ScannerCheck[P]):
     def __init__(self, settings: P, tools: Tools) -> None:
         super().__init__(settings, tools)
         servers: list[Server] = [server_of(text) for text in settings.servers]
+        self._troubles = tools.troubles
         self.context = tls_context(settings, servers, tools.contexts)
         wanted = PoolSettings(
             tuple(servers), settings.connections, settings.balance, settings.weights, settings.groups, settings.timeout
@@ -101,11 +118,47 @@ class ServedCheck(ScannerCheck[P]):
             key = blake2b(transaction.message.raw, digest_size=8).hexdigest()
         elif self.settings.balance == "hash-user" and recipients:
             key = key or recipients[0].address.lower()
-        return await self.pool.run(job, deadline or self.deadline(), Asking(size, tenant, key, copies))
+        attempts: list[_Attempt] = []
+        until = deadline or self.deadline()
+        try:
+            asking = Asking(size, tenant, key, copies)
+            return await self.pool.run(self._watched(job, transaction.digest, attempts), until, asking)
+        except PoolError:
+            if asyncio.get_running_loop().time() >= until:
+                begun = [attempt.begun for attempt in attempts if attempt.in_hand]
+                if begun:  # a copy of it may have been given to a second server: that is one trouble
+                    self._troubles.stalled(self.name, transaction.digest, max(begun), time.monotonic())
+            raise
+
+    def _watched(self, job: Job[T], digest: bytes, attempts: "list[_Attempt]") -> Job[T]:
+        """Return the job; over which message a server crashes is noted, and in `attempts` what it has in hand."""
+
+        async def watched(server: Server, until: float) -> T:
+            attempt = _Attempt(time.monotonic())
+            attempts.append(attempt)
+            _current.set(attempt)
+            try:
+                result = await job(server, until)
+            except (ConnectionError, ClosedEarlyError):
+                if attempt.in_hand:
+                    self._troubles.crashed(self.name, digest, time.monotonic())
+                attempt.in_hand = False
+                raise
+            attempt.in_hand = False
+            self._troubles.answered(self.name, digest, time.monotonic())
+            return result
+
+        return watched
 
     async def connect(self, server: Server, deadline: float) -> Connection:
         """Open a connection to a server. Raises OSError."""
-        return await connect(server, self.connect_deadline(deadline), self.context)
+        attempt = _current.get(None)
+        if attempt is not None:
+            attempt.in_hand = False  # what fails before it is open is no fault of the message
+        connection = await connect(server, self.connect_deadline(deadline), self.context)
+        if attempt is not None:
+            attempt.in_hand = True
+        return connection
 
     async def probe(self, server: Server, deadline: float) -> None:
         """Return where a server is there again; OSError and RemoteProtocolError say that it is not."""

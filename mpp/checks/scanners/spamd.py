@@ -7,18 +7,19 @@ always: it names the points of each rule, and costs spamd no more than SYMBOLS.
 """
 
 import asyncio
-import ssl
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from math import fsum
 
 from mpp.checks.scanners.kinds import Spamd
 from mpp.checks.scanners.report import Row, read_report
 from mpp.checks.scanners.scanner import ServedCheck
+from mpp.checks.scanners.shorten import shortened
 from mpp.mail.address import AddressError, parse_address
 from mpp.mail.message import Message
 from mpp.mail.trace import received_field
-from mpp.net.connect import Connection, Server, connect
+from mpp.net.connect import Buffer, Connection, Server
 from mpp.net.pool.asking import PoolError
 from mpp.protocols.errors import NEED_DATA, RemoteProtocolError
 from mpp.protocols.spamd import Reply, Request, SpamdCodec
@@ -36,13 +37,35 @@ class SpamdCheck(ServedCheck[Spamd]):
 
     async def examine(self, message: Message, transaction: Transaction) -> list[Finding]:
         """Return a note that spamd answered and a finding for each of its rules, for each user."""
-        if len(message.raw) > self.settings.max_size:
-            return [self.too_large(len(message.raw), f"{self.settings.max_size} (max_size)")]
+        most, body = self.settings.max_size, self._body(message)
+        size = sum(map(len, body))
+        if size > most:
+            return [self.too_large(size, f"{most} (max_size)")]
         # spamd reads by lines: without a line end it would wait for more than the length it was told
-        octets = message.raw if message.raw.endswith(b"\n") else message.raw + b"\r\n"
-        buffers = (trace_for_spamd(transaction, time.time()), octets)
+        end = () if body[-1][-1:] == b"\n" else (b"\r\n",)
+        buffers = (trace_for_spamd(transaction, time.time()), *body, *end)
         deadline = self.deadline()
-        users = self.users(transaction)
+        findings = await self._ask_each(self.users(transaction), buffers, transaction, deadline)
+        if size < len(message.raw):
+            told = f"of {len(message.raw)} octets spamd got {size}: large attachments were left out (shorten)"
+            findings = [replace(each, evidence=told) if each.symbol == SPAM_SCANNED else each for each in findings]
+        return findings
+
+    def _body(self, message: Message) -> list[bytes | memoryview]:
+        """Return the message as spamd gets it."""
+        large = len(message.raw) > self.settings.max_size
+        if self.settings.shorten == "always" or (large and self.settings.shorten == "large"):
+            return shortened(message)
+        return [message.raw]
+
+    async def _ask_each(
+        self,
+        users: Mapping[str, frozenset[str]],
+        buffers: tuple[Buffer, ...],
+        transaction: Transaction,
+        deadline: float,
+    ) -> list[Finding]:
+        """Ask for each user, at the same time."""
         if len(users) == 1:
             ((user, recipients),) = users.items()
             return await self._ask(user, recipients, buffers, transaction, deadline)
@@ -75,7 +98,7 @@ class SpamdCheck(ServedCheck[Spamd]):
         self,
         user: str,
         recipients: frozenset[str],
-        message: tuple[bytes, bytes],
+        message: tuple[Buffer, ...],
         transaction: Transaction,
         deadline: float,
     ) -> list[Finding]:
@@ -83,7 +106,7 @@ class SpamdCheck(ServedCheck[Spamd]):
 
         async def job(server: Server, until: float) -> Reply:
             request = Request("REPORT", size, user)
-            return await exchange(server, request, message, self.connect_deadline(until), self.context)
+            return await exchange(await self.connect(server, until), request, message)
 
         try:
             reply = await self.ask(job, size, transaction, deadline=deadline, key=user)
@@ -99,22 +122,15 @@ class SpamdCheck(ServedCheck[Spamd]):
         ]
 
 
-async def exchange(
-    server: Server,
-    request: Request,
-    message: tuple[bytes, ...],
-    connect_deadline: float,
-    context: ssl.SSLContext | None,
-) -> Reply:
-    """Return spamd's answer to one request. Raises OSError and RemoteProtocolError, for its error codes too."""
-    connection = await connect(server, connect_deadline, context)
+async def exchange(connection: Connection, request: Request, message: tuple[Buffer, ...]) -> Reply:
+    """Return spamd's answer to one request, and close. Raises OSError and RemoteProtocolError, for its error codes too."""
     try:
         return await converse(connection, request, *message)
     finally:
         connection.close()
 
 
-async def converse(connection: Connection, request: Request, *message: bytes) -> Reply:
+async def converse(connection: Connection, request: Request, *message: Buffer) -> Reply:
     """Return spamd's answer on a fresh connection. Raises as `exchange` does."""
     codec = SpamdCodec(max_body=MAX_REPORT)
     await connection.write((codec.send(request), *message))
