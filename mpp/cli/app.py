@@ -12,6 +12,7 @@ from mpp import __version__
 from mpp.cli import filters, mail, scanners, settings, workbench  # noqa: F401  it adds to filters
 from mpp.cli.check import check
 from mpp.cli.demo import demo
+from mpp.cli.engines import compare, victims
 from mpp.cli.scan import scan
 from mpp.cli.serve import serve
 
@@ -46,5 +47,7 @@ app.command()(demo)
 app.command()(check)
 app.add_typer(settings.app)
 app.add_typer(mail.app)
+scanners.app.command()(compare)
+scanners.app.command()(victims)
 app.add_typer(scanners.app)
 app.add_typer(filters.app)

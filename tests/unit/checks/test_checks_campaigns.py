@@ -1,6 +1,7 @@
 """Campaign memory: what is alike is known, what is not is left to the scanners, and nobody can aim it at others for long."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -208,6 +209,35 @@ def test_without_campaigns_no_ham_is_decided() -> None:
     decided, seen = judged_by(Node(), stream(9, Mix(300, campaigns=0.0)))
     assert min(seen["newsletter"], seen["letter"]) > 50
     assert decided["newsletter"] == decided["letter"] == 0
+
+
+@pytest.mark.corpus
+def test_no_mail_of_the_corpora_is_taken_for_a_campaign(corpora: Path) -> None:
+    node, looked = Node(), 0
+    judged_by(node, stream(1, Mix(600)))
+    for file in sorted(corpora.rglob("*.eml")):
+        message = Message(file.read_bytes())
+        looked += signature(message) is not None
+        assert node.recall(message) is None, file.name
+    assert looked > 100
+
+
+@pytest.mark.corpus
+def test_what_is_alike_in_the_corpora_is_so_by_its_words(corpora: Path) -> None:
+    """Each mail in its turn is made a campaign; others are then known for most of its keys alone, and few are."""
+    files = [file for file in sorted(corpora.rglob("*.eml")) if file.stat().st_size < 60_000][::7]
+    contents = [(file, content) for file in files if (content := signature(Message(file.read_bytes())))]
+    known = pairs = 0
+    for number, (_, content) in enumerate(contents[::10]):
+        node = Node(envelopes=2)
+        for envelope in range(6):
+            node.workers[0].learn(content, 9.0, envelope, node.now)
+        for _, other in contents:
+            pairs += 1
+            if node.workers[0].recall(other, node.now):
+                known += 1
+                assert len(set(other.text) & set(content.text)) >= 20, number
+    assert 0 < known < pairs / 5
 
 
 def test_a_full_table_forgets_and_nothing_else() -> None:
