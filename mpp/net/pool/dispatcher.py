@@ -51,6 +51,7 @@ class Dispatcher:
         self._stuck = _Budget(STUCK_SHARE, STUCK_MOST, STUCK_MOST)
         self._gives_way = False  # somebody else waits longer: the place that became free is theirs
         self._listen_at = 0.0
+        self._overdue_at = 0.0  # no run is overdue before
 
     def use(self, members: Sequence[Member]) -> None:
         """Have these servers from now on. Runs at others come to their end."""
@@ -224,6 +225,7 @@ class Dispatcher:
         run = Run(ticket, member, place, now, node.busy(key), node.finished(key), patience, measuring)
         if ticket.runs:
             member.copies += 1
+        self._overdue_at = min(self._overdue_at, now + patience)
         ticket.runs.append(run)
         ticket.barred.add(member)
         member.runs.add(run)
@@ -244,10 +246,17 @@ class Dispatcher:
 
     def _copy_stuck(self, now: float) -> None:
         """Put what is overdue at the head of the queue, for another server."""
+        if now < self._overdue_at:
+            return
+        self._overdue_at = now + 1.0
         for member in self.members:
             for run in member.runs:
                 ticket, age = run.ticket, now - run.since
-                if age <= run.patience or ticket.over or ticket.copied or run.measuring or not ticket.asking.copies:
+                if age <= run.patience:
+                    self._overdue_at = min(self._overdue_at, run.since + run.patience)
+                    continue
+                self._overdue_at = now  # it may come to be copied at any time
+                if ticket.over or ticket.copied or run.measuring or not ticket.asking.copies:
                     continue
                 if all(each in ticket.barred or not each.up(now) for each in self.members):
                     continue

@@ -61,6 +61,7 @@ class SharedNode:
         self._row = self._hold(self._pools.claim(self._slot, self._key))
         self._own: dict[str, int] = {}  # our row of each server; 0 where the table has no room for it
         self._keys: dict[str, int] = {}
+        self._rows: dict[str, list[int]] = {}
         self._unlisted: dict[str, int] = {}  # the places in use of those
         self._before: dict[str, tuple[int, int, int]] = {}  # what the worker before us in this slot had counted
 
@@ -86,12 +87,18 @@ class SharedNode:
         return row
 
     def _all(self, server: str) -> list[int]:
-        if server not in self._keys:
-            self._of(server)
-        return self._servers.find_all(self._keys[server])
+        """Return the rows of a server, of all workers that had one when `words` was last asked."""
+        rows = self._rows.get(server)
+        return self._look(server) if rows is None else rows
+
+    def _look(self, server: str) -> list[int]:
+        self._of(server)
+        rows = self._rows[server] = self._servers.find_all(self._keys[server])
+        return rows
 
     def forget(self, server: str) -> None:
         """The pool no longer has this server."""
+        self._rows.pop(server, None)
         if row := self._own.pop(server, 0):
             self._words[row + HOLD] = 0
 
@@ -154,7 +161,7 @@ class SharedNode:
 
     def words(self, server: str) -> list[Word]:
         own = self._of(server)
-        return [self._read(row) for row in self._all(server) if row != own and self._words[row + HOLD]]
+        return [self._read(row) for row in self._look(server) if row != own and self._words[row + HOLD]]
 
     def _read(self, row: int) -> Word:
         words = self._words
