@@ -7,12 +7,12 @@ before. Otherwise the scanner is at fault, and its on_failure holds. The counts 
 
 from dataclasses import dataclass, field
 
-from mpp.net.rows import TOUCHED
+from mpp.net.rows import HOLD, TOUCHED
 from mpp.net.shared import SharedRows, key_of
 
 KNOWN_TO_WORK_S = 600.0  # an answer so long before a crash counts
 FORGET_S = 86_400.0
-_COUNT = 2  # a word of a row
+_WORD = 2  # of a message's row: its troubles; of a scanner's: when it last gave an answer, in milliseconds
 
 
 @dataclass(slots=True)
@@ -21,23 +21,24 @@ class Troubles:
 
     rows: SharedRows = field(default_factory=lambda: SharedRows(1, 64, 3))
     slot: int = 0
-    _answered: dict[str, float] = field(default_factory=dict)  # by scanner, when it last gave an answer
-    _any: bool = False  # most nodes never see one: no look without need
 
     def answered(self, scanner: str, digest: bytes, now: float) -> None:
         """A scanner gave an answer: it works, and the message is no trouble to it."""
-        self._answered[scanner] = now
-        if self._any and (row := self._row(scanner, digest)):
-            self.rows.words[row + _COUNT] = 0
+        words = self.rows.words
+        if row := self.rows.claim(self.slot, key_of(scanner)):
+            words[row + HOLD] = 1  # stays, however many messages give trouble
+            words[row + _WORD] = int(now * 1000) + 1
+        for trouble in self.rows.find_all(key_of((scanner, digest))):
+            words[trouble + _WORD] = 0  # other workers' too: one word, and to lose one trouble does no harm
 
     def crashed(self, scanner: str, digest: bytes, now: float) -> None:
         """A scanner closed over a message without an answer."""
-        if self._answered.get(scanner, -KNOWN_TO_WORK_S) >= now - KNOWN_TO_WORK_S and scanner in self._answered:
+        if self._last_answer(scanner) >= max(now - KNOWN_TO_WORK_S, 0.001):
             self._count(scanner, digest, now)
 
     def stalled(self, scanner: str, digest: bytes, begun: float, now: float) -> None:
         """A scanner gave no answer in time to a message that it got at `begun`."""
-        if self._answered.get(scanner, begun - 1) >= begun:
+        if self._last_answer(scanner) >= begun:
             self._count(scanner, digest, now)
 
     def of(self, scanner: str, digest: bytes, now: float) -> int:
@@ -46,15 +47,14 @@ class Troubles:
             return 0
         words, oldest = self.rows.words, int(now - FORGET_S)
         rows = self.rows.find_all(key_of((scanner, digest)))
-        return sum(words[row + _COUNT] for row in rows if words[row + TOUCHED] > oldest)
+        return sum(words[row + _WORD] for row in rows if words[row + TOUCHED] > oldest)
 
     def _count(self, scanner: str, digest: bytes, now: float) -> None:
-        if digest:
-            row = self.rows.claim(self.slot, key_of((scanner, digest)))
+        if digest and (row := self.rows.claim(self.slot, key_of((scanner, digest)))):
             self.rows.words[row + TOUCHED] = int(now) + 1
-            self.rows.words[row + _COUNT] += 1
-            self._any = True
+            self.rows.words[row + _WORD] += 1
 
-    def _row(self, scanner: str, digest: bytes) -> int:
-        key = key_of((scanner, digest))
-        return self.rows.claim(self.slot, key) if self.rows.find_all(key) else 0
+    def _last_answer(self, scanner: str) -> float:
+        """Return when any worker last got an answer of it; 0.0: none ever did."""
+        rows, words = self.rows.find_all(key_of(scanner)), self.rows.words
+        return max((words[row + _WORD] for row in rows), default=0) / 1000
