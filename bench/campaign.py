@@ -65,7 +65,7 @@ def campaign(stand: Stand) -> list[Row]:
             raise MissingError("no spamc: apt-get install spamc")
     except MissingError as missing:
         return [left_out("campaign memory beside spamc", missing)]
-    sink, count, pairs = Sink(stand), 150 if stand.quick else 400, 1 if stand.quick else 3
+    sink, count, pairs = Sink(stand), 100 if stand.quick else 400, 1 if stand.quick else 3
     mixed = [_pair(stand, sink, spamd, stream(seed, Mix(count))) for seed in range(pairs)]
     plain = [_pair(stand, sink, spamd, stream(seed, Mix(count // 2, campaigns=0.0))) for seed in range(pairs)]
     saved = [mpp.recalled for _, mpp in mixed]
