@@ -109,6 +109,11 @@ def open_catalog(url: URL) -> Catalog:
     return Catalog(engine)
 
 
+def open_file(path: Path) -> Catalog:
+    """Open or make a SQLite file beside the catalog; whoever uses it makes its tables. Raises CatalogError."""
+    return Catalog(_engine(URL.create("sqlite", database=str(path))))
+
+
 @contextmanager
 def _told() -> Iterator[None]:
     try:

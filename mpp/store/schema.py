@@ -133,25 +133,7 @@ forgotten = _table(
     PrimaryKeyConstraint("tenant", "segment", "slot"),
 )
 
-# Traces of every transaction, and the words by which one is found.
-traces = _table(
-    "traces",
-    Column("tenant", Text, nullable=False),
-    Column("day", Integer, nullable=False),  # days since 1970, by which old ones go
-    Column("id", Text, nullable=False),
-    Column("at", BigInteger, nullable=False),
-    Column("body", LargeBinary, nullable=False),  # mpp.store.traces writes it
-    PrimaryKeyConstraint("tenant", "day", "id"),
-)
-trace_keys = _table(
-    "trace_keys",
-    Column("tenant", Text, nullable=False),
-    Column("day", Integer, nullable=False),
-    Column("word", Text, nullable=False),  # id, Message-ID, queue id, address
-    Column("at", BigInteger, nullable=False),
-    Column("id", Text, nullable=False),
-    PrimaryKeyConstraint("tenant", "day", "word", "at", "id"),
-)
+# What is kept of a day when its traces go; these are in tables of their own (mpp.store.trace_days).
 counts = _table(
     "counts",
     Column("tenant", Text, nullable=False),

@@ -1,0 +1,345 @@
+"""Traces in the catalog, a set of tables for each day (UTC): on SQLite a file, on PostgreSQL tables named by the day.
+
+So a day goes as a whole, without holding a writer (DROP TABLE in the catalog's own SQLite file took 0.6 s for a million
+traces), and loading traces never waits for the catalog's write lock nor holds it. A day has
+
+    frames   as they came from the spool, compressed lines together; (spool, number) makes loading one twice impossible
+    words    8 octets of the digest of each word that finds a trace, the tenant, and its place: frame * 65536 + line
+    counts   what is kept when the day goes
+
+Every query is bound to a tenant; None is the operator's. Raises CatalogError.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    delete,
+    func,
+    insert,
+    inspect,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from mpp.store.catalog import Catalog, open_file
+from mpp.store.schema import counts as kept_counts
+from mpp.store.spool import Frame, unpack
+from mpp.store.trace import Trace, TraceError, folded, read, words
+
+_LINES = 1 << 16  # in a frame, at most
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BEFORE = "trace_frames_"
+
+
+class Tables(NamedTuple):
+    frames: Table
+    words: Table
+    counts: Table
+
+
+@lru_cache(64)
+def tables(day: int) -> Tables:
+    name, metadata = day_name(day), MetaData()
+    whole = BigInteger().with_variant(Integer, "sqlite")  # an INTEGER primary key is SQLite's row number
+    return Tables(
+        Table(
+            _BEFORE + name,
+            metadata,
+            Column("id", whole, primary_key=True, autoincrement=True),
+            Column("spool", BigInteger, nullable=False),
+            Column("number", Integer, nullable=False),
+            Column("lines", LargeBinary, nullable=False),
+            UniqueConstraint("spool", "number"),
+        ),
+        Table(
+            "trace_words_" + name,
+            metadata,
+            Column("word", BigInteger, nullable=False),
+            Column("tenant", Text, nullable=False),
+            Column("place", BigInteger, nullable=False),
+            PrimaryKeyConstraint("word", "tenant", "place"),
+            sqlite_with_rowid=False,
+        ),
+        Table(
+            "trace_counts_" + name,
+            metadata,
+            Column("tenant", Text, nullable=False),
+            Column("name", Text, nullable=False),
+            Column("number", BigInteger, nullable=False),
+            PrimaryKeyConstraint("tenant", "name"),
+            sqlite_with_rowid=False,
+        ),
+    )
+
+
+def day_name(day: int) -> str:
+    """Return 20261127 for the days since 1970."""
+    return (_EPOCH + timedelta(days=day)).strftime("%Y%m%d")
+
+
+def day_of(name: str) -> int:
+    """Return the days since 1970. Raises ValueError."""
+    return (datetime.strptime(name, "%Y%m%d").replace(tzinfo=UTC) - _EPOCH).days
+
+
+def word_key(word: str) -> int:
+    """Return 64 bits of a word's digest, as the signed number that both databases have."""
+    return int.from_bytes(
+        hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big", signed=True
+    )
+
+
+class Loaded(NamedTuple):
+    traces: int  # that were new
+    unreadable: int  # lines that hold no trace of ours: kept, and found by nothing
+
+
+class TraceDays:
+    """All days of a catalog. `folder` is where SQLite's files are. Used by one thread at a time."""
+
+    def __init__(self, catalog: Catalog, folder: Path) -> None:
+        self._catalog, self._folder = catalog, folder
+        self._open: dict[int, Catalog] = {}
+
+    def close(self) -> None:
+        for day in list(self._open):
+            self._shut(day)
+
+    def days(self) -> list[int]:
+        """Return the days that are there, newest first."""
+        if self._catalog.sqlite:
+            names = [path.stem for path in self._folder.glob("????????.db")] if self._folder.is_dir() else []
+        else:
+            with self._catalog.read() as connection:
+                names = [
+                    name.removeprefix(_BEFORE)
+                    for name in inspect(connection).get_table_names()
+                    if name.startswith(_BEFORE)
+                ]
+        return sorted(map(day_of, names), reverse=True)
+
+    # loading
+
+    def load(self, day: int, frames: Sequence[Frame]) -> Loaded:
+        """Take frames into a day, each once however often it is given."""
+        made, base = tables(day), self._day(day, make=True)
+        assert base is not None
+        loaded = unreadable = 0
+        with base.write() as connection:
+            known = set()
+            for spool in {frame.spool for frame in frames}:
+                query = select(made.frames.c.number).where(made.frames.c.spool == spool)
+                known |= {(spool, number) for (number,) in connection.execute(query)}
+            rows: list[dict[str, object]] = []
+            counted: Counter[tuple[str, str]] = Counter()
+            for frame in frames:
+                if (frame.spool, frame.number) in known:
+                    continue
+                values = {"spool": frame.spool, "number": frame.number, "lines": frame.packed}
+                place = connection.execute(insert(made.frames), values).inserted_primary_key[0] * _LINES  # type: ignore[index]
+                for line, trace in _traces(frame):
+                    if trace is None:
+                        unreadable += 1
+                        continue
+                    loaded += 1
+                    for tenant in trace.tenants:
+                        keys = {word_key(word) for word in words(trace, tenant)}
+                        rows += [{"word": key, "tenant": tenant, "place": place + line} for key in keys]
+                    counted.update(_counted(trace))
+            if rows:
+                rows.sort(key=lambda row: row["word"])  # type: ignore[arg-type, return-value]
+                connection.execute(insert(made.words), rows)
+            if counted:
+                upsert = _adding(made.counts, self._catalog.sqlite)
+                numbers = [
+                    {"tenant": tenant, "name": name, "number": n} for (tenant, name), n in sorted(counted.items())
+                ]
+                connection.execute(upsert, numbers)
+        return Loaded(loaded, unreadable)
+
+    def checkpoint(self) -> None:
+        """Write SQLite's logs back into the files of the days; nobody waits for it."""
+        for base in self._open.values():
+            if base.sqlite:
+                with base.engine.connect() as connection:
+                    connection.exec_driver_sql("pragma wal_checkpoint(passive)")
+
+    # looking
+
+    def find(self, word: str, tenant: str | None, most: int) -> list[Trace]:
+        """Return the newest traces that a word finds, newest first, of the whole time that is kept."""
+        found: list[Trace] = []
+        wanted = folded(word)
+        for day in self.days():
+            found += self._find(day, wanted, tenant, most)
+            if len(found) >= most:
+                break
+        return sorted(_each_once(found), key=lambda trace: trace.at_ms, reverse=True)[:most]
+
+    def _find(self, day: int, word: str, tenant: str | None, most: int) -> list[Trace]:
+        made, base = tables(day), self._day(day)
+        if base is None:
+            return []
+        query = select(made.words.c.place).where(made.words.c.word == word_key(word))
+        if tenant is not None:
+            query = query.where(made.words.c.tenant == tenant)
+        with base.read() as connection:
+            ordered = query.order_by(made.words.c.place.desc()).limit(most)
+            places = list(dict.fromkeys(connection.execute(ordered).scalars()))
+            frames = sorted({place // _LINES for place in places})
+            rows = select(made.frames.c.id, made.frames.c.lines).where(made.frames.c.id.in_(frames))
+            lines = {row.id: unpack(row.lines) for row in connection.execute(rows)}
+        traces = (read(lines[place // _LINES][place % _LINES]) for place in places if place // _LINES in lines)
+        return [trace for trace in traces if any(word in words(trace, each) for each in trace.tenants)]
+
+    def newest(self, tenant: str | None, most: int) -> list[Trace]:
+        """Return the newest traces, newest first."""
+        found: list[Trace] = []
+        for trace in self.backwards():
+            if tenant is None or tenant in trace.tenants:
+                found.append(trace)
+            if len(found) >= most:
+                break
+        return found
+
+    def backwards(self) -> Iterator[Trace]:
+        """Yield all traces, frame by frame from the newest back."""
+        for day in self.days():
+            base, made = self._day(day), tables(day)
+            last = None
+            while base is not None:
+                query = select(made.frames.c.id, made.frames.c.lines).order_by(made.frames.c.id.desc()).limit(16)
+                if last is not None:
+                    query = query.where(made.frames.c.id < last)
+                with base.read() as connection:
+                    rows = connection.execute(query).all()
+                for number, packed in rows:
+                    last = number
+                    for line in reversed(unpack(packed)):
+                        with suppress(TraceError):  # of a later version
+                            yield read(line)
+                if not rows:
+                    break
+
+    def counts(self, day: int) -> dict[tuple[str, str], int]:
+        """Return what happened at a day by tenant and name, whether its traces are still there or not."""
+        base, made = self._day(day) if day in self.days() else None, tables(day)
+        with (base or self._catalog).read() as connection:
+            if base is not None:
+                rows = connection.execute(select(made.counts)).all()
+            else:
+                columns = (kept_counts.c.tenant, kept_counts.c.name, kept_counts.c.number)
+                rows = connection.execute(select(*columns).where(kept_counts.c.day == day)).all()
+        return {(tenant, name): number for tenant, name, number in rows}
+
+    # going
+
+    def drop_before(self, day: int) -> list[int]:
+        """Drop all days before `day`, each as a whole; what they counted stays. Returns those dropped."""
+        dropped = [each for each in self.days() if each < day]
+        for each in dropped:
+            self._keep_counts(each)
+            self._shut(each)
+            if self._catalog.sqlite:
+                for suffix in (".db-wal", ".db-shm", ".db"):  # the file last: without it the others mean nothing
+                    (self._folder / (day_name(each) + suffix)).unlink(missing_ok=True)
+            else:
+                with self._catalog.write() as connection:
+                    made = tables(each)
+                    made.frames.metadata.drop_all(connection)
+        return dropped
+
+    def _keep_counts(self, day: int) -> None:
+        rows = [
+            {"tenant": tenant, "day": day, "name": name, "number": number}
+            for (tenant, name), number in self.counts(day).items()
+        ]
+        with self._catalog.write() as connection:  # the same however often it is done
+            connection.execute(delete(kept_counts).where(kept_counts.c.day == day))
+            if rows:
+                connection.execute(insert(kept_counts), rows)
+
+    # the tables of a day
+
+    def _day(self, day: int, *, make: bool = False) -> Catalog | None:
+        if not self._catalog.sqlite:
+            if make and day not in self._open:
+                with self._catalog.write() as connection:
+                    connection.execute(select(func.pg_advisory_xact_lock(day)))  # two nodes may begin a day at once
+                    tables(day).frames.metadata.create_all(connection)
+                self._open[day] = self._catalog
+            return self._catalog
+        if day not in self._open:
+            path = self._folder / f"{day_name(day)}.db"
+            if not make and not path.exists():
+                return None
+            self._folder.mkdir(mode=0o750, exist_ok=True)
+            base = open_file(path)
+            if make:
+                with base.write() as connection:
+                    tables(day).frames.metadata.create_all(connection)
+            self._open[day] = base
+        return self._open[day]
+
+    def _shut(self, day: int) -> None:
+        base = self._open.pop(day, None)
+        if base is not None and base is not self._catalog:
+            base.close()
+
+
+def _traces(frame: Frame) -> Iterator[tuple[int, Trace | None]]:
+    try:
+        lines = frame.lines()
+    except ValueError:
+        return
+    for number, line in enumerate(lines):
+        try:
+            yield number, read(line)
+        except TraceError:
+            yield number, None
+
+
+def _each_once(traces: Sequence[Trace]) -> list[Trace]:
+    """A message that is thrown away has two traces, of which the whole one says more."""
+    whole = {trace.id for trace in traces if trace.kind != "discard"}
+    return [trace for trace in traces if trace.kind != "discard" or trace.id not in whole]
+
+
+def _counted(trace: Trace) -> Mapping[tuple[str, str], int]:
+    """Return what a trace adds to the counts of its day."""
+    found: Counter[tuple[str, str]] = Counter()
+    for tenant in trace.tenants:
+        if trace.kind == "message":
+            found[tenant, "messages"] += 1
+            found[tenant, "octets"] += trace.size
+        elif trace.kind in ("refused", "counted"):
+            found[tenant, "refusals"] += trace.count or 1
+    if trace.kind == "message":
+        for copy in trace.copies:
+            found[copy.tenant, f"disposition {copy.disposition or 'none'}"] += 1
+            found[copy.tenant, f"verdict {copy.verdict or 'none'}"] += 1
+    return found
+
+
+def _adding(table: Table, is_sqlite: bool) -> Any:
+    """Return the statement that adds numbers to those that are there."""
+    statement = (sqlite if is_sqlite else postgresql).insert(table)
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key.columns), set_={"number": table.c.number + statement.excluded.number}
+    )

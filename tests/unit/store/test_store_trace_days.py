@@ -1,0 +1,187 @@
+"""Spool and days: every trace is loaded once, found by its words, counted, and goes with its day."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mpp.store.catalog import Catalog
+from mpp.store.spool import FILE_AGE_S, MAGIC, SpoolError, SpoolFile, SpoolWriter, spool_files
+from mpp.store.trace import CopyTrace, Trace, write
+from mpp.store.trace_days import TraceDays, day_name, day_of
+
+MOST = 1 << 20
+BOUND = 1 << 20
+
+
+@pytest.fixture
+def days(catalog: Catalog, tmp_path: Path) -> Iterator[TraceDays]:
+    made = TraceDays(catalog, tmp_path / "traces")
+    yield made
+    made.close()
+
+
+def trace(number: int, tenant: str = "default") -> Trace:
+    copy = CopyTrace(f"r{number % 3}@example.org", "accepted", "deliver", reply=f"250 queued as Q{number}", host="h", tenant=tenant)  # fmt: skip
+    return Trace(
+        f"id{number}", number, reverse_path="s@example.com", message_id=f"<{number}@m>", size=10, copies=(copy,)
+    )
+
+
+def lines(*numbers: int, tenant: str = "default") -> list[str]:
+    return [write(trace(number, tenant)) for number in numbers]
+
+
+def spooled(folder: Path, *batches: list[str]) -> SpoolFile:
+    folder.mkdir(exist_ok=True)
+    writer = SpoolWriter(folder, "0", BOUND)
+    for batch in batches:
+        writer.write(batch)
+    writer.close()
+    (path,) = spool_files(folder)
+    return SpoolFile(path)
+
+
+def test_frames_come_back_as_written(tmp_path):
+    file = spooled(tmp_path, lines(1, 2), lines(3))
+    frames = list(file.frames(MOST))
+    assert [frame.number for frame in frames] == [1, 2]
+    assert [line.decode() for frame in frames for line in frame.lines()] == lines(1, 2, 3)
+    assert list(file.frames(MOST)) == []
+    assert file.complete
+    assert file.damaged == 0
+
+
+def test_a_file_in_writing_is_read_but_not_complete(tmp_path):
+    writer = SpoolWriter(tmp_path, "0", BOUND)
+    writer.write(lines(1))
+    (path,) = spool_files(tmp_path)
+    file = SpoolFile(path)
+    assert len(list(file.frames(MOST))) == 1
+    assert not file.complete
+    writer.write(lines(2))
+    assert [frame.number for frame in file.frames(MOST)] == [2]
+    writer.turn(10**9)
+    assert file.complete
+
+
+def test_a_file_ends_by_age(tmp_path):
+    writer = SpoolWriter(tmp_path, "0", BOUND)
+    writer.write(lines(1))
+    writer.turn(writer._begun + FILE_AGE_S + 1)
+    writer.write(lines(2))
+    assert len(spool_files(tmp_path)) == 2
+    writer.close()
+
+
+def test_a_torn_tail_is_passed_over_at_every_octet(tmp_path):
+    whole = spooled(tmp_path, lines(1), lines(2)).path.read_bytes()
+    first = next(SpoolFile(next(iter(spool_files(tmp_path)))).frames(MOST)).end
+    torn = tmp_path / "torn.traces"
+    for end in range(len(whole)):
+        torn.write_bytes(whole[:end])
+        assert len(list(SpoolFile(torn).frames(MOST))) == (end >= first), end
+
+
+def test_a_flipped_bit_costs_its_frame_alone(tmp_path):
+    file = spooled(tmp_path, lines(1), lines(2), lines(3))
+    data = bytearray(file.path.read_bytes())
+    first, second, _ = [frame.end for frame in file.frames(MOST)]
+    for at in range(first, second):
+        flipped = bytearray(data)
+        flipped[at] ^= 16
+        file.path.write_bytes(flipped)
+        again = SpoolFile(file.path)
+        assert [frame.number for frame in again.frames(MOST)] == [1, 3], at
+        assert again.damaged == second - first
+
+
+def test_the_bound_is_kept_and_ends_with_loading(tmp_path):
+    small = SpoolWriter(tmp_path, "0", 10)
+    small.write(lines(1))
+    small.close()
+    with pytest.raises(SpoolError, match="nobody has loaded"):
+        small.write(lines(2))
+    for path in spool_files(tmp_path):
+        path.unlink()
+    small.write(lines(3))
+    small.close()
+
+
+def test_a_write_in_part_leaves_no_torn_frame(tmp_path, monkeypatch):
+    writer = SpoolWriter(tmp_path, "0", BOUND)
+    writer.write(lines(1))
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:20]) if len(data) > 20 else 0)
+    with pytest.raises(SpoolError):
+        writer.write(lines(2))
+    monkeypatch.undo()
+    writer.write(lines(3))
+    writer.close()
+    (path,) = spool_files(tmp_path)
+    assert [frame.lines()[0].decode() for frame in SpoolFile(path).frames(MOST)] == lines(1, 3)
+
+
+def test_what_is_no_spool_file_gives_nothing(tmp_path):
+    for name, data in (("empty", b""), ("short", MAGIC), ("other", b"x" * 100)):
+        path = tmp_path / f"{name}.traces"
+        path.write_bytes(data)
+        assert list(SpoolFile(path).frames(MOST)) == []
+
+
+def test_a_frame_is_loaded_once(days: TraceDays, tmp_path):
+    frames = list(spooled(tmp_path / "spool", lines(1, 2), lines(3)).frames(MOST))
+    assert days.load(frames[0].day, frames[:1]).traces == 2
+    assert days.load(frames[0].day, frames).traces == 1
+    assert days.load(frames[0].day, frames).traces == 0
+    assert [each.id for each in days.newest(None, 10)] == ["id3", "id2", "id1"]
+    assert days.counts(frames[0].day)["default", "messages"] == 3
+
+
+def test_a_trace_is_found_by_each_of_its_words(days: TraceDays, tmp_path):
+    frames = list(spooled(tmp_path / "spool", lines(1, 2), lines(3)).frames(MOST))
+    days.load(20_000, frames)
+    for word in ("id2", "<2@M>", "2@m", "Q2", "R2@Example.org"):
+        assert days.find(word, "default", 5) == [trace(2)], word
+        assert days.find(word, None, 5) == [trace(2)], word
+        assert days.find(word, "other", 5) == [], word
+
+
+def test_the_newest_come_first_over_days(days: TraceDays, tmp_path):
+    days.load(20_000, list(spooled(tmp_path / "a", lines(1, 2)).frames(MOST)))
+    days.load(20_001, list(spooled(tmp_path / "b", lines(3, 4)).frames(MOST)))
+    assert [each.at_ms for each in days.find("s@example.com", None, 3)] == [4, 3, 2]
+    assert days.days() == [20_001, 20_000]
+
+
+def test_tenants_do_not_meet(days: TraceDays, tmp_path):
+    days.load(20_000, list(spooled(tmp_path / "a", lines(1, tenant="one"), lines(2, tenant="two")).frames(MOST)))
+    for tenant, number in (("one", 1), ("two", 2)):
+        assert days.find("s@example.com", tenant, 9) == [trace(number, tenant)]
+        assert days.newest(tenant, 9) == [trace(number, tenant)]
+    assert len(days.find("s@example.com", None, 9)) == 2
+
+
+def test_a_day_goes_and_its_counts_stay(days: TraceDays, tmp_path):
+    days.load(20_000, list(spooled(tmp_path / "a", lines(1, 2)).frames(MOST)))
+    days.load(20_001, list(spooled(tmp_path / "b", lines(3)).frames(MOST)))
+    before = days.counts(20_000)
+    assert before["default", "disposition deliver"] == 2
+    assert days.drop_before(20_001) == [20_000]
+    assert days.drop_before(20_001) == []
+    assert days.days() == [20_001]
+    assert days.find("id1", None, 5) == []
+    assert days.counts(20_000) == before
+
+
+def test_a_line_of_a_later_version_hinders_nothing(days: TraceDays, tmp_path):
+    later = '{"v":2}'
+    loaded = days.load(20_000, list(spooled(tmp_path / "a", [later, *lines(1)]).frames(MOST)))
+    assert loaded == (1, 1)
+    assert days.find("id1", None, 5) == days.newest(None, 5) == [trace(1)]
+
+
+def test_a_day_has_one_name():
+    assert day_of(day_name(20_784)) == 20_784
+    assert day_name(0) == "19700101"
