@@ -71,7 +71,9 @@ messages = _table(
     Column("position", BigInteger, nullable=False),  # of its record in the segment
     Column("length", BigInteger, nullable=False),  # of that record
     Column("slot", Integer, nullable=False),  # of its data key in the segment's key file
+    Column("leaf", BigInteger),  # its number in the Merkle log; None until it is there
     PrimaryKeyConstraint("tenant", "id"),
+    Index("ix_messages_pending", "received", sqlite_where=text("leaf is null"), postgresql_where=text("leaf is null")),
     Index(None, "tenant", "sender_box", "received"),
     Index(None, "segment"),
 )
@@ -154,8 +156,19 @@ events = _table(
     Column("message", Text, nullable=False),  # "" where it is about none
     Column("recipient", Text, nullable=False),
     Column("detail", Text, nullable=False),  # JSON
+    Column("leaf", BigInteger),  # its number in the Merkle log; None until it is there
     PrimaryKeyConstraint("tenant", "number"),
     Index(None, "tenant", "message"),
+    Index("ix_events_pending", "number", sqlite_where=text("leaf is null"), postgresql_where=text("leaf is null")),
+    Index("ix_events_leaf", "leaf"),
+)
+# The Merkle log of events and that of messages (mpp.store.evidence).
+leaves = _table(
+    "leaves",
+    Column("log", Text, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("log", "number"),
 )
 checkpoints = _table(
     "checkpoints",
@@ -266,4 +279,4 @@ elections = _table(
     PrimaryKeyConstraint("name"),
 )
 
-NODE_TABLES = frozenset({checkpoints, segments, nodes, elections})
+NODE_TABLES = frozenset({leaves, checkpoints, segments, nodes, elections})

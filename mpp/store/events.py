@@ -1,0 +1,83 @@
+"""Events: who did what to which message (released, viewed, downloaded, deleted, changed settings). Append-only.
+
+`record` writes them in the transaction of what they tell, so that neither is there without the other. Numbers of a tenant have
+no gaps; each event becomes a leaf of the Merkle log soon after (mpp.store.evidence). Raises what the connection raises.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, func, insert, select
+
+from mpp.store.rows import text
+from mpp.store.schema import DEFAULT_TENANT, events, now_ms
+
+BATCH = 5000  # rows in one statement
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Who did what. `actor` is "command:root", "user:anna@example.org", "background"; `action` a word such as "released"."""
+
+    actor: str
+    action: str
+    tenant: str = DEFAULT_TENANT
+    message: str = ""  # id of the stored message, "" where it is about none
+    recipient: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)  # must be JSON
+    at_ms: int = 0  # set by `record`
+    number: int = 0  # set by `record`
+
+
+def record(connection: Connection, told: Sequence[Event]) -> None:
+    """Append events, within a transaction that writes."""
+    at = now_ms()
+    for tenant, group in groupby(sorted(told, key=_tenant), key=_tenant):
+        if connection.dialect.name == "postgresql":  # SQLite's write lock is held already
+            connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"mpp events {tenant}", 0))))
+        last = connection.execute(select(func.max(events.c.number)).where(events.c.tenant == tenant)).scalar() or 0
+        rows = [_row(event, last + number, at) for number, event in enumerate(group, 1)]
+        for start in range(0, len(rows), BATCH):
+            connection.execute(insert(events), rows[start : start + BATCH])
+
+
+def _tenant(event: Event) -> str:
+    return event.tenant
+
+
+def _row(event: Event, number: int, at: int) -> dict[str, Any]:
+    return {
+        "tenant": event.tenant,
+        "number": number,
+        "at": at,
+        "actor": text(event.actor),
+        "action": event.action,
+        "message": event.message,
+        "recipient": text(event.recipient),
+        "detail": json.dumps(event.detail, separators=(",", ":"), sort_keys=True),
+    }
+
+
+def about(connection: Connection, tenant: str, message: str, recipient: str = "") -> list[Event]:
+    """Return what happened to a message, oldest first; with `recipient` only what is about this copy or about all."""
+    query = select(events).where(events.c.tenant == tenant, events.c.message == message).order_by(events.c.number)
+    found = list(map(_event, connection.execute(query).mappings()))
+    return [event for event in found if not recipient or event.recipient in ("", recipient)]
+
+
+def all_events(connection: Connection, tenant: str | None = None) -> Iterator[Event]:
+    """Yield all events of a tenant, or of all where None, in their order."""
+    query = select(events).order_by(events.c.tenant, events.c.number)
+    if tenant is not None:
+        query = query.where(events.c.tenant == tenant)
+    for row in connection.execution_options(yield_per=1000).execute(query).mappings():
+        yield _event(row)
+
+
+def _event(row: RowMapping) -> Event:
+    return Event(
+        row["actor"], row["action"], row["tenant"], row["message"], row["recipient"], json.loads(row["detail"]), row["at"], row["number"]
+    )  # fmt: skip

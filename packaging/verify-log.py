@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""Verify an exported log of MPP, knowing nothing but the public key. Needs python3 and its package `cryptography`.
+
+    mpp store verify --export log.jsonl             # where MPP runs; keep the public key from `mpp store verify --public-key`
+    verify-log.py log.jsonl 'mpp+1a2b3c4d+AbC...='  # anywhere else
+    verify-log.py log.jsonl KEY --known checkpoint  # the log must still lead to a checkpoint that you have kept
+
+Exit 0: every leaf is where the signed checkpoints say, and no event was taken out, changed, put in or moved. Exit 1: not so,
+and each fault is named. The hashing is that of RFC 6962; a checkpoint is a C2SP signed note, its signature Ed25519.
+"""
+
+import argparse
+import base64
+import hashlib
+import json
+import sys
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+
+def sha(data):
+    return hashlib.sha256(data).digest()
+
+
+def append(peaks, size, leaf):
+    """Append a leaf to the roots of the full subtrees."""
+    while size & 1:
+        leaf, size = sha(b"\1" + peaks.pop() + leaf), size >> 1
+    peaks.append(leaf)
+
+
+def root(peaks):
+    if not peaks:
+        return sha(b"")
+    found = peaks[-1]
+    for peak in reversed(peaks[:-1]):
+        found = sha(b"\1" + peak + found)
+    return found
+
+
+def read_key(text):
+    name, number, encoded = text.strip().split("+", 2)
+    raw = base64.b64decode(encoded, validate=True)
+    if sha(name.encode() + b"\n" + raw)[:4].hex() != number or raw[0] != 1:
+        raise ValueError("not a verifier key of Ed25519")
+    return Ed25519PublicKey.from_public_bytes(raw[1:])
+
+
+def read_note(note, key):
+    """Return log, size and root of a checkpoint. Raises ValueError where it is not signed by the key."""
+    text, _, signatures = note.partition("\n\n")
+    origin, size, top = text.split("\n")[:3]
+    signed = base64.b64decode(signatures.split()[2], validate=True)[4:]
+    try:
+        key.verify(signed, text.encode() + b"\n")
+    except InvalidSignature:
+        raise ValueError(f"checkpoint {origin} {size} is not signed by this key") from None
+    return origin.split("/", 1)[1], int(size), base64.b64decode(top, validate=True)
+
+
+def verify(lines, key, known):
+    """Return the faults."""
+    faults, logs, notes, numbers = [], {}, list(known), {}
+    for line in lines:
+        item = json.loads(line)
+        if "checkpoint" in item:
+            notes.append(item["checkpoint"])
+            continue
+        log, leaf = item["log"], item["leaf"]
+        peaks, roots = logs.setdefault(log, ([], [sha(b"")]))
+        if leaf != len(roots) - 1:
+            faults.append(f"{log}: leaf {len(roots) - 1} is missing, leaf {leaf} came")
+            return faults
+        if "data" in item:
+            data = json.loads(item["data"])
+            if data["log"] != log:
+                faults.append(f"{log}: leaf {leaf} is of log {data['log']}")
+            if log == "events":
+                numbers.setdefault(data["tenant"], []).append(data["number"])
+        elif log == "events":
+            faults.append(f"events: leaf {leaf} was taken out")
+        append(peaks, leaf, sha(b"\0" + item["data"].encode()) if "data" in item else bytes.fromhex(item["hash"]))
+        roots.append(root(peaks))
+    for tenant, found in numbers.items():
+        if sorted(found) != list(range(1, len(found) + 1)):
+            faults.append(f"events: the numbers of {tenant} have gaps")
+    signed = {}
+    for note in notes:
+        try:
+            log, size, top = read_note(note, key)
+        except (ValueError, IndexError) as error:
+            faults.append(str(error))
+            continue
+        signed[log] = max(size, signed.get(log, 0))
+        roots = logs.get(log, ([], [sha(b"")]))[1]
+        if size >= len(roots):
+            faults.append(f"{log}: {size} leaves were signed, {len(roots) - 1} are here")
+        elif roots[size] != top:
+            faults.append(f"{log}: the first {size} leaves are not those that were signed")
+    for log, (_, roots) in logs.items():
+        print(f"{log}: {len(roots) - 1} leaves, of which {signed.get(log, 0)} are signed")
+    return faults
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("export", help="what `mpp store verify --export` wrote")
+    parser.add_argument("key", help="the public key: name+id+base64")
+    parser.add_argument("--known", action="append", default=[], help="file with a checkpoint that you have kept")
+    given = parser.parse_args()
+    known = []
+    for path in given.known:
+        with open(path, encoding="utf-8") as file:
+            known.append(file.read())
+    with open(given.export, encoding="utf-8") as lines:
+        faults = verify(lines, read_key(given.key), known)
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
