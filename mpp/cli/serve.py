@@ -40,7 +40,8 @@ def serve(
 
         typer.echo(write(value), nl=False)
         return
+    from mpp.gateway.background import run_background
     from mpp.gateway.supervisor import supervise
     from mpp.gateway.worker import run_worker
 
-    raise typer.Exit(supervise(value, path, run_worker))
+    raise typer.Exit(supervise(value, path, run_worker, run_background))

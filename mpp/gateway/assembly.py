@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 
 from mpp.checks.campaigns.memory import Memory
 from mpp.checks.content.compiled import Shelf
@@ -22,6 +23,7 @@ from mpp.gateway.destinations import Destinations
 from mpp.gateway.hops import Hops
 from mpp.gateway.log import event as log
 from mpp.gateway.memo import Memo
+from mpp.gateway.recorder import Recorder
 from mpp.gateway.routes import RouteTable
 from mpp.gateway.settings import Settings
 from mpp.gateway.targets import Targets
@@ -32,6 +34,7 @@ from mpp.net.pool.pools import Pools
 from mpp.net.table import SlotWriter
 from mpp.net.tls import client_contexts
 from mpp.settings.tenants import Directory
+from mpp.settings.write import write
 from mpp.verdict.select import PolicySelector
 
 
@@ -57,17 +60,20 @@ class Assembly:
     message_limits: MessageLimits
     memo: Memo
     table: SlotWriter
+    recorder: Recorder
+    revision: str  # of the settings, for traces
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What outlives a reload: open connections, pools of scanners, the memo, the node's table."""
+    """What outlives a reload: open connections, pools of scanners, the memo, the spool of traces, the node's table."""
 
     delivering: Hops
     asking: Hops
     pools: Pools
     memo: Memo
     table: SlotWriter
+    recorder: Recorder
 
 
 def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> Assembly:
@@ -94,6 +100,8 @@ def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> 
         ),
         memo=shared.memo,
         table=shared.table,
+        recorder=shared.recorder,
+        revision=sha256(write(settings).encode()).hexdigest()[:12],
     )
     # Last, since what goes before may fail and must then have changed nothing.
     shared.delivering.context_for = shared.asking.context_for = contexts

@@ -17,6 +17,7 @@ from mpp.net.dns import DnsError
 from mpp.protocols.smtp.reply import Reply
 
 ASK_S = 30.0  # for one answer about a recipient
+MOST_REFUSED = 50  # recipients that a trace names
 
 
 @dataclass(slots=True)
@@ -31,6 +32,12 @@ class Transaction:
     parameters: Parameters
     accepted: list[Accepted] = field(default_factory=list)
     refused_before: list[str] = field(default_factory=list)  # told a refusal that the memo kept
+    refused: list[tuple[str, Reply]] = field(default_factory=list)  # at RCPT, for the trace
+
+    def note(self, recipient: str, reply: Reply) -> None:
+        """Keep a refusal for the trace; of very many the first ones."""
+        if len(self.refused) < MOST_REFUSED:
+            self.refused.append((recipient, reply))
 
 
 def add_recipient(

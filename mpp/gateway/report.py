@@ -4,6 +4,7 @@ Called by mpp.gateway.session. All outside text is escaped by the log.
 """
 
 import asyncio
+import time
 from collections.abc import Collection, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,11 +13,14 @@ from mpp.gateway import replies
 from mpp.gateway.delivery import Outcome, State
 from mpp.gateway.log import event as log
 from mpp.gateway.log import plain
-from mpp.gateway.pipeline import Accepted, Received, Result
+from mpp.gateway.pipeline import Received, Result
+from mpp.gateway.recipients import Transaction
+from mpp.gateway.tracing import Refused, refused_trace, reply_text, trace_of
 from mpp.mail.envelope import Client
 from mpp.net.metrics import MESSAGES, Counter, Histogram
 from mpp.net.table import SlotWriter
 from mpp.protocols.smtp.reply import Reply
+from mpp.store.trace import Trace
 from mpp.verdict.amavis_log import Answer, amavis_lines
 from mpp.verdict.plan import Fate
 
@@ -62,13 +66,17 @@ def _told(outcomes: Mapping[str, Outcome], fates: Mapping[str, Fate]) -> _Told:
     return _Told(states, rules, hops, causes, became)
 
 
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
 class Reporter:
     def __init__(self, table: SlotWriter) -> None:
         self._table = table
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def message(self, received: Received, result: Result, now: float) -> None:
-        """One line for a message that was judged, whatever became of it; the counters."""
+    def message(self, transaction: Transaction, received: Received, result: Result, now: float) -> None:
+        """One line for a message that was judged, whatever became of it; its trace; the counters."""
         plan, took, reply, client = result.plan, now - received.arrived, result.reply, received.client
         told = _told(result.outcomes, plan.fates if plan else {})
         log(
@@ -97,6 +105,10 @@ class Reporter:
         table.observe(Histogram.MESSAGE, took)
         for disposition in told.became:
             table.add(MESSAGES[disposition])
+        parts = transaction.assembly
+        parts.recorder.add(
+            trace_of(received, result, took, _now_ms(), parts.revision, parts.directory.tenant, transaction.refused)
+        )
 
     @staticmethod
     def amavis(result: Result, took: float) -> None:
@@ -111,22 +123,42 @@ class Reporter:
         for line in amavis_lines(result.transaction, result.plan, result.judged.findings, answers, took_ms=took * 1000):
             plain(line)
 
-    def refused(
-        self, identity: str, client: Client, reverse_path: str, accepted: Sequence[Accepted], reply: Reply
-    ) -> None:
-        """One line for a message that was refused before it was judged."""
+    def refused(self, transaction: Transaction, client: Client, reply: Reply) -> None:
+        """One line for a message that was refused before it was judged; its trace."""
+        recipients = [entry.recipient.address for entry in transaction.accepted]
         log(
             "info",
             "message",
-            id=identity,
+            id=transaction.id,
             client=client.address,
-            sender=reverse_path,
-            recipients=[entry.recipient.address for entry in accepted],
+            sender=transaction.reverse_path,
+            recipients=recipients,
             reply=f"{reply.code} {reply.enhanced} {reply.text}",
         )
+        copies = [*transaction.refused, *((recipient, reply) for recipient in recipients)]
+        transaction.assembly.recorder.add(self._unjudged(transaction, client, copies, reply_text(reply)))
         self._table.add(MESSAGES["reject" if reply.code >= 500 else "defer"])
         if reply is replies.NO_MEMORY:
             self._table.add(Counter.MESSAGES_OVER_BUDGET)
+
+    def turned_away(self, transaction: Transaction, client: Client, now: float) -> None:
+        """The trace of a transaction in which something was refused, and which ends without content."""
+        trace = self._unjudged(transaction, client, transaction.refused, "")
+        transaction.assembly.recorder.refusal(trace, now)
+
+    @staticmethod
+    def _unjudged(transaction: Transaction, client: Client, copies: Sequence[Refused], reply: str) -> Trace:
+        return refused_trace(
+            transaction.id,
+            transaction.listener.name,
+            client,
+            transaction.reverse_path,
+            copies,
+            reply,
+            _now_ms(),
+            transaction.assembly.revision,
+            transaction.assembly.directory.tenant,
+        )
 
     @staticmethod
     def ended(client: Client, reason: str) -> None:

@@ -135,30 +135,44 @@ class Session:
         return base + ("S" if self.secured and base != "SMTP" else "")
 
     def _mail(self, event: smtp.Mail) -> Reply:
+        if self._transaction is not None:
+            self.abandon()
+        transaction = Transaction(
+            _identity(), self._assembly(), self.listener, self._trusted, event.reverse_path, event.parameters
+        )
+        if refusal := self._unwelcome(event.reverse_path):
+            transaction.note("", refusal)
+            self._reporter.turned_away(transaction, self.client, self._clock())
+            return refusal
+        self._transaction = transaction
+        return replies.OK_MAIL
+
+    def _unwelcome(self, reverse_path: str) -> Reply | None:
         if self.listener.tls == "required" and not self.secured:
             return replies.TLS_FIRST
         if self.listener.direction == "outbound" and not self._trusted:
             return replies.TRUSTED_ONLY
-        if event.reverse_path:
+        if reverse_path:
             try:
-                parse_address(event.reverse_path)
+                parse_address(reverse_path)
             except AddressError:
                 return replies.BAD_SENDER
-        if self._transaction is not None:
-            self.abandon()
-        self._transaction = Transaction(
-            _identity(), self._assembly(), self.listener, self._trusted, event.reverse_path, event.parameters
-        )
-        return replies.OK_MAIL
+        return None
 
     def _rcpt(self, event: smtp.Rcpt) -> Reply | Awaitable[Reply]:
         assert self._transaction is not None
         answer = add_recipient(self._transaction, event.address, event.parameters, self._clock)
-        return answer if isinstance(answer, Reply) else self._awaited(answer)
+        if not isinstance(answer, Reply):
+            return self._awaited(answer, self._transaction, event.address)
+        if answer.code >= 400:
+            self._transaction.note(event.address, answer)
+        return answer
 
-    async def _awaited(self, answer: Awaitable[Reply]) -> Reply:
+    async def _awaited(self, answer: Awaitable[Reply], transaction: Transaction, recipient: str) -> Reply:
         """A refusal counts as an error however long it took to know."""
         reply = await answer
+        if reply.code >= 400:
+            transaction.note(recipient, reply)
         return self._error(reply) if reply.code >= 500 else reply
 
     # content
@@ -190,9 +204,7 @@ class Session:
                 if event.bare:
                     data, refusal = await self._normalised(data, transaction.assembly.settings.limits.message_size)
             if refusal is not None:
-                self._reporter.refused(
-                    transaction.id, self.client, transaction.reverse_path, transaction.accepted, refusal
-                )
+                self._reporter.refused(transaction, self.client, refusal)
                 reply = self._error(refusal) if refusal.code >= 500 else refusal
                 return [reply] * len(transaction.accepted) if self.lmtp else reply
             return await self._process(transaction, data, arrived)
@@ -245,7 +257,7 @@ class Session:
         result = await process(received, transaction.assembly)
         if self.gone or transaction.refused_before:
             await self._remember(transaction, result)
-        self._reporter.message(received, result, self._clock())
+        self._reporter.message(transaction, received, result, self._clock())
         if transaction.assembly.settings.log.amavis:
             self._reporter.amavis(result, self._clock() - arrived)
         if result.reply.code < 300:
@@ -354,7 +366,11 @@ class Session:
         """The transaction ends without content. A refusal kept for the retry has been told by then."""
         transaction, self._transaction = self._transaction, None
         self._budget.release(self._reservation)
-        if transaction is not None and transaction.refused_before and not transaction.accepted:
+        if transaction is None:
+            return
+        if transaction.refused:
+            self._reporter.turned_away(transaction, self.client, self._clock())
+        if transaction.refused_before and not transaction.accepted:
             memo = transaction.assembly.memo
             self._reporter.background(memo.forget(transaction.reverse_path, b"", (), transaction.refused_before))
 

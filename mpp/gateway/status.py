@@ -37,7 +37,7 @@ class TableCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from self._counters().values()
         yield GaugeMetricFamily("mpp_connections_open", "Connections at this time", self._table.connections())
-        yield GaugeMetricFamily("mpp_workers", "Worker slots", self._table.slots)
+        yield GaugeMetricFamily("mpp_workers", "Worker slots", self._table.workers)
         for gauge, described in GAUGES.items():
             values = self._table.gauge(gauge)
             value = max(values) if gauge is Gauge.LOOP_LAG_MICROSECONDS else sum(values)

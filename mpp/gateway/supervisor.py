@@ -29,6 +29,9 @@ from mpp.net.metrics import Counter
 from mpp.net.table import NodeTable, SlotWriter
 
 SILENCE_S = 10.0
+PATIENCE = (
+    6  # times SILENCE_S, with the background process: no mail waits for it, and a slow catalog is no fault of its own
+)
 DEADLINE_S = 30.0
 _GIVE_UP = 5  # short lives of a worker before all were ready for the first time: these settings cannot work
 NO_ROOM_S = 1.0  # from a process that could not be started to the next attempt
@@ -53,6 +56,15 @@ class WorkerContext:
 
 
 @dataclass(frozen=True, slots=True)
+class BackgroundContext:
+    """What the background process is given. It beats by `table`; an end of `control` means that the supervisor has gone."""
+
+    settings: Settings
+    table: SlotWriter
+    control: socket.socket
+
+
+@dataclass(frozen=True, slots=True)
 class _Bound:
     """What was bound while still privileged."""
 
@@ -71,6 +83,7 @@ def supervise(
     settings: Settings,
     settings_path: Path | None,
     run_worker: Callable[[WorkerContext], None],
+    run_background: Callable[[BackgroundContext], None] | None = None,
     *,
     silence_s: float = SILENCE_S,
     deadline_s: float = DEADLINE_S,
@@ -84,7 +97,7 @@ def supervise(
         return 1
     for listener, listening in bound.slots[0]:
         log.event("info", "listening", listener=listener.name, address=sockets.describe(listening))
-    return _Supervisor(settings, settings_path, run_worker, bound, silence_s, deadline_s).run()
+    return _Supervisor(settings, settings_path, run_worker, run_background, bound, silence_s, deadline_s).run()
 
 
 def _prepare(settings: Settings) -> _Bound:
@@ -119,16 +132,23 @@ class _Supervisor:
         settings: Settings,
         path: Path | None,
         run_worker: Callable[[WorkerContext], None],
+        run_background: Callable[[BackgroundContext], None] | None,
         bound: _Bound,
         silence_s: float,
         deadline_s: float,
     ) -> None:
-        self._settings, self._path, self._run_worker, self._bound = settings, path, run_worker, bound
+        self._settings, self._path, self._bound = settings, path, bound
+        self._run_worker, self._run_background = run_worker, run_background
         self._silence_s, self._deadline_s = silence_s, deadline_s
         self._table = NodeTable.create(len(bound.slots), settings.limits.connections)
         self._workers = [Child(f"worker {slot}", partial(self._be_worker, slot)) for slot in range(len(bound.slots))]
-        self._children = [*self._workers, *([Child("status", self._be_status)] if bound.status else [])]
         self._control = _control(settings.node.data, self._table)
+        self._background = Child("background", self._be_background)
+        self._children = [
+            *self._workers,
+            *([self._background] if run_background else []),
+            *([Child("status", self._be_status)] if bound.status else []),
+        ]
         self._notifier = Notifier()
         self._signals: set[int] = set()
         self._waker, self._woken = socket.socketpair()
@@ -174,6 +194,17 @@ class _Supervisor:
         dropped = partial(writer.add, Counter.LOG_LINES_DROPPED)
         log.configure(settings.log.format, settings.log.level, dropped, worker=slot)
         self._run_worker(WorkerContext(slot, settings, self._bound.slots[slot], writer, control))
+
+    def _be_background(self, control: socket.socket) -> None:
+        self._let_go(None)
+        if self._bound.status:
+            self._bound.status.close()
+        settings = self._settings
+        writer = self._table.writer(self._table.workers)
+        dropped = partial(writer.add, Counter.LOG_LINES_DROPPED)
+        log.configure(settings.log.format, settings.log.level, dropped, process="background")
+        assert self._run_background is not None
+        self._run_background(BackgroundContext(settings, writer, control))
 
     def _be_status(self, control: socket.socket) -> None:
         self._let_go(None)
@@ -253,6 +284,8 @@ class _Supervisor:
                 log.event("debug", "process.ended", process=child.name)
                 continue
             log.event("error", "process.died", process=child.name, end=end, after_s=now - child.started)
+            if child is self._background:
+                self._table.clear(self._table.workers, now)
             if child not in self._workers:
                 continue
             self._account(self._workers.index(child), now)
@@ -275,6 +308,11 @@ class _Supervisor:
             if not child.kill_at and self._kill_at is None and now - heard > self._silence_s:
                 log.event("error", "worker.silent", worker=slot, pid=child.pid, silent_s=now - heard)
                 child.abort(now)
+        child = self._background
+        heard = max(self._table.background_heartbeat(), child.started, self._awake)
+        if child.pid and not child.kill_at and self._kill_at is None and now - heard > self._silence_s * PATIENCE:
+            log.event("error", "background.silent", pid=child.pid, silent_s=now - heard)
+            child.abort(now)
         for child in self._children:
             deadlines = [at for at in (child.kill_at, self._kill_at) if at]
             if child.pid and deadlines and now >= min(deadlines):

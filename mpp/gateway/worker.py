@@ -22,6 +22,7 @@ from mpp.gateway.hops import Hops
 from mpp.gateway.load import load_settings
 from mpp.gateway.log import event as log
 from mpp.gateway.memo import SqliteMemo
+from mpp.gateway.recorder import Recorder, spool_folder
 from mpp.gateway.settings import Settings
 from mpp.gateway.supervisor import WorkerContext
 from mpp.gateway.targets import Target
@@ -64,6 +65,7 @@ class Worker:
             Pools(context.table, Resolver(settings.node.resolvers).addresses, _tell),
             SqliteMemo(settings.node.data / "memo.db"),
             context.table,
+            Recorder(spool_folder(settings.node.data), settings.store.trace_spool, context.table),
         )
         self._shared.pools.listen()
         self._take(settings)
@@ -77,7 +79,10 @@ class Worker:
         gc.collect()
         gc.freeze()  # what lives as long as the worker is not looked at again by each collection
         gc.set_threshold(20_000, 20, 50)
-        tasks = [asyncio.create_task(self._tick(), name="tick")]
+        tasks = [
+            asyncio.create_task(self._tick(), name="tick"),
+            asyncio.create_task(self._shared.recorder.run(), name="traces"),
+        ]
         if any(listener.dsn for listener, _ in context.sockets):
             await self._meet_all(MEET_FIRST_S)
             tasks.append(asyncio.create_task(self._meet(), name="meet"))
@@ -87,6 +92,8 @@ class Worker:
         await self._finish()
         for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._shared.recorder.close()
 
     def _take(self, settings: Settings) -> None:
         """Put settings into force. Raises OSError where a certificate cannot be read; nothing has changed then."""

@@ -50,6 +50,12 @@ class Counter(_Numbered):
     NEXT_HOP_UNREACHED = auto()
     LOG_LINES_DROPPED = auto()
     FAULTS = auto()
+    TRACES_SPOOLED = auto()
+    TRACES_LOST = auto()
+    TRACES_LOADED = auto()
+    REFUSALS_COUNTED = auto()
+    BACKGROUND_RUNS = auto()
+    BACKGROUND_FAILURES = auto()
 
 
 class Gauge(_Numbered):
@@ -57,6 +63,8 @@ class Gauge(_Numbered):
 
     MEMORY_IN_FLIGHT = auto()
     LOOP_LAG_MICROSECONDS = auto()
+    SPOOL_BYTES = auto()
+    BACKGROUND_ROUND = auto()
 
 
 class Histogram(_Numbered):
@@ -156,11 +164,24 @@ COUNTERS: dict[Counter, Described] = {
     ),
     Counter.LOG_LINES_DROPPED: Described("mpp_log_lines_dropped", "Log lines that nobody took in time"),
     Counter.FAULTS: Described("mpp_faults", "Faults of our own at the edge of a task; the client was told 451"),
+    **_each(
+        "mpp_traces",
+        "Traces of transactions: written to the spool, lost since the spool took no more, loaded into the catalog",
+        "state",
+        spooled=Counter.TRACES_SPOOLED,
+        lost=Counter.TRACES_LOST,
+        loaded=Counter.TRACES_LOADED,
+    ),
+    Counter.REFUSALS_COUNTED: Described("mpp_refusals_counted", "Refusals that have no trace of their own"),
+    Counter.BACKGROUND_RUNS: Described("mpp_background_runs", "Runs of the background process's tasks"),
+    Counter.BACKGROUND_FAILURES: Described("mpp_background_failures", "Runs that failed; they are tried again"),
 }
 
 GAUGES: dict[Gauge, Described] = {
     Gauge.MEMORY_IN_FLIGHT: Described("mpp_memory_in_flight_bytes", "Octets reserved for messages in work"),
     Gauge.LOOP_LAG_MICROSECONDS: Described("mpp_loop_lag_microseconds", "Latest delay of the slowest event loop"),
+    Gauge.SPOOL_BYTES: Described("mpp_trace_spool_bytes", "Octets of traces that wait for the catalog"),
+    Gauge.BACKGROUND_ROUND: Described("mpp_background_round_seconds", "When all tasks last were done, since 1970"),
 }
 
 HISTOGRAMS: dict[Histogram, Described] = {

@@ -33,6 +33,7 @@ _BUCKETS = len(BOUNDS) + 1
 _COUNT = (1 << 32) - 1  # a refusal word: the minute above, the number in it below
 
 _CONNECTIONS = HOLD  # of a host's row; from 2 on its refusals by minute
+_TOLD = 2 + REFUSALS_MINUTES  # refusals of this minute that were told one by one
 _CRASHES = 2  # of a crash row
 _CRASHED = 0  # the word that says how many crashes were ever noted: mostly none, and then there is nothing to look up
 
@@ -40,10 +41,11 @@ _CRASHED = 0  # the word that says how many crashes were ever noted: mostly none
 class NodeTable:
     """The whole table. Create it once, before the first fork."""
 
-    def __init__(self, slots: int, host_sets: int) -> None:
-        self.slots = slots
+    def __init__(self, workers: int, host_sets: int) -> None:
+        self.workers = workers
+        self.slots = slots = workers + 1  # the last one is the background process's
         sizes = {
-            "hosts": (slots, host_sets, 2 + REFUSALS_MINUTES),
+            "hosts": (slots, host_sets, 3 + REFUSALS_MINUTES),
             "servers": (slots, _SERVER_SETS, SERVER_WORDS),
             "pools": (slots, _POOL_SETS, POOL_WORDS),
             "drained": (1, _SERVER_SETS, 2),
@@ -68,17 +70,20 @@ class NodeTable:
         self.key = _keys(os.urandom(16))
 
     @classmethod
-    def create(cls, slots: int, hosts: int = 4096) -> "NodeTable":
-        """Make a table for `slots` workers, each with room for `hosts` hosts at a time and as many that are idle."""
-        return cls(slots, max(256, 1 << (max(hosts, 1) * 4 // WAYS).bit_length()))
+    def create(cls, workers: int, hosts: int = 4096) -> "NodeTable":
+        """Make a table for `workers` and the background process, each with room for `hosts` hosts at a time and as many that are idle."""
+        return cls(workers, max(256, 1 << (max(hosts, 1) * 4 // WAYS).bit_length()))
 
     def writer(self, slot: int) -> "SlotWriter":
         """Return the face of a worker. One for each slot at a time, made by the process that uses it."""
         return SlotWriter(self, slot)
 
     def heartbeats(self) -> list[float]:
-        """Return when each slot last gave a sign of life; 0.0 where it never did."""
-        return [word / 1e6 for word in self._words[self._heartbeats : self._connections]]
+        """Return when each worker last gave a sign of life; 0.0 where it never did."""
+        return [word / 1e6 for word in self._words[self._heartbeats : self._heartbeats + self.workers]]
+
+    def background_heartbeat(self) -> float:
+        return self._words[self._heartbeats + self.workers] / 1e6
 
     def connections(self) -> int:
         return sum(self._words[self._connections : self._counters])
@@ -213,6 +218,18 @@ class SlotWriter:
             word = self._words[cell]
             self._words[cell] = word + 1 if word >> 32 == minute and word & _COUNT < _COUNT else minute << 32 | 1
             self._words[row + TOUCHED] = minute
+
+    def tell(self, host: str, now: float, most: int) -> bool:
+        """True for the first `most` refusals of a host in a minute, at the whole node: these are told one by one."""
+        minute = max(int(now), 0) // 60
+        words = [self._words[row + _TOLD] for row in self.table.hosts.find_all(self._key(host))]
+        if sum([word & _COUNT for word in words if word >> 32 == minute]) >= most:
+            return False
+        if row := self.table.hosts.claim(self.slot, self._key(host)):
+            word = self._words[row + _TOLD]
+            self._words[row + _TOLD] = word + 1 if word >> 32 == minute else minute << 32 | 1
+            self._words[row + TOUCHED] = minute
+        return True
 
     def refusals_of(self, host: str, now: float) -> int:
         """Return the refusals of a host at the node, in this minute and the nine before."""

@@ -39,7 +39,7 @@ class Catalog:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent look. Raises CatalogError."""
-        with _told(), self.engine.connect() as connection, connection.begin():
+        with told(), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -48,7 +48,7 @@ class Catalog:
 
         Raises CatalogError: ValueRefusedError and others say that nothing of it is there, CommitLostError that nobody knows.
         """
-        with _told(), self.engine.connect() as connection:
+        with told(), self.engine.connect() as connection:
             writing = connection.execution_options(**{_WRITING: True})
             transaction = writing.begin()
             try:
@@ -79,7 +79,7 @@ def prepare(url: URL) -> None:
     """Make the schema or bring it up to date; another process doing the same is waited for. Raises CatalogError."""
     engine = _engine(url)
     try:
-        with _told(), engine.connect() as connection:
+        with told(), engine.connect() as connection:
             writing = connection.execution_options(**{_WRITING: True})
             with writing.begin():
                 _refuse_old(writing)
@@ -94,7 +94,7 @@ def open_catalog(url: URL) -> Catalog:
     """Open a catalog that `prepare` has made. Raises CatalogRefusedError where it does not fit, else CatalogError."""
     engine = _engine(url)
     try:
-        with _told(), engine.connect() as connection, connection.begin():
+        with told(), engine.connect() as connection, connection.begin():
             _refuse_old(connection)
             found, wanted = migrations.current(connection), migrations.newest()
     except BaseException:
@@ -115,7 +115,8 @@ def open_file(path: Path) -> Catalog:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
+    """What goes wrong within is a CatalogError."""
     try:
         yield
     except (IntegrityError, DataError, ProgrammingError) as error:

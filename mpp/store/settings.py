@@ -55,6 +55,11 @@ class Store(Section):
     keep_held: Duration = Field(30 * 86400.0, gt=0, description="How long a held copy is kept")
     keep_archived: Duration = Field(3650 * 86400.0, gt=0, description="How long an archived message is kept")
     keep_traces: Duration = Field(30 * 86400.0, gt=0, description="How long traces are kept; then only counts")
+    trace_spool: Size = Field(
+        256 << 20,
+        ge=1 << 20,
+        description="Octets of traces of a node that may wait for the catalog; more are lost and counted",
+    )
     min_free: Size = Field(
         256 << 20, ge=0, description="Free octets of the disk below which nothing more is held or archived: 452"
     )

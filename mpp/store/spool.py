@@ -33,7 +33,11 @@ _MARK = b"\xf5MPT"
 
 
 class SpoolError(Exception):
-    """The frame was not written: the disk is full or fails, or the spool has reached its bound."""
+    """Frames were not written: the disk is full or fails, or the spool has reached its bound."""
+
+    def __init__(self, text: str, lost: int = 0) -> None:
+        super().__init__(text)
+        self.lost = lost  # lines that are in no file
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,10 @@ class SpoolWriter:
             try:
                 self._append(body, len(part))
             except OSError as error:
-                raise SpoolError(f"{self._path}: {error.strerror or error}") from error
+                raise SpoolError(f"{self._path}: {error.strerror or error}", len(lines) - start) from error
+            except SpoolError as error:
+                error.lost = len(lines) - start
+                raise
 
     def sync(self) -> None:
         """Wait until what was written would outlive a power cut. Raises SpoolError."""
@@ -128,6 +135,7 @@ class SpoolWriter:
         waiting = sum(path.stat().st_size for path in spool_files(self._folder))
         if waiting >= self._bound:
             raise SpoolError(f"{self._folder} holds {waiting >> 20} MiB of traces that nobody has loaded")
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = os.urandom(8)
         path = self._folder / f"{self._name}-{name.hex()}{SUFFIX}"
         descriptor = os.open(path.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)

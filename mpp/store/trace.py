@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from mpp.mail.envelope import Client
 from mpp.store.schema import DEFAULT_TENANT
-from mpp.verdict.finding import Finding, OnFailure, Verdict
+from mpp.verdict.finding import Counts, Finding, Listed, OnFailure, Verdict
 
 VERSION = 1
 MOST_FINDINGS = 200
@@ -133,6 +133,10 @@ def _finding(finding: Finding) -> dict[str, Any]:
         made["class"] = finding.verdict.value
     if finding.failure is not None:
         made["failure"] = finding.failure.value
+    if finding.listed is not None:
+        made["listed"] = finding.listed.value
+    if finding.counts is not Counts.FULL:
+        made["counts"], made["limit"] = finding.counts.value, finding.limit
     if finding.recipients:
         made["for"] = sorted(finding.recipients)
     return made
@@ -174,7 +178,10 @@ def _read_finding(made: dict[str, Any]) -> Finding:
         made.get("evidence", ""),
         Verdict(made["class"]) if "class" in made else None,
         OnFailure(made["failure"]) if "failure" in made else None,
+        Listed(made["listed"]) if "listed" in made else None,
         frozenset(made.get("for", ())),
+        counts=Counts(made.get("counts", Counts.FULL)),
+        limit=made.get("limit", ""),
     )
 
 

@@ -47,6 +47,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BEFORE = "trace_frames_"
 
 
+def traces_folder(data: Path) -> Path:
+    """Return where SQLite's files of the days are."""
+    return data / "traces"
+
+
 class Tables(NamedTuple):
     frames: Table
     words: Table
@@ -289,13 +294,22 @@ class TraceDays:
             path = self._folder / f"{day_name(day)}.db"
             if not make and not path.exists():
                 return None
-            self._folder.mkdir(mode=0o750, exist_ok=True)
-            base = open_file(path)
-            if make:
-                with base.write() as connection:
-                    tables(day).frames.metadata.create_all(connection)
-            self._open[day] = base
+            if make and not path.exists():
+                self._begin_file(day, path)
+            self._open[day] = open_file(path)
         return self._open[day]
+
+    def _begin_file(self, day: int, path: Path) -> None:
+        """Make a day's file; whoever looks sees it with its tables, or not at all."""
+        self._folder.mkdir(mode=0o750, exist_ok=True)
+        half = path.with_suffix(".new")
+        for left in self._folder.glob(f"{half.name}*"):  # of a process that died here
+            left.unlink()
+        base = open_file(half)
+        with base.write() as connection:
+            tables(day).frames.metadata.create_all(connection)
+        base.close()  # the last one to close a file writes its log back
+        half.rename(path)
 
     def _shut(self, day: int) -> None:
         base = self._open.pop(day, None)

@@ -42,8 +42,6 @@ class Gateway:
     ) -> None:
         self.folder, self.port, self.status_port = folder, port, status_port
         self.file = folder / "mpp.toml"
-        self._has_status = f":{status_port}" in settings
-        self._status_pid: int | None = None  # not yet looked for
         arguments = [*command, sys.executable, *program, *options]
         if settings:
             self.file.write_text(settings, encoding="utf-8")
@@ -64,7 +62,6 @@ class Gateway:
         if ready:
             try:
                 self.wait_for(r"^ready$", _START_S)
-                self.worker_pids()  # while the order of their start is that of the slots
             except AssertionError:
                 self.stop()
                 raise
@@ -107,12 +104,14 @@ class Gateway:
         return match
 
     def worker_pids(self) -> list[int]:
-        """The running workers, the one that has run longest first (no status page, which is the last child at first)."""
+        """The running workers, the one that has run longest first."""
+        return self.pids("worker")
+
+    def pids(self, name: str) -> list[int]:
+        """The supervisor's children of a name: worker, background, status."""
         pid = self.process.pid
-        listed = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-        if self._status_pid is None:
-            self._status_pid = listed[-1] if self._has_status else 0
-        return [each for each in listed if each != self._status_pid]
+        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [int(each) for each in listed if _called(each).startswith(f"mpp {name}"[:15])]
 
     def kill_worker(self, number: int = 0) -> int:
         """Kill -9 one worker; returns its process id."""
@@ -152,6 +151,13 @@ class Gateway:
         with contextlib.suppress(ProcessLookupError):  # a session, so a process group, of its own
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+
+def _called(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text()
+    except OSError:  # it has ended
+        return ""
 
 
 MakeGateway = Callable[..., Gateway]

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from mpp.gateway import assembly
+from mpp.gateway.background import run_background
 from mpp.gateway.load import load_settings
 from mpp.gateway.supervisor import supervise
 from mpp.gateway.worker import run_worker
@@ -35,4 +36,4 @@ if __name__ == "__main__":
         assembly.scanners = lambda settings, tools: [Aborting()]
     path = Path(sys.argv[sys.argv.index("--settings") + 1])
     silence_s = float(os.environ.get("MPP_TEST_SILENCE_S", "10"))
-    sys.exit(supervise(load_settings(path).settings, path, run_worker, silence_s=silence_s))
+    sys.exit(supervise(load_settings(path).settings, path, run_worker, run_background, silence_s=silence_s))

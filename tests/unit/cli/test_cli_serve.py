@@ -17,7 +17,7 @@ run = CliRunner().invoke
 def supervised(monkeypatch):
     calls = []
 
-    def supervise(settings, path, worker):
+    def supervise(settings, path, worker, background):
         calls.append((settings, path, worker))
         return 3
 

@@ -18,7 +18,7 @@ def test_a_process_that_cannot_be_started_is_tried_again_soon(monkeypatch, capfd
 
     monkeypatch.setattr(Child, "start", start)
     bound = supervisor._Bound([[]], None)
-    made = supervisor._Supervisor(Settings(), None, lambda _context: None, bound, 10.0, 30.0)
+    made = supervisor._Supervisor(Settings(), None, lambda _context: None, None, bound, 10.0, 30.0)
     for now in (100.0, 100.5, 101.0, 101.5):
         made._begin(now)
     assert started == [100.0, 101.0]

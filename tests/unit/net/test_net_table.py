@@ -150,7 +150,7 @@ def test_a_dead_worker_leaves_counters_and_refusals_and_takes_its_connections(ta
     assert (reader.connections(), reader.connections_of("192.0.2.1")) == (1, 1)
     assert reader.refusals_of("192.0.2.1", 101.0) == 1
     assert table.counter(Counter.CONNECTIONS) == 1
-    assert table.gauge(Gauge.MEMORY_IN_FLIGHT) == [0, 0, 0]
+    assert not any(table.gauge(Gauge.MEMORY_IN_FLIGHT))
     assert table.heartbeats() == [0.0, 0.0, 0.0]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from mpp.mail.envelope import Client
 from mpp.store.trace import CopyTrace, Trace, TraceError, folded, queue_id, read, seen_by, words, write
-from mpp.verdict.finding import Finding, OnFailure, Verdict
+from mpp.verdict.finding import Counts, Finding, Listed, OnFailure, Verdict
 
 FULL = Trace(
     id="a1b2",
@@ -25,6 +25,7 @@ FULL = Trace(
         Finding("spamd", "BAYES_99", 3.5, "outside \udcff text"),
         Finding("clamd", "scanner-failed", evidence="down", failure=OnFailure.CONTINUE),
         Finding("clamd", "Eicar", verdict=Verdict.VIRUS, recipients=frozenset({"a@x.example", "b@x.example"})),
+        Finding("lists", "blocked", listed=Listed.BLOCK, counts=Counts.MARKS, limit="votes.x"),
     ),
     timings={"spamd": 9.25},
     why=("For a@x.example: because", "It is so"),

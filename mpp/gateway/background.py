@@ -1,0 +1,234 @@
+"""The background process: what must be done and no mail waits for (design section 5). One for a node, under the supervisor.
+
+Of several on one data folder the one that holds the folder's lock works, the others stand by; of several nodes at one PostgreSQL
+the one that holds an advisory lock does what is to be done once for all. Locks end with their process. A task that fails is tried
+again at its next turn; nothing here is needed for mail to go on. The last runs are in the catalog (table nodes), for `mpp check`.
+"""
+
+import fcntl
+import json
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import Connection, text
+
+from mpp.gateway.assembly import own_hostname
+from mpp.gateway.log import event as log
+from mpp.gateway.recorder import spool_folder
+from mpp.gateway.supervisor import BackgroundContext
+from mpp.net.metrics import Counter, Gauge
+from mpp.store.background import Tasks, open_tasks
+from mpp.store.catalog import Catalog, told
+from mpp.store.errors import StoreError
+
+TURN_S = 0.25
+OPEN_AGAIN_S = 2.0  # between attempts to open the catalog
+TOLD_S = 10.0  # between words about the last runs in the catalog
+QUIET_S = 60.0  # between log lines about the same failure
+LOCK = "background.lock"
+_ELECTION = 0x6D7071  # advisory lock of PostgreSQL
+
+
+@dataclass(slots=True)
+class Task:
+    """`run` does a slice of its work, of at most about a second, and returns True where there is more to do at once."""
+
+    name: str
+    every_s: float
+    run: Callable[[], bool]
+    everywhere: bool = False  # on each node; else on the elected one alone
+    due: float = 0.0
+    runs: int = 0
+    failures: int = 0
+    last_ms: int = 0
+    error: str = ""
+    told_at: float = field(default=float("-inf"))
+
+
+def run_background(context: BackgroundContext) -> None:
+    """Work until SIGTERM or until the supervisor has gone."""
+    _Background(context).run()
+
+
+class _Background:
+    def __init__(self, context: BackgroundContext) -> None:
+        self._settings, self._table, self._control = context.settings, context.table, context.control
+        self._stopping = False
+        self._lock = -1
+        self._open: Tasks | None = None
+        self._tasks: list[Task] = []
+        self._election: Election | None = None
+        self._open_at = self._tell_at = 0.0
+        self._refused_at = float("-inf")
+
+    def run(self) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: setattr(self, "_stopping", True))
+        while not self._stopping:
+            now = time.monotonic()
+            self._table.beat(now)
+            more = self._turn(now)
+            self._wait(0.0 if more else TURN_S)
+        self._close()
+
+    def _wait(self, seconds: float) -> None:
+        readable, _, _ = select.select([self._control], [], [], seconds)
+        if readable and not self._control.recv(64):
+            self._stopping = True
+
+    def _turn(self, now: float) -> bool:
+        """Do what is due; True where more is to be done at once."""
+        if self._lock < 0 and not self._take_lock():
+            return False
+        if self._open is None and (now < self._open_at or not self._begin(now)):
+            return False
+        more = False
+        for task in self._tasks:
+            if now >= task.due and not self._stopping and (task.everywhere or self._elected()):
+                task.due = now + task.every_s
+                if self._run(task, now):
+                    task.due, more = now, True
+                self._table.beat(time.monotonic())
+        self._table.set(Gauge.BACKGROUND_ROUND, int(time.time()))
+        if now >= self._tell_at:
+            self._tell_at = now + TOLD_S
+            self._tell()
+        return more
+
+    def _take_lock(self) -> bool:
+        """True where this process works for this data folder now."""
+        descriptor = os.open(self._settings.node.data / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        self._lock = descriptor
+        log("info", "background.elected", folder=str(self._settings.node.data))
+        return True
+
+    def _begin(self, now: float) -> bool:
+        self._open_at = now + OPEN_AGAIN_S
+        try:
+            opened = self._open = open_tasks(self._settings.store, self._settings.node.data, self._node())
+        except (StoreError, OSError) as error:
+            if now - self._refused_at >= QUIET_S:
+                self._refused_at = now
+                log("error", "background.waits", cause=str(error), cure="see `mpp check`; it is tried again")
+            return False
+        self._election = Election(opened.catalog)
+        folder = spool_folder(self._settings.node.data)
+        self._tasks = [
+            Task("load traces", 1.0, lambda: self._load(opened, folder), everywhere=True),
+            Task("write back", 10.0, opened.write_back, everywhere=True),
+            Task("log leaves", 1.0, opened.append_leaves),
+            Task("sign log", 60.0, lambda: self._sign(opened)),
+            Task("drop traces", 600.0, lambda: self._drop(opened)),
+        ]
+        log("info", "background.ready")
+        return True
+
+    def _node(self) -> str:
+        return self._settings.node.hostname or own_hostname()
+
+    def _elected(self) -> bool:
+        assert self._election is not None
+        try:
+            return self._election.held()
+        except StoreError:
+            return False
+
+    def _run(self, task: Task, now: float) -> bool:
+        try:
+            more = task.run()
+        except (StoreError, OSError, ValueError) as error:
+            task.failures += 1
+            task.error = str(error)
+            self._table.add(Counter.BACKGROUND_FAILURES)
+            if now - task.told_at >= QUIET_S:
+                task.told_at = now
+                log("error", "background.failed", task=task.name, cause=task.error)
+            return False
+        task.runs, task.error = task.runs + 1, ""
+        task.last_ms = time.time_ns() // 1_000_000
+        self._table.add(Counter.BACKGROUND_RUNS)
+        return more
+
+    def _load(self, opened: Tasks, folder: Path) -> bool:
+        loaded = opened.load_traces(folder)
+        self._table.add(Counter.TRACES_LOADED, loaded.traces)
+        self._table.set(Gauge.SPOOL_BYTES, loaded.waiting)
+        if loaded.damaged or loaded.unreadable:
+            log("error", "traces.damaged", octets=loaded.damaged, lines=loaded.unreadable)
+        return loaded.more
+
+    @staticmethod
+    def _sign(opened: Tasks) -> bool:
+        for (
+            checkpoint
+        ) in opened.sign():  # in the log of the system too: a copy that whoever changes the catalog has not
+            log("info", "checkpoint", log=checkpoint.log, size=checkpoint.size, root=checkpoint.root.hex())
+        return False
+
+    @staticmethod
+    def _drop(opened: Tasks) -> bool:
+        for day in opened.drop_traces():
+            log("info", "traces.dropped", day=day)
+        return False
+
+    def _tell(self) -> None:
+        """Write into the catalog what was done last."""
+        assert self._open is not None
+        work = {
+            task.name: {"last": task.last_ms, "runs": task.runs, "failures": task.failures, "error": task.error[:500]}
+            for task in self._tasks
+        }
+        try:
+            self._open.tell(json.dumps(work, separators=(",", ":")))
+        except StoreError as error:
+            log("debug", "background.untold", cause=str(error))
+
+    def _close(self) -> None:
+        if self._election is not None:
+            self._election.end()
+        if self._open is not None:
+            self._open.close()
+
+
+class Election:
+    """Which node does what is to be done once. On SQLite there is one node, and the lock of the folder has decided."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._connection: Connection | None = None
+
+    def held(self) -> bool:
+        """True while this process has the lock. Raises StoreError where the catalog cannot be asked."""
+        if self._catalog.sqlite:
+            return True
+        with told():
+            if self._connection is None:
+                self._connection = self._catalog.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            try:
+                asked = {"key": _ELECTION}
+                # It counts locks: asked again by its holder it says yes.
+                mine = bool(self._connection.execute(text(_HELD), asked).scalar())
+                return mine or bool(self._connection.execute(text("select pg_try_advisory_lock(:key)"), asked).scalar())
+            except BaseException:
+                self.end()
+                raise
+
+    def end(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate()
+            connection.close()
+
+
+_HELD = (
+    "select count(*) from pg_locks where locktype = 'advisory' and objid = :key and pid = pg_backend_pid() and granted"
+)

@@ -1,0 +1,148 @@
+"""From what the gateway knows at the end of a transaction to its trace. Pure: times come in."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
+
+from mpp.gateway.delivery import Outcome, State
+from mpp.gateway.pipeline import Received, Result
+from mpp.mail.edits import Edit
+from mpp.mail.envelope import Client
+from mpp.protocols.smtp.reply import Reply
+from mpp.store.trace import CopyTrace, Trace
+from mpp.verdict.plan import Disposition, Fate
+from mpp.verdict.signatures import broken_signatures
+
+Refused = tuple[str, Reply]  # a recipient, and what it was told
+_NO_FATES: Mapping[str, Fate] = {}
+_FIELDS = re.compile(rb"^([!-9;-~]{1,80})[ \t]*:", re.MULTILINE)
+_NAME = re.compile(rb"[!-9;-~]{1,80}")
+
+
+def trace_of(
+    received: Received,
+    result: Result,
+    took_s: float,
+    at_ms: int,
+    settings: str,
+    tenant: Callable[[str], str],
+    refused: Sequence[Refused] = (),
+) -> Trace:
+    """Return the trace of a message that came to its reply; `refused` are the recipients that RCPT refused."""
+    plan, transaction = result.plan, result.transaction
+    fates = plan.fates if plan is not None else _NO_FATES
+    whose = tenant if received.direction != "outbound" else partial(_always, tenant(received.envelope.reverse_path))
+    copies = list(_refused(refused, whose))
+    edits: tuple[Edit, ...] = ()
+    stored = False
+    for address, outcome in result.outcomes.items():
+        fate = fates.get(address)
+        copies.append(_copy(address, outcome, fate, received.data, whose(address)))
+        if fate is not None:
+            edits = edits or fate.edits
+            stored = stored or (fate.disposition is Disposition.QUARANTINE and outcome.state is State.ACCEPTED)
+    message = transaction.message if transaction is not None else None
+    return Trace(
+        received.id,
+        at_ms,
+        "message",
+        received.listener.name,
+        received.direction,
+        received.client,
+        received.envelope.reverse_path,
+        len(received.data),
+        message.text(b"message-id")[:250] if message is not None else "",
+        round(took_s * 1000, 1),
+        round(result.checked_s * 1000, 1),
+        plan.verdict.value if plan is not None else "",
+        plan.score if plan is not None else 0.0,
+        tuple(result.judged.findings),
+        {run.check: round(run.took_s * 1000, 1) for run in result.judged.runs},
+        plan.why if plan is not None else (),
+        broken_signatures(message, edits) if edits and message is not None else (),
+        tuple(copies),
+        reply_text(result.reply),
+        settings,
+        stored,
+    )
+
+
+def _copy(address: str, outcome: Outcome, fate: Fate | None, data: bytes, tenant: str) -> CopyTrace:
+    copy = CopyTrace(
+        address,
+        outcome.state.value,
+        reply=reply_text(outcome.reply),
+        host=outcome.host,
+        cause=outcome.cause,
+        tenant=tenant,
+    )
+    if fate is not None:
+        copy.disposition, copy.rule = fate.disposition.value, fate.rule
+        copy.verdict, copy.score = fate.verdict.value, fate.score
+        if fate.edits:
+            copy.edits = _named(fate.edits, data)
+    return copy
+
+
+def _always(tenant: str, _address: str) -> str:
+    return tenant
+
+
+def _named(edits: Sequence[Edit], data: bytes) -> tuple[str, ...]:
+    """Return what edits do to which header fields: "+X-Spam-Flag" put, "-X-Spam-Status" removed, "=Subject" changed."""
+    named: list[str] = []
+    for edit in edits:
+        if not edit.length:
+            named += _put(edit.replacement)
+            continue
+        found = _NAME.match(data, edit.offset, edit.offset + 80)
+        name = found[0].decode("ascii") if found else "text"
+        named.append(("=" if edit.replacement else "-") + name)
+    return tuple(dict.fromkeys(named))
+
+
+@lru_cache(512)
+def _put(replacement: bytes) -> tuple[str, ...]:
+    return tuple("+" + name.decode("ascii") for name in _FIELDS.findall(replacement)) or ("=text",)
+
+
+def refused_trace(
+    identity: str,
+    listener: str,
+    client: Client,
+    reverse_path: str,
+    refused: Sequence[Refused],
+    reply: str,
+    at_ms: int,
+    settings: str,
+    tenant: Callable[[str], str],
+) -> Trace:
+    """Return the trace of a transaction that was refused without a look at its content, or before there was any."""
+    return Trace(
+        identity,
+        at_ms,
+        "refused",
+        listener,
+        client=client,
+        reverse_path=reverse_path,
+        copies=_refused(refused, tenant),
+        reply=reply,
+        settings=settings,
+    )
+
+
+def _refused(refused: Sequence[Refused], tenant: Callable[[str], str]) -> tuple[CopyTrace, ...]:
+    """Return what is told of recipients that we refused; "" stands for MAIL itself."""
+    return tuple(
+        CopyTrace(
+            recipient[:320],
+            "refused" if reply.code >= 500 else "deferred",
+            reply=reply_text(reply),
+            tenant=tenant(recipient),
+        )
+        for recipient, reply in refused
+    )
+
+
+def reply_text(reply: Reply) -> str:
+    return f"{reply.code} {reply.enhanced} {reply.text}"

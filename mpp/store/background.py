@@ -1,0 +1,140 @@
+"""What the background process does to the store, a slice a call; mpp.gateway.background says when.
+
+Own writes to the catalog are cut so that each holds its lock for at most about 20 ms; traces are in files and tables that nobody
+else writes. Everything may be killed at any moment and begun again. Raises StoreError, OSError.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import delete, insert
+
+from mpp.store import master
+from mpp.store.catalog import Catalog, open_catalog, prepare, told
+from mpp.store.checkpoint import Checkpoint, signing_key
+from mpp.store.evidence import Evidence
+from mpp.store.opening import url_of
+from mpp.store.schema import nodes, now_ms
+from mpp.store.settings import Store
+from mpp.store.spool import Frame, SpoolFile, spool_files
+from mpp.store.trace_days import TraceDays, day_name, traces_folder
+
+DAY_MS = 86_400_000
+SLICE = 1 << 20  # octets of frames loaded at a time from one file
+MOST_TRACES = 4000  # in a transaction: the more, the fewer pages are written for each
+
+
+@dataclass(slots=True)
+class Loading:
+    """What one turn of loading did."""
+
+    traces: int = 0
+    unreadable: int = 0  # lines that are no trace of this version
+    damaged: int = 0  # octets that are no frame
+    waiting: int = 0  # octets in the spool
+    more: bool = False
+
+
+class Tasks:
+    """The tasks, with what they keep open."""
+
+    def __init__(self, catalog: Catalog, settings: Store, data: Path, node: str) -> None:
+        self.catalog = catalog
+        self._settings, self._data, self._node = settings, data, node
+        self._days = TraceDays(catalog, traces_folder(data))
+        self._evidence: Evidence | None = None
+        self._files: dict[Path, SpoolFile] = {}
+
+    def close(self) -> None:
+        self._days.close()
+        self.catalog.close()
+
+    def load_traces(self, folder: Path) -> Loading:
+        """Load some of what the workers have spooled; remove files that are complete and loaded."""
+        done = Loading()
+        paths = spool_files(folder)
+        self._files = {path: self._files.get(path) or SpoolFile(path) for path in paths}
+        for path, file in self._files.items():
+            complete = file.complete  # before it is read: what is written later is not missed then
+            before = file.damaged
+            frames, more = self._next(file)
+            offset = file.offset
+            try:
+                self._load(frames, done)
+            except BaseException:
+                self._files.pop(path)  # read again from its beginning: what was loaded is known
+                raise
+            done.damaged += file.damaged - before
+            done.more = done.more or more
+            size = path.stat().st_size
+            if complete and not more:
+                done.damaged += size - offset if offset else 0
+                path.unlink()
+            else:
+                done.waiting += size
+        return done
+
+    @staticmethod
+    def _next(file: SpoolFile) -> tuple[list[Frame], bool]:
+        """Return frames up to a fair number of traces, and whether there are more."""
+        frames, count = [], 0
+        for frame in file.frames(SLICE):
+            frames.append(frame)
+            count += frame.count
+            if count >= MOST_TRACES:
+                return frames, True
+        return frames, False
+
+    def _load(self, frames: list[Frame], done: Loading) -> None:
+        """Load frames into their days; what is older than what is kept (a clock that went back) into the oldest of these."""
+        oldest = self._oldest()
+        by_day: dict[int, list[Frame]] = {}
+        for frame in frames:
+            by_day.setdefault(max(frame.day, oldest), []).append(frame)
+        for day, some in by_day.items():
+            loaded = self._days.load(day, some)
+            done.traces += loaded.traces
+            done.unreadable += loaded.unreadable
+
+    def _oldest(self) -> int:
+        """The first day of which traces are kept."""
+        return (now_ms() - int(self._settings.keep_traces * 1000)) // DAY_MS
+
+    def drop_traces(self) -> list[str]:
+        """Drop days whose last trace is too old; return their names."""
+        return [day_name(day) for day in self._days.drop_before(self._oldest())]
+
+    def append_leaves(self) -> bool:
+        """Make leaves of some events and messages; True where there are more."""
+        return self._log().append() > 0
+
+    def sign(self) -> list[Checkpoint]:
+        return self._log().checkpoint(now_ms())
+
+    def _log(self) -> Evidence:
+        """The Merkle log; without the master key nothing can be signed, and the other tasks go on."""
+        if self._evidence is None:
+            where = master.reference(self._settings.master_key, self._data)
+            self._evidence = Evidence(self.catalog, signing_key(master.read_master_key(where)))
+        return self._evidence
+
+    def write_back(self) -> bool:
+        """Write SQLite's logs back into their files; writers do not wait for it."""
+        if self.catalog.sqlite:
+            with told(), self.catalog.engine.connect() as connection:
+                connection.exec_driver_sql("pragma wal_checkpoint(passive)")
+        self._days.checkpoint()
+        return False
+
+    def tell(self, work: str) -> None:
+        """Write what this node's background process did last."""
+        with self.catalog.write() as connection:
+            connection.execute(delete(nodes).where(nodes.c.name == self._node))
+            connection.execute(insert(nodes), {"name": self._node, "seen": now_ms(), "work": work})
+
+
+def open_tasks(settings: Store, data: Path, node: str) -> Tasks:
+    """Open the catalog, making its schema where it was away at the start."""
+    url = url_of(data, settings)
+    prepare(url)
+    return Tasks(open_catalog(url), settings, data, node)
