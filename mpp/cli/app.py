@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 
 from mpp import __version__
-from mpp.cli import filters, mail, scanners, settings, workbench  # noqa: F401  it adds to filters
+from mpp.cli import filters, mail, scanners, settings, store, workbench  # noqa: F401  it adds to filters
 from mpp.cli.check import check
 from mpp.cli.demo import demo
 from mpp.cli.engines import compare, victims
 from mpp.cli.scan import scan
 from mpp.cli.serve import serve
+from mpp.cli.why import why
 
 app = typer.Typer(
     name="mpp",
@@ -45,7 +46,9 @@ app.command()(serve)
 app.command()(scan)
 app.command()(demo)
 app.command()(check)
+app.command()(why)
 app.add_typer(settings.app)
+app.add_typer(store.app)
 app.add_typer(mail.app)
 scanners.app.command()(compare)
 scanners.app.command()(victims)

@@ -37,6 +37,7 @@ class Recorder:
         self._lines: list[str] = []
         self._wanted: list[asyncio.Future[None]] = []
         self._wake = asyncio.Event()
+        self._ending = False
         self._synced = self._told_at = 0.0
         self._minute = 0
         self._counted: dict[str, int] = {}  # refusals of this minute beyond those told, by host
@@ -67,12 +68,23 @@ class Recorder:
         await waiter
 
     async def run(self) -> None:
-        """Write, until cancelled."""
-        while True:
+        """Write, until `end` is called; then the rest, and let go of the file. Not to be cancelled: a thread may write."""
+        while not self._ending:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), TURN_S)
             self._wake.clear()
             await self.flush()
+        self._tell_counted(-1)
+        await self.flush()
+        try:
+            await asyncio.to_thread(self._writer.close)
+        except SpoolError as error:
+            log("error", "traces.lost", cause=str(error))
+
+    def end(self) -> None:
+        """No more traces come."""
+        self._ending = True
+        self._wake.set()
 
     async def flush(self) -> None:
         """Write what is there. Raises nothing: whoever waits for it is told."""
@@ -91,15 +103,6 @@ class Recorder:
             for waiter in wanted:
                 if not waiter.done():
                     waiter.set_result(None)
-
-    async def close(self) -> None:
-        """Write the rest and let go of the file."""
-        self._tell_counted(-1)
-        await self.flush()
-        try:
-            await asyncio.to_thread(self._writer.close)
-        except SpoolError as error:
-            log("error", "traces.lost", cause=str(error))
 
     def _write(self, lines: Sequence[str], now: float, sync: bool) -> None:
         """In a thread: the disk may be slow."""

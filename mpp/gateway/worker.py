@@ -79,10 +79,8 @@ class Worker:
         gc.collect()
         gc.freeze()  # what lives as long as the worker is not looked at again by each collection
         gc.set_threshold(20_000, 20, 50)
-        tasks = [
-            asyncio.create_task(self._tick(), name="tick"),
-            asyncio.create_task(self._shared.recorder.run(), name="traces"),
-        ]
+        tasks = [asyncio.create_task(self._tick(), name="tick")]
+        recording = asyncio.create_task(self._shared.recorder.run(), name="traces")
         if any(listener.dsn for listener, _ in context.sockets):
             await self._meet_all(MEET_FIRST_S)
             tasks.append(asyncio.create_task(self._meet(), name="meet"))
@@ -92,8 +90,8 @@ class Worker:
         await self._finish()
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._shared.recorder.close()
+        self._shared.recorder.end()
+        await recording
 
     def _take(self, settings: Settings) -> None:
         """Put settings into force. Raises OSError where a certificate cannot be read; nothing has changed then."""

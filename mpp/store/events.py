@@ -81,3 +81,16 @@ def _event(row: RowMapping) -> Event:
     return Event(
         row["actor"], row["action"], row["tenant"], row["message"], row["recipient"], json.loads(row["detail"]), row["at"], row["number"]
     )  # fmt: skip
+
+
+def as_object(event: Event) -> dict[str, Any]:
+    """Return an event as JSON has it."""
+    return {
+        "at": event.at_ms,
+        "number": event.number,
+        "actor": event.actor,
+        "action": event.action,
+        "message": event.message,
+        "recipient": event.recipient,
+        "detail": dict(event.detail),
+    }

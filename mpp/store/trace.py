@@ -81,6 +81,7 @@ _COPY = (
     ("to", "recipient"), ("state", "state"), ("is", "disposition"), ("rule", "rule"), ("verdict", "verdict"),
     ("score", "score"), ("reply", "reply"), ("host", "host"), ("cause", "cause"), ("edits", "edits"),
 )  # fmt: skip
+_ALWAYS = frozenset({"id", "at", "from"})
 _CLIENT = ("address", "port", "name", "helo", "protocol", "tls", "login")
 _TRACE = (
     ("id", "id"), ("at", "at_ms"), ("kind", "kind"), ("listener", "listener"), ("direction", "direction"),
@@ -102,7 +103,7 @@ def as_object(trace: Trace) -> dict[str, Any]:
     """Return the trace as JSON has it; what is empty, zero or false is left out, but for id, time and reverse-path."""
     made: dict[str, Any] = {"v": VERSION}
     for key, name in _TRACE:
-        if (value := getattr(trace, name)) or key == "from":
+        if (value := getattr(trace, name)) or key in _ALWAYS:
             made[key] = value
     client = trace.client
     made["client"] = {name: value for name in _CLIENT if (value := getattr(client, name))}

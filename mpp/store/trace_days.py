@@ -13,7 +13,7 @@ Every query is bound to a tenant; None is the operator's. Raises CatalogError.
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     BigInteger,
     Column,
+    Connection,
     Integer,
     LargeBinary,
     MetaData,
@@ -32,8 +33,8 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    inspect,
     select,
+    text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -129,14 +130,17 @@ class TraceDays:
     def days(self) -> list[int]:
         """Return the days that are there, newest first."""
         if self._catalog.sqlite:
+            return self._days(None)
+        with self._catalog.read() as connection:
+            return self._days(connection)
+
+    def _days(self, connection: Connection | None) -> list[int]:
+        if connection is None:
             names = [path.stem for path in self._folder.glob("????????.db")] if self._folder.is_dir() else []
         else:
-            with self._catalog.read() as connection:
-                names = [
-                    name.removeprefix(_BEFORE)
-                    for name in inspect(connection).get_table_names()
-                    if name.startswith(_BEFORE)
-                ]
+            there = text("select substr(tablename, :cut) from pg_tables where tablename like :like")
+            asked = {"cut": len(_BEFORE) + 1, "like": f"{_BEFORE}%"}
+            names = list(connection.execute(there, asked).scalars())
         return sorted(map(day_of, names), reverse=True)
 
     # loading
@@ -151,7 +155,7 @@ class TraceDays:
             for spool in {frame.spool for frame in frames}:
                 query = select(made.frames.c.number).where(made.frames.c.spool == spool)
                 known |= {(spool, number) for (number,) in connection.execute(query)}
-            rows: list[dict[str, object]] = []
+            rows: list[tuple[int, str, int]] = []
             counted: Counter[tuple[str, str]] = Counter()
             for frame in frames:
                 if (frame.spool, frame.number) in known:
@@ -165,11 +169,10 @@ class TraceDays:
                     loaded += 1
                     for tenant in trace.tenants:
                         keys = {word_key(word) for word in words(trace, tenant)}
-                        rows += [{"word": key, "tenant": tenant, "place": place + line} for key in keys]
+                        rows += [(key, tenant, place + line) for key in keys]
                     counted.update(_counted(trace))
             if rows:
-                rows.sort(key=lambda row: row["word"])  # type: ignore[arg-type, return-value]
-                connection.execute(insert(made.words), rows)
+                _insert_words(connection, day_name(day), sorted(rows))
             if counted:
                 upsert = _adding(made.counts, self._catalog.sqlite)
                 numbers = [
@@ -191,27 +194,16 @@ class TraceDays:
         """Return the newest traces that a word finds, newest first, of the whole time that is kept."""
         found: list[Trace] = []
         wanted = folded(word)
-        for day in self.days():
-            found += self._find(day, wanted, tenant, most)
-            if len(found) >= most:
-                break
+        with ExitStack() as open_until_end:
+            shared = None if self._catalog.sqlite else open_until_end.enter_context(self._catalog.read())
+            for day in self._days(shared):
+                base = None if shared is not None else self._day(day)
+                with nullcontext(shared) if base is None else base.read() as connection:
+                    if connection is not None:
+                        found += _find(connection, day_name(day), wanted, tenant, most)
+                if len(found) >= most:
+                    break
         return sorted(_each_once(found), key=lambda trace: trace.at_ms, reverse=True)[:most]
-
-    def _find(self, day: int, word: str, tenant: str | None, most: int) -> list[Trace]:
-        made, base = tables(day), self._day(day)
-        if base is None:
-            return []
-        query = select(made.words.c.place).where(made.words.c.word == word_key(word))
-        if tenant is not None:
-            query = query.where(made.words.c.tenant == tenant)
-        with base.read() as connection:
-            ordered = query.order_by(made.words.c.place.desc()).limit(most)
-            places = list(dict.fromkeys(connection.execute(ordered).scalars()))
-            frames = sorted({place // _LINES for place in places})
-            rows = select(made.frames.c.id, made.frames.c.lines).where(made.frames.c.id.in_(frames))
-            lines = {row.id: unpack(row.lines) for row in connection.execute(rows)}
-        traces = (read(lines[place // _LINES][place % _LINES]) for place in places if place // _LINES in lines)
-        return [trace for trace in traces if any(word in words(trace, each) for each in trace.tenants)]
 
     def newest(self, tenant: str | None, most: int) -> list[Trace]:
         """Return the newest traces, newest first."""
@@ -315,6 +307,30 @@ class TraceDays:
         base = self._open.pop(day, None)
         if base is not None and base is not self._catalog:
             base.close()
+
+
+def _insert_words(connection: Connection, day: str, rows: Sequence[tuple[int, str, int]]) -> None:
+    """Insert words, in the order of their tree: each page of it is then written once."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"insert into trace_words_{day} values (?, ?, ?)", list(rows))  # noqa: S608 digits
+        return
+    columns = dict(zip(("word", "tenant", "place"), map(list, zip(*rows, strict=True)), strict=True))
+    unnested = "unnest(cast(:word as bigint[])), unnest(cast(:tenant as text[])), unnest(cast(:place as bigint[]))"
+    connection.execute(text(f"insert into trace_words_{day} select {unnested}"), columns)
+
+
+def _find(connection: Connection, day: str, word: str, tenant: str | None, most: int) -> list[Trace]:
+    """Return what a word finds in one day. (As text: made anew for each day, a query would cost more than its answer.)"""
+    whose = "" if tenant is None else "and tenant = :tenant "
+    query = f"select place from trace_words_{day} where word = :word {whose}order by place desc limit :most"  # noqa: S608 the day's digits
+    asked = {"word": word_key(word), "tenant": tenant, "most": most}
+    places = list(dict.fromkeys(connection.execute(text(query), asked).scalars()))
+    lines: dict[int, list[bytes]] = {}
+    for frame in {place // _LINES for place in places}:
+        packed = connection.execute(text(f"select lines from trace_frames_{day} where id = :id"), {"id": frame})  # noqa: S608
+        lines[frame] = unpack(packed.scalar_one())
+    traces = [read(lines[place // _LINES][place % _LINES]) for place in places]
+    return [trace for trace in traces if any(word in words(trace, each) for each in trace.tenants)]
 
 
 def _traces(frame: Frame) -> Iterator[tuple[int, Trace | None]]:

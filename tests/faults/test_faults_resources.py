@@ -168,13 +168,13 @@ def test_500_idle_connections_cost_little(gateway: MakeGateway, sink: Sink) -> N
 
 @pytest.fixture
 def small_disk(gateway: MakeGateway, tmp_path: Path) -> Callable[[Sink], tuple[Gateway, Path]]:
-    """Start a gateway whose data folder is a tmpfs of 256 KiB that nobody else sees; its place from outside."""
+    """Start a gateway whose data folder is a tmpfs of 4 MiB that nobody else sees; its place from outside."""
 
     def start(hop: Sink) -> tuple[Gateway, Path]:
         if os.geteuid() != 0 or not shutil.which("unshare"):
             pytest.skip("unshare -m needs root")
         folder = tmp_path / "gateway-1" / "data"
-        mount = f'mkdir -p "{folder}" && mount -t tmpfs -o size=256k none "{folder}" && exec "$@"'
+        mount = f'mkdir -p "{folder}" && mount -t tmpfs -o size=4m none "{folder}" && exec "$@"'
         made = gateway(hop, command=("unshare", "-m", "--propagation", "private", "sh", "-c", mount, "sh"))
         return made, Path(f"/proc/{made.process.pid}/root{folder}")
 

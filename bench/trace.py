@@ -1,0 +1,156 @@
+"""Looking for one of a million traces, on SQLite and PostgreSQL: how long `mpp why` takes in the process, what a trace takes
+on the disk, and what loading one costs. Traces are of a usual message, spread over the 30 days that are kept.
+"""
+
+import os
+import pwd
+import random
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import quantiles
+
+from sqlalchemy import text
+
+from bench.results import Row, at_most
+from bench.stand import Stand
+from mpp.insights.why import why
+from mpp.mail.envelope import Client
+from mpp.store.catalog import Catalog, catalog_url, open_catalog, prepare
+from mpp.store.spool import SpoolFile, SpoolWriter, spool_files
+from mpp.store.trace import CopyTrace, Trace, write
+from mpp.store.trace_days import TraceDays
+from mpp.verdict.finding import Finding
+
+TRACES, QUICK = 1_000_000, 30_000
+DAYS = 30
+BATCH = 4000  # what the background process loads at a time
+LOOKS = 40  # of each kind
+FIRST_DAY = 20_700
+
+
+def trace(number: int, chance: random.Random) -> Trace:
+    """A message that SpamAssassin looked at and that was delivered."""
+    client = Client(f"192.0.2.{number % 250}", 40_000, f"mx{number % 5000}.example.com", "mx.example.com", "ESMTPS", "TLSv1.3 TLS_AES_256_GCM_SHA384")  # fmt: skip
+    queued = f"250 2.0.0 Ok: queued as 4X{number:08x}"
+    names = chance.sample(("BAYES_00", "HTML_MESSAGE", "SPF_PASS", "DKIM_SIGNED", "DKIM_VALID", "RCVD_IN_DNSWL_NONE", "T_SCC_BODY_TEXT_LINE", "URIBL_BLOCKED"), 5)  # fmt: skip
+    findings = tuple(
+        Finding("spamd", name, round(chance.uniform(-2, 1), 2), f"What {name} says of a message") for name in names
+    )
+    copy = CopyTrace(f"user{number % 2000}@example.org", "accepted", "tag", "policies.default", "clean", -1.9, queued,
+                     "10.0.0.1:25", "", ("+X-Spam-Score", "+X-Spam-Status", "+X-Virus-Scanned"))  # fmt: skip
+    day = FIRST_DAY + number * DAYS // TRACES
+    why_ = ("The score is -1.9: " + ", ".join(f"{name} (spamd) 0.1" for name in names), "-1.9 reaches no threshold of policies.default: delivered")  # fmt: skip
+    return Trace(f"{number:08x}{chance.getrandbits(64):016x}", day * 86_400_000 + number, "message", "mx", "inbound", client,
+                 f"sender{number % 50_000}@example{number % 900}.com", 20_480, f"<{number}.{chance.getrandbits(60):x}@example.com>",
+                 chance.randrange(200, 900), chance.randrange(100, 800), "clean", -1.9, findings, {"spamd": 123.4, "clamd": 9.1},
+                 why_, (), (copy,), queued, "40b1200b379b")  # fmt: skip
+
+
+def look_up(stand: Stand) -> list[Row]:
+    """One word of each kind, and an address that has many messages; the slowest of a hundred counts."""
+    wanted = QUICK if stand.quick else TRACES
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="mpp-bench-") as place, postgresql(Path(place)) as url:
+        for name, setting in (("SQLite", ""), ("PostgreSQL", url)):
+            folder = Path(place) / name
+            folder.mkdir()
+            address = catalog_url(setting, "", folder)
+            prepare(address)
+            catalog = open_catalog(address)
+            days = TraceDays(catalog, folder / "traces")
+            words, load_us = _fill(days, folder / "spool", wanted)
+            stored = _octets(catalog, folder) / wanted
+            slowest = _slowest(days, folder, words)
+            days.close()
+            catalog.close()
+            rows += [
+                at_most(f"why, {wanted} traces, {name}, slowest kind, p99", slowest * 1000, 50, "ms"),
+                at_most(f"trace stored, {name}", stored / 1024, 1.5, "KiB"),
+                Row(f"trace loaded, {name}, CPU of ours", f"{load_us:.0f} us"),
+            ]
+    return rows
+
+
+def _fill(days: TraceDays, spool: Path, wanted: int) -> tuple[list[list[str]], float]:
+    """Load traces as the background process does; return words to look for, by kind, and CPU microseconds a trace."""
+    chance = random.Random(1)
+    words: list[list[str]] = [[], [], [], [], [], [], ["nobody@example.org"]]
+    spent = 0.0
+    for start in range(0, wanted, BATCH):
+        made = [trace(number * TRACES // wanted, chance) for number in range(start, min(start + BATCH, wanted))]
+        picked = chance.choice(made)
+        sent = picked.copies[0]
+        known = (
+            picked.id,
+            picked.message_id,
+            sent.reply.split()[-1],
+            picked.reverse_path,
+            sent.recipient,
+            picked.client.address,
+        )
+        for kind, word in enumerate(known):
+            words[kind].append(word)
+        writer = SpoolWriter(spool, "0", 1 << 30)
+        for at in range(0, len(made), 100):  # a frame each quarter of a second, of 400 messages a second
+            writer.write([write(each) for each in made[at : at + 100]])
+        writer.close()
+        (path,) = spool_files(spool)
+        frames = list(SpoolFile(path).frames(1 << 30))
+        before = time.process_time()
+        days.load(made[0].at_ms // 86_400_000, frames)
+        spent += time.process_time() - before
+        path.unlink()
+    days.checkpoint()
+    return words, spent / wanted * 1e6
+
+
+def _slowest(days: TraceDays, folder: Path, words: list[list[str]]) -> float:
+    """Return the p99 of the slowest kind of word, in seconds."""
+    chance = random.Random(2)
+    worst = 0.0
+    why(days, folder / "spool", "nobody@example.org", "default", 5)  # opens what start-up opens
+    for kind in words:
+        took = []
+        for word in chance.choices(kind, k=LOOKS):
+            began = time.perf_counter()
+            found = why(days, folder / "spool", word, "default", 5)
+            took.append(time.perf_counter() - began)
+            assert bool(found) != (word == "nobody@example.org"), word
+        worst = max(worst, quantiles(took, n=100)[98])
+    return worst
+
+
+def _octets(catalog: Catalog, folder: Path) -> int:
+    """What the traces take on the disk."""
+    if catalog.sqlite:
+        return sum(path.stat().st_size for path in (folder / "traces").iterdir())
+    with catalog.read() as connection:
+        query = "select sum(pg_total_relation_size(oid)) from pg_class where relkind = 'r' and relname like 'trace%'"
+        return int(connection.execute(text(query)).scalar_one())
+
+
+@contextmanager
+def postgresql(place: Path) -> Iterator[str]:
+    """A PostgreSQL with its defaults but for fsync, which loading would measure; its URL."""
+    programs = shutil.which("initdb") or str(max(Path("/usr/lib/postgresql").glob("*/bin/initdb")))
+    folder, user = place / "postgresql", "postgres" if os.geteuid() == 0 else None
+    place.chmod(0o711)
+    folder.mkdir()
+    if user:
+        os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
+
+    def run(name: str, *arguments: str) -> None:
+        command = [str(Path(programs).parent / name), "-D", str(folder / "data"), *arguments]
+        subprocess.run(command, user=user, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    run("initdb", "-U", "mpp", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
+    run("pg_ctl", "-w", "-l", str(folder / "log"), "-o", f"-c fsync=off -c listen_addresses= -k {folder}", "start")
+    try:
+        yield f"postgresql://mpp@/postgres?host={folder}"
+    finally:
+        run("pg_ctl", "-w", "-m", "fast", "stop")

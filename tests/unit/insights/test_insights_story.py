@@ -1,0 +1,143 @@
+"""The story of a trace, beside golden files: `golden/NAME.txt` is what an operator reads. MPP_GOLDEN=write makes them anew."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mpp.insights.story import MOST_FINDINGS, moment, size, story
+from mpp.mail.envelope import Client
+from mpp.store.events import Event
+from mpp.store.trace import CopyTrace, Trace
+from mpp.verdict.finding import Counts, Finding, OnFailure, Verdict
+
+GOLDEN = Path(__file__).parent / "golden"
+CLIENT = Client("192.0.2.1", 4242, "mx.example.com", "mx.example.com", "ESMTPS", "TLSv1.3 TLS_AES_256_GCM_SHA384")
+CLEAN = Trace(
+    id="5ae5b03c0bf2b4a551fc52cc",
+    at_ms=1_795_771_586_736,
+    listener="mx",
+    direction="inbound",
+    client=CLIENT,
+    reverse_path="ann@example.com",
+    size=2048,
+    message_id="<1@example.com>",
+    took_ms=3.25,
+    checked_ms=1.5,
+    verdict="clean",
+    findings=(Finding("layers", "no-scanner"),),
+    why=("No check found anything; policies.default: delivered",),
+    copies=(
+        CopyTrace("bob@example.org", "accepted", "deliver", "policies.default", "clean", 0.0,
+                  "250 2.0.0 Ok: queued as 4XyZ", "10.0.0.1:25"),
+    ),
+    reply="250 2.0.0 Ok: queued as 4XyZ",
+    settings="40b1200b379b",
+)  # fmt: skip
+STORIES = {
+    "clean": (CLEAN, ()),
+    "marked": (
+        replace(
+            CLEAN,
+            verdict="spam",
+            score=7.501,
+            findings=(
+                Finding("spamd", "HTML_MESSAGE", 0.001, "BODY: HTML included in message"),
+                Finding("spamd", "BAYES_99", 3.5, "Bayes spam probability is 99 to 100%"),
+                Finding("spamd", "URI_X", 4.0, counts=Counts.MARKS, limit="votes.two-of-three"),
+                Finding("clamd", "scanner-failed", evidence="10.0.0.9:3310: refused", failure=OnFailure.CONTINUE),
+            ),
+            timings={"spamd": 250.0, "clamd": 5000.1},
+            why=("The score is 7.501: URI_X (spamd) 4, BAYES_99 (spamd) 3.5",
+                 "7.501 reaches policies.default.mark_above = 5: spam"),
+            copies=(replace(CLEAN.copies[0], disposition="tag", rule="policies.default.mark_above", verdict="spam", score=7.501,
+                            edits=("-X-Spam-Status", "+X-Spam-Flag", "+X-Spam-Score", "=Subject")),),
+            breaks=("example.com/sel",),
+        ),
+        (),
+    ),
+    "held and released": (
+        replace(
+            CLEAN,
+            verdict="virus",
+            findings=(Finding("clamd", "Eicar-Test-Signature", verdict=Verdict.VIRUS),),
+            copies=(
+                CopyTrace("bob@example.org", "accepted", "quarantine", "policies.default.virus", "virus"),
+                CopyTrace("eve@example.org", "refused", "quarantine", reply="452 4.3.1 no room", cause="disk full"),
+                CopyTrace("nobody@example.org", "refused", reply="550 5.1.1 unknown"),
+            ),
+            stored=True,
+            reply="250 2.6.0 held",
+        ),
+        (Event("user:bob@example.org", "viewed", at_ms=1_795_771_600_000, recipient="bob@example.org"),
+         Event("command:root", "released", at_ms=1_795_771_700_000, detail={"reply": "250 ok"})),
+    ),
+    "next hops that did not take it": (
+        replace(
+            CLEAN,
+            copies=(
+                CopyTrace("a@example.org", "refused", "deliver", "policies.default", "clean", 0.0, "550 5.1.1 no such user", "10.0.0.1:25"),
+                CopyTrace("b@example.org", "deferred", "deliver", "policies.default", "clean", 0.0, "451 4.4.1 down", "10.0.0.2:25", "connection refused"),
+                CopyTrace("c@example.org", "unknown", "deliver", "policies.default", "clean", 0.0, "451 4.4.2 silent", "10.0.0.2:25", "no answer in time"),
+                CopyTrace("d@example.org", "accepted", reply="250 2.0.0 Ok", host="memo"),
+            ),
+            reply="451 4.3.0 partly",
+        ),
+        (),
+    ),
+    "refused at the door": (
+        Trace("77", 1_795_771_586_736, "refused", "mx", client=Client("2001:db8::1", 25, "", "x", "ESMTP"), reverse_path="",
+              copies=(CopyTrace("x@elsewhere.example", "refused", reply="550 5.7.1 Relaying denied"),
+                      CopyTrace("y@example.org", "deferred", reply="451 4.4.1 Next hop down"))),
+        (),
+    ),
+    "counted": (Trace("counted-1", 1_795_771_586_736, "counted", client=Client("192.0.2.9"), count=234), ()),
+    "hostile": (
+        replace(
+            CLEAN,
+            reverse_path="a\x1b[2Jb@\u202eexample.com\r\nForged: line",
+            message_id="<" + "x" * 1000 + ">",
+            client=replace(CLIENT, helo="[bold]\x9b31m", name="\udcff"),
+            findings=(Finding("spamd", "A\nB", 1.0, "text\twith\x00nul", "line\u2028two", Verdict.SPAM),),
+            copies=(CopyTrace("r\x07@example.org", "accepted", "new-kind", "rule\n", reply="250 ok\r\n250 forged", host="h\n", cause="c\n", edits=("+X\n",)),),
+            why=("For a\nb: so",),
+            reply="250 \x1b]0;title\x07",
+        ),
+        (Event("actor\n", "did\n", detail={"k\n": "v\n"}),),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_the_story_is_the_golden_one(name: str):
+    trace, events = STORIES[name]
+    told = "\n".join(story(trace, events)) + "\n"
+    path = GOLDEN / f"{name.replace(' ', '-')}.txt"
+    if os.environ.get("MPP_GOLDEN") == "write":
+        path.write_text(told)
+    assert told == path.read_text()
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_no_line_holds_what_a_terminal_obeys(name: str):
+    for line in story(*STORIES[name]):
+        assert line.isprintable(), line
+        assert "forged" not in line.split(" ")[:1]
+
+
+def test_very_many_findings_are_cut():
+    many = replace(CLEAN, findings=tuple(Finding("x", f"T{number}", 1.0) for number in range(100)))
+    lines = story(many)
+    assert f"  and {100 - MOST_FINDINGS} findings more" in lines
+    assert sum(line.startswith("  x: T") for line in lines) == MOST_FINDINGS
+
+
+def test_sentences_of_the_decision_are_not_escaped_twice():
+    assert "  spamd found a\\x1bb" in story(replace(CLEAN, why=("spamd found a\\x1bb",)))
+
+
+def test_units():
+    assert [size(each) for each in (0, 1023, 1536, 3 << 20)] == ["0 octets", "1023 octets", "1.5 KiB", "3.0 MiB"]
+    assert moment(0) == "1970-01-01 00:00:00 UTC"
+    assert moment(10**30) == f"{10**30} ms"
