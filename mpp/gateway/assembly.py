@@ -22,7 +22,6 @@ from mpp.gateway.asking import Asker
 from mpp.gateway.destinations import Destinations
 from mpp.gateway.hops import Hops
 from mpp.gateway.log import event as log
-from mpp.gateway.memo import Memo
 from mpp.gateway.recorder import Recorder
 from mpp.gateway.routes import RouteTable
 from mpp.gateway.settings import Settings
@@ -35,6 +34,8 @@ from mpp.net.table import SlotWriter
 from mpp.net.tls import client_contexts
 from mpp.settings.tenants import Directory
 from mpp.settings.write import write
+from mpp.store.memo import Memo
+from mpp.store.writer import Writer
 from mpp.verdict.select import PolicySelector
 
 
@@ -58,6 +59,7 @@ class Assembly:
     layers: Layers
     directory: Directory
     message_limits: MessageLimits
+    store: Writer
     memo: Memo
     table: SlotWriter
     recorder: Recorder
@@ -66,11 +68,12 @@ class Assembly:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What outlives a reload: open connections, pools of scanners, the memo, the spool of traces, the node's table."""
+    """What outlives a reload: open connections, pools of scanners, the store, the memo, the spool of traces, the node's table."""
 
     delivering: Hops
     asking: Hops
     pools: Pools
+    store: Writer
     memo: Memo
     table: SlotWriter
     recorder: Recorder
@@ -98,6 +101,7 @@ def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> 
         message_limits=MessageLimits(
             parts=limits.parts, depth=limits.depth, header_fields=limits.header_fields, header_size=limits.header_size
         ),
+        store=shared.store,
         memo=shared.memo,
         table=shared.table,
         recorder=shared.recorder,

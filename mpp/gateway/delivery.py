@@ -29,6 +29,8 @@ SILENT = Reply(451, "4.4.2", "The server for this recipient did not answer in ti
 
 class State(StrEnum):
     ACCEPTED = "accepted"
+    HELD = "held"  # in quarantine
+    UNARCHIVED = "unarchived"  # accepted, while the copy that the archive must have is not there
     REFUSED = "refused"
     DEFERRED = "deferred"
     UNKNOWN = "unknown"  # the end of data was sent and no answer came: it may have been taken

@@ -13,6 +13,9 @@ from mpp.protocols.smtp.reply import Reply
 
 PARTLY = Reply(451, "4.3.0", "Accepted for some recipients only, please send it again for the others")
 _NOBODY: Mapping[str, str] = MappingProxyType({})
+NOT_KEPT = Reply(452, "4.3.1", "Message cannot be kept here now, please try again later")
+UNARCHIVED = "delivered, to be archived: "  # begins what the memo keeps of a recipient whose archive copy still lacks
+_DONE = (State.ACCEPTED, State.HELD, State.UNARCHIVED)  # not to be done again by a retry
 
 
 @dataclass(slots=True)
@@ -26,23 +29,31 @@ class Answer:
 
 def join(outcomes: Mapping[str, Outcome]) -> Answer:
     """Join the outcomes of all recipients (at least one) into one reply."""
-    first = next(iter(outcomes.values())).reply
-    if len(outcomes) == 1:
-        return Answer(first, _NOBODY, _NOBODY)
-    accepted = {address: outcome for address, outcome in outcomes.items() if outcome.state is State.ACCEPTED}
+    first = next(iter(outcomes.values()))
+    if len(outcomes) == 1 and first.state is not State.UNARCHIVED:
+        return Answer(first.reply, _NOBODY, _NOBODY)
+    done = {address: outcome for address, outcome in outcomes.items() if outcome.state in _DONE}
     refused = {address: outcome for address, outcome in outcomes.items() if outcome.state is State.REFUSED}
-    if len(accepted) == len(outcomes) or len(refused) == len(outcomes):
-        return Answer(first, {}, {})
-    if not accepted:
-        later = next(
-            outcome.reply for outcome in outcomes.values() if outcome.state not in (State.ACCEPTED, State.REFUSED)
-        )
+    lacking = any(outcome.state is State.UNARCHIVED for outcome in done.values())
+    if len(refused) == len(outcomes) or (len(done) == len(outcomes) and not lacking):
+        return Answer(first.reply, {}, {})
+    if not done:
+        later = next(outcome.reply for outcome in outcomes.values() if outcome.state is not State.REFUSED)
         return Answer(later, {}, {})
     return Answer(
-        PARTLY,
-        {address: outcome.reply.text for address, outcome in accepted.items()},
+        NOT_KEPT if len(done) == len(outcomes) else PARTLY,
+        {address: _kept(outcome) for address, outcome in done.items()},
         {
             address: f"{outcome.reply.code} {outcome.reply.enhanced} {outcome.reply.text}"
             for address, outcome in refused.items()
         },
     )
+
+
+def _kept(outcome: Outcome) -> str:
+    return f"{UNARCHIVED}Ok" if outcome.state is State.UNARCHIVED else outcome.reply.text
+
+
+def unarchived(outcomes: Mapping[str, Outcome]) -> dict[str, str]:
+    """Return, for the memo, those who have the message while the archive has not."""
+    return {address: _kept(outcome) for address, outcome in outcomes.items() if outcome.state is State.UNARCHIVED}

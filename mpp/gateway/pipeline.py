@@ -1,6 +1,6 @@
 """The way of a message, from the end of data to the reply (design section 3). Read this file and you have seen the product.
 
-    look at its shape -> checks by layers -> decide -> carry out -> say what became of it
+    look at its shape -> checks by layers -> decide -> deliver -> hold and archive -> say what became of it
 
 MPP keeps no queue: the reply is 250 only when every recipient's fate is settled, anything else leaves the message with
 its sender. Called by mpp.gateway.session with a complete transaction; never raises for what a message holds.
@@ -16,32 +16,33 @@ from mpp.gateway.assembly import Assembly
 from mpp.gateway.delivery import ClientGone, Content, Delivery, Outcome, State, deliver, settle
 from mpp.gateway.destinations import Direction
 from mpp.gateway.elsewhere import find_elsewhere
+from mpp.gateway.holding import hold_and_archive
 from mpp.gateway.log import event as log
-from mpp.gateway.memo import MemoError
-from mpp.gateway.outcomes import Answer, join
+from mpp.gateway.outcomes import Answer, join, unarchived
 from mpp.gateway.settings import Listener
 from mpp.gateway.targets import Target
 from mpp.mail.edits import Edit, apply_edits
 from mpp.mail.envelope import Client, Envelope, Recipient
 from mpp.mail.message import Message
 from mpp.mail.trace import count_hops, digest, received_field
+from mpp.net.metrics import Counter
 from mpp.protocols.smtp.reply import Reply
+from mpp.store.errors import StoreError
 from mpp.verdict.decide import decide
-from mpp.verdict.finding import Verdict
+from mpp.verdict.finding import OnFailure, Verdict
 from mpp.verdict.plan import Disposition, Fate, Plan
 from mpp.verdict.policy import Policy
 from mpp.verdict.transaction import Transaction
 
 LARGE = 1 << 20  # octets above which hashing and parsing are done beside the loop
 GONE = Reply(451, "4.4.2", "Connection lost")
-POISON = Reply(554, "5.6.0", "Message refused, it could not be examined")
+NOT_AGAIN = Reply(451, "4.3.0", "Message was accepted for some recipients before and is not accepted any more")
 LOOP = Reply(554, "5.4.6", "Message refused, it has been through too many hops")
-NOT_AGAIN = Reply(451, "4.3.0", "Message was accepted for some recipients before and cannot be examined again")
 OVERGROWN = Reply(554, "5.6.0", "Message refused, its header is too large")
-NO_QUARANTINE = Reply(451, "4.3.0", "Message could not be held, please try again later")
 DISCARDED = Reply(250, "2.7.0", "Ok, discarded")
 OWN_HOPS = 3  # our own Received fields that make a loop
-CRASHES = 2  # in hand at so many: not parsed again
+CRASHES = 2  # in hand at so many: not parsed again, but held
+DEFERRALS = 3  # by failing scanners, before limits.deferrals ends them
 _UNEXAMINED = Judged([])
 _UNJUDGED = Plan(Verdict.CLEAN, 0.0, {}, ("checks are off",))
 _DELIVER = Fate(Disposition.DELIVER, "checks")
@@ -99,9 +100,11 @@ async def process(received: Received, assembly: Assembly) -> Result:
     plan = _UNJUDGED
     try:
         crashes = assembly.table.take_in_hand(mark)
-        if len(data) > LARGE and crashes < CRASHES:
+        if crashes >= CRASHES:
+            return await _hold_unread(received, message, mark, known, assembly)
+        if len(data) > LARGE:
             await asyncio.to_thread(lambda: message.exceeded)  # reads all of its structure, and keeps it
-        if refusal := POISON if crashes >= CRASHES else _shape(message, assembly):
+        if refusal := _shape(message, assembly):
             return _refused(received, refusal if not known else NOT_AGAIN)
         transaction = _transaction(received, message, assembly)
         transaction.digest = mark
@@ -109,12 +112,16 @@ async def process(received: Received, assembly: Assembly) -> Result:
             until = min(received.arrived + settings.limits.checks_timeout, received.deadline)
             found = await assembly.rules.judge(message, transaction) if assembly.rules else ()
             judged = await assembly.layers.judge(message, transaction, until - time.monotonic(), found)
+            failed = any(finding.failure is OnFailure.DEFER for finding in judged.findings)
+            transaction.overdue = failed and _overdue(mark, assembly)
             plan = decide(transaction, settings.marks, judged.findings)
             assembly.layers.learn(judged, transaction, plan)
+            if failed:
+                assembly.table.deferred(mark, time.monotonic())
     finally:
         assembly.table.let_go(mark)
     checked = time.monotonic()
-    result = await _carry_out(received, message, plan, mark, known, assembly)
+    result = await _carry_out(received, message, plan, judged, mark, known, assembly)
     result.transaction, result.judged, result.plan = transaction, judged, plan
     result.digest, result.checked_s = mark, checked - received.arrived
     return result
@@ -163,8 +170,37 @@ def _transaction(received: Received, message: Message, assembly: Assembly) -> Tr
     )
 
 
+async def _hold_unread(
+    received: Received, message: Message, mark: bytes, known: Mapping[str, str], assembly: Assembly
+) -> Result:
+    """Hold a message that was in hand when workers crashed, without another look into it."""
+    log("error", "message.unread", id=received.id, digest=mark.hex(), cause="in hand at two crashes")
+    assembly.table.add(Counter.MESSAGES_POISONED)
+    fate = Fate(Disposition.QUARANTINE, "crashes", verdict=Verdict.UNCHECKED)
+    why = ("The message was in hand at two crashes, so it was not looked into again and is held in quarantine",)
+    plan = Plan(Verdict.UNCHECKED, 0.0, dict.fromkeys(_addresses(received), fate), why)
+    result = await _carry_out(received, message, plan, _UNEXAMINED, mark, known, assembly, unread=True)
+    result.plan, result.digest = plan, mark
+    return result
+
+
+def _overdue(mark: bytes, assembly: Assembly) -> bool:
+    """True where deferring this message has to end (limits.deferrals)."""
+    number, first = assembly.table.deferrals_of(mark)
+    limit = assembly.settings.limits.deferrals
+    return limit > 0 and number >= DEFERRALS and time.monotonic() - first >= limit
+
+
 async def _carry_out(
-    received: Received, message: Message, plan: Plan, mark: bytes, known: Mapping[str, str], assembly: Assembly
+    received: Received,
+    message: Message,
+    plan: Plan,
+    judged: Judged,
+    mark: bytes,
+    known: Mapping[str, str],
+    assembly: Assembly,
+    *,
+    unread: bool = False,
 ) -> Result:
     """Give each recipient what the plan says, and join what came of it into the reply."""
     outcomes: dict[str, Outcome] = {}
@@ -184,7 +220,7 @@ async def _carry_out(
             group = groups.setdefault((entry.target, fate.edits), [])
             if entry.recipient not in group:
                 group.append(entry.recipient)
-        elif fate.disposition is not Disposition.REDIRECT:
+        elif fate.disposition not in (Disposition.QUARANTINE, Disposition.REDIRECT):
             outcomes[address] = _settled(fate)
     deliveries = [_delivery(received, message, key, group, assembly) for key, group in groups.items()]
     try:
@@ -195,6 +231,7 @@ async def _carry_out(
     except ClientGone:
         return Result(dict.fromkeys(_addresses(received), GONE), GONE, outcomes)
     elsewhere.settle(plan, outcomes)
+    await hold_and_archive(received, message, plan, judged.findings, outcomes, assembly, unread=unread)
     replies: dict[str, Reply] = {}
     for entry in received.accepted:
         outcome = outcomes[entry.recipient.address]
@@ -219,11 +256,13 @@ async def _note(
     reverse_path = received.envelope.reverse_path
     each_apart = received.listener.address.protocol == "lmtp"
     try:
-        if not each_apart and (answer.accepted or answer.refused):
+        if each_apart and (lacking := unarchived(outcomes)):
+            await assembly.memo.keep(reverse_path, mark, lacking, {})
+        elif not each_apart and (answer.accepted or answer.refused):
             await assembly.memo.keep(reverse_path, mark, dict(answer.accepted), dict(answer.refused))
         elif known and (each_apart or answer.reply.code == 250) and not received.gone():
             await assembly.memo.forget(reverse_path, mark, outcomes, ())
-    except MemoError as error:
+    except StoreError as error:
         log("error", "memo-failed", id=received.id, recipients=list(outcomes), cause=str(error))
 
 
@@ -264,10 +303,8 @@ def _settled(fate: Fate) -> Outcome:
             return Outcome(
                 State.REFUSED if fate.disposition is Disposition.REJECT else State.DEFERRED, reply, "", fate.rule
             )
-        case Disposition.DISCARD:
-            return Outcome(State.ACCEPTED, DISCARDED, "", fate.rule)
         case _:
-            return Outcome(State.DEFERRED, NO_QUARANTINE, "", fate.rule)
+            return Outcome(State.ACCEPTED, DISCARDED, "", fate.rule)
 
 
 def _refused(received: Received, reply: Reply) -> Result:

@@ -50,6 +50,8 @@ def add_recipient(
     found = parts.destinations.find(text, transaction.listener.name, transaction.trusted)
     if isinstance(found, Reply):
         return found
+    if parts.memo.stale:
+        return _after_a_look(transaction, text, parameters, clock)
     if (late := parts.memo.refusal(transaction.reverse_path, found.address)) is not None:
         transaction.refused_before.append(found.address)
         code, enhanced, words = late.split(" ", 2)
@@ -58,6 +60,15 @@ def add_recipient(
     if found.target is None:
         return _by_mx(transaction, found, recipient, clock)
     return _at(transaction, found, Accepted(recipient, found.target, found.policy), clock)
+
+
+async def _after_a_look(
+    transaction: Transaction, text: str, parameters: Parameters, clock: Callable[[], float]
+) -> Reply:
+    """Another worker has changed the memo: the answer may be a refusal that it keeps."""
+    await transaction.assembly.memo.refresh()
+    answer = add_recipient(transaction, text, parameters, clock)
+    return answer if isinstance(answer, Reply) else await answer
 
 
 async def _by_mx(
@@ -75,7 +86,8 @@ def _at(
     transaction: Transaction, found: Destination, entry: Accepted, clock: Callable[[], float]
 ) -> Reply | Awaitable[Reply]:
     target, recipient = entry.target, entry.recipient
-    if transaction.accepted and transaction.listener.address.protocol != "lmtp":
+    split = transaction.assembly.settings.recipients.mixed == "split"
+    if split and transaction.accepted and transaction.listener.address.protocol != "lmtp":
         first = transaction.accepted[0]
         if first.target is not target or first.policy[0] != entry.policy[0]:
             return replies.ALONE

@@ -6,7 +6,7 @@ Called by mpp.gateway.session. All outside text is escaped by the log.
 import asyncio
 import time
 from collections.abc import Collection, Coroutine, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from mpp.checks.layers.engines import opinions
 from mpp.gateway import replies
@@ -25,10 +25,18 @@ from mpp.verdict.amavis_log import Answer, amavis_lines
 from mpp.verdict.plan import Fate
 
 _BECAME: dict[str, str] = {
+    State.HELD: "quarantine",
+    State.UNARCHIVED: "defer",
     State.REFUSED: "reject",
     State.DEFERRED: "defer",
     State.UNKNOWN: "defer",
 }  # of what was not accepted
+
+_ANSWERED: dict[str, Literal["refused", "deferred", "unknown"]] = {
+    State.REFUSED: "refused",
+    State.DEFERRED: "deferred",
+    State.UNKNOWN: "unknown",
+}
 
 
 def _several(values: Collection[str]) -> str | list[str] | None:
@@ -116,7 +124,10 @@ class Reporter:
         if result.transaction is None or result.plan is None:
             return
         answers = {
-            address: Answer(outcome.state.value, f"{outcome.reply.code} {outcome.reply.enhanced} {outcome.reply.text}")
+            address: Answer(
+                _ANSWERED.get(outcome.state, "accepted"),
+                f"{outcome.reply.code} {outcome.reply.enhanced} {outcome.reply.text}",
+            )
             for address, outcome in result.outcomes.items()
             if outcome.host
         }

@@ -16,7 +16,6 @@ from mpp.gateway.budget import Budget, Reservation, client_network
 from mpp.gateway.destinations import direction_of
 from mpp.gateway.hosts import exempt, refusal_of
 from mpp.gateway.log import event as log
-from mpp.gateway.memo import MemoError
 from mpp.gateway.pipeline import Received, Result, beside, process
 from mpp.gateway.recipients import Transaction, add_recipient
 from mpp.gateway.report import Reporter
@@ -27,6 +26,7 @@ from mpp.mail.line_ends import normalise
 from mpp.net.metrics import Counter
 from mpp.protocols.smtp import server as smtp
 from mpp.protocols.smtp.reply import Reply
+from mpp.store.errors import StoreError
 
 CHUNK = 512  # octets; a chunk below counts as a command
 MARGIN_S = 10.0  # our reply leaves so long before the client's patience ends
@@ -270,14 +270,16 @@ class Session:
         """Keep what the retry needs when the client has gone; forget the refusals that it has heard."""
         memo = transaction.assembly.memo
         accepted = {
-            address: outcome.reply.text for address, outcome in result.outcomes.items() if outcome.state == "accepted"
+            address: outcome.reply.text
+            for address, outcome in result.outcomes.items()
+            if outcome.state in ("accepted", "held")
         }
         try:
             if self.gone and accepted:
                 await memo.keep(transaction.reverse_path, result.digest, accepted, {})
             elif transaction.refused_before and result.reply.code < 300:
                 await memo.forget(transaction.reverse_path, b"", (), transaction.refused_before)
-        except MemoError as error:  # what was delivered is delivered: the reply must say so
+        except StoreError as error:  # what was delivered is delivered: the reply must say so
             log("error", "memo-failed", id=transaction.id, cause=str(error))
 
     @staticmethod

@@ -85,6 +85,21 @@ class Limits(Section):
     header_size: Size = Field(1 << 20, ge=65536, description="Octets of the top header; more: 554")
     checks_timeout: Duration = Field(45.0, gt=0, description="From end of data to the end of all checks")
     received: int = Field(50, ge=5, description="Received fields; more: 554 5.4.6")
+    deferrals: Duration = Field(
+        4 * 3600.0,
+        ge=0,
+        description="Time from which a message that failing scanners deferred at least three times is held in quarantine; 0: never",
+    )
+
+
+class Recipients(Section):
+    """Several recipients in one transaction."""
+
+    mixed: Literal["quarantine", "split"] = Field(
+        "quarantine",
+        description="Where some are to be refused beside others that are not: hold the copies of these; or have a recipient of "
+        "another policy or next hop than the first one's come in a message of its own (452)",
+    )
 
 
 class Memory(Section):
@@ -142,6 +157,7 @@ class Settings(Section):
     tls: Tls = Field(default_factory=Tls, description="Certificates")
     log: Log = Field(default_factory=Log, description="Log lines")
     limits: Limits = Field(default_factory=Limits, description="What one client, connection or message may take")
+    recipients: Recipients = Field(default_factory=Recipients, description="Several recipients in one transaction")
     memory: Memory = Field(default_factory=Memory, description="Budgets")
     store: Store = Field(default_factory=Store, description="Quarantine, archive and trace")
     routes: tuple[Route, ...] = Field((), description="Where mail goes")

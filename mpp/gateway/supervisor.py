@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from mpp.gateway import log, privileges, sockets
+from mpp.gateway import log, privileges, sockets, storage
 from mpp.gateway.children import Child
 from mpp.gateway.control import Control, orders
 from mpp.gateway.files import files
@@ -92,7 +92,7 @@ def supervise(
     log.configure(settings.log.format, settings.log.level)
     try:
         bound = _prepare(settings)
-    except (sockets.BindError, privileges.PrivilegeError, OSError, ValueError) as error:
+    except (sockets.BindError, privileges.PrivilegeError, storage.StorageError, OSError, ValueError) as error:
         log.event("error", "start.failed", error=str(error))
         return 1
     for listener, listening in bound.slots[0]:
@@ -109,11 +109,13 @@ def _prepare(settings: Settings) -> _Bound:
     for name in passed.keys() - {listener.name for listener in settings.listeners}:
         log.event("warning", "systemd.socket.unused", socket=name, cure="FileDescriptorName= must name a listener")
     privileges.make_folder(node.data, node.user, node.group)
+    storage.make_master_key(settings)
     privileges.drop(node.user, node.group)
     privileges.check_folder(node.data)
     faults = [problem.text for problem in files(settings) if problem.severity == "error"]  # root could read them all
     if faults:
         raise privileges.PrivilegeError("; ".join(faults))
+    storage.prepare(settings)
     return _Bound(slots, status)
 
 

@@ -21,9 +21,9 @@ from mpp.gateway.hop import HopError
 from mpp.gateway.hops import Hops
 from mpp.gateway.load import load_settings
 from mpp.gateway.log import event as log
-from mpp.gateway.memo import SqliteMemo
 from mpp.gateway.recorder import Recorder, spool_folder
 from mpp.gateway.settings import Settings
+from mpp.gateway.storage import MemoChanges
 from mpp.gateway.supervisor import WorkerContext
 from mpp.gateway.targets import Target
 from mpp.net.dns import Resolver
@@ -32,6 +32,9 @@ from mpp.net.pool.member import Member
 from mpp.net.pool.pools import Pools
 from mpp.net.tls import client_contexts, server_context
 from mpp.settings.read import SettingsError
+from mpp.store.memo import Memo
+from mpp.store.opening import open_writer
+from mpp.store.segment import Limits
 
 TICK_S = 0.25  # heartbeat and probe of the loop's lag
 ASKING = 4  # connections that ask at one host; Postfix lets a client have 50 in all
@@ -59,11 +62,14 @@ class Worker:
         context, loop = self._context, asyncio.get_running_loop()
         settings = context.settings
         self._budget = Budget(settings.memory.in_flight)
+        store = open_writer(settings.node.data, settings.store, settings.node.instance)
+        self._memo = Memo(store.change, MemoChanges(context.table), shared=bool(settings.store.catalog))
         self._shared = Shared(
             Hops(client_contexts(settings.tls)),
             Hops(client_contexts(settings.tls), most=ASKING),
             Pools(context.table, Resolver(settings.node.resolvers).addresses, _tell),
-            SqliteMemo(settings.node.data / "memo.db"),
+            store,
+            self._memo,
             context.table,
             Recorder(spool_folder(settings.node.data), settings.store.trace_spool, context.table),
         )
@@ -99,6 +105,7 @@ class Worker:
         self._assembly = assemble(settings, self._shared, asyncio.get_running_loop().time)
         self._tls = tls
         self._budget.limit = settings.memory.in_flight
+        self._shared.store.take(Limits.of(settings.store))
 
     def _control(self) -> None:
         """The supervisor speaks: "r" to take the settings that it has accepted; an end means that it has gone."""
@@ -129,7 +136,12 @@ class Worker:
             now = loop.time()
             table.observe(Histogram.LOOP_LAG, max(0.0, now - due))
             table.beat(now)
-            for sweep in (self._doors.sweep, self._shared.delivering.sweep, self._shared.asking.sweep):
+            for sweep in (
+                self._doors.sweep,
+                self._shared.delivering.sweep,
+                self._shared.asking.sweep,
+                self._memo.sweep,
+            ):
                 try:
                     sweep(now)
                 except Exception as error:  # noqa: BLE001 one connection's fault must not stop the heart of all
@@ -165,6 +177,7 @@ class Worker:
             await asyncio.sleep(0.05)
         self._shared.delivering.close()
         self._shared.asking.close()
+        await self._shared.store.close()
 
 
 def _tell(pool: str, member: Member) -> None:

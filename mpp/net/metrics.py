@@ -48,6 +48,7 @@ class Counter(_Numbered):
     NEXT_HOP_REFUSED = auto()
     NEXT_HOP_LOST = auto()
     NEXT_HOP_UNREACHED = auto()
+    MEMO_CHANGES = auto()
     LOG_LINES_DROPPED = auto()
     FAULTS = auto()
     TRACES_SPOOLED = auto()
@@ -137,7 +138,8 @@ COUNTERS: dict[Counter, Described] = {
         redirect=Counter.MESSAGES_REDIRECTED,
     ),
     Counter.MESSAGES_OVER_BUDGET: Described("mpp_messages_over_budget", "Messages answered 452 for want of memory"),
-    Counter.MESSAGES_POISONED: Described("mpp_messages_poisoned", "Messages refused: in hand at two crashes"),
+    Counter.MEMO_CHANGES: Described("mpp_memo_changes", "Changes of what retries must know"),
+    Counter.MESSAGES_POISONED: Described("mpp_messages_poisoned", "Messages held unread: in hand at two crashes"),
     **_each(
         "mpp_scanner_answers",
         "Answers of scanners",

@@ -29,11 +29,14 @@ CRASH_KEPT_S = 86400.0
 IN_HAND = 1024  # digests that a worker can note at a time; what is in hand beyond them leaves no trace in a crash
 _CRASH_SETS = 128
 _SERVER_SETS, _POOL_SETS = 64, 16
+_DEFERRAL_SETS = 512
+_DEFERRAL_KEPT_S = 86400.0  # from one deferral to the next of the same message
 _BUCKETS = len(BOUNDS) + 1
 _COUNT = (1 << 32) - 1  # a refusal word: the minute above, the number in it below
 
 _CONNECTIONS = HOLD  # of a host's row; from 2 on its refusals by minute
 _TOLD = 2 + REFUSALS_MINUTES  # refusals of this minute that were told one by one
+_NUMBER, _FIRST = 2, 3  # of a deferral's row
 _CRASHES = 2  # of a crash row
 _CRASHED = 0  # the word that says how many crashes were ever noted: mostly none, and then there is nothing to look up
 
@@ -49,6 +52,7 @@ class NodeTable:
             "servers": (slots, _SERVER_SETS, SERVER_WORDS),
             "pools": (slots, _POOL_SETS, POOL_WORDS),
             "drained": (1, _SERVER_SETS, 2),
+            "deferrals": (slots, _DEFERRAL_SETS, 4),
             "crashes": (1, _CRASH_SETS, 3),
         }
         # Fields first, each with a word for every slot side by side: a sum is one read.
@@ -64,7 +68,7 @@ class NodeTable:
         for name, size in sizes.items():
             made[name] = Rows(self._memory, self._words, base, *size)
             base += Rows.size(*size)
-        self.hosts, self.servers, self.pools, self.drained, self.crashes = made.values()
+        self.hosts, self.servers, self.pools, self.drained, self.deferrals, self.crashes = made.values()
         self.exclusive = Exclusive(slots)
         self.learned = Learned(slots)
         self.key = _keys(os.urandom(16))
@@ -258,6 +262,21 @@ class SlotWriter:
             self._free.append(place)
         if not places:
             self._held.pop(digest, None)
+
+    def deferred(self, digest: bytes, now: float) -> None:
+        """Count that a message was deferred for want of a scanner."""
+        row = self.table.deferrals.claim(self.slot, _digest_key(digest))
+        touched, at = self._words[row + TOUCHED], _microseconds(now)
+        if not self._words[row + _NUMBER] or at - touched > _microseconds(_DEFERRAL_KEPT_S):
+            self._words[row + _NUMBER], self._words[row + _FIRST] = 0, at
+        self._words[row + _NUMBER] += 1
+        self._words[row + TOUCHED] = at
+
+    def deferrals_of(self, digest: bytes) -> tuple[int, float]:
+        """Return how often a message was deferred at the node, and when first (0.0 where never)."""
+        rows = self.table.deferrals.find_all(_digest_key(digest))
+        times = [self._words[row + _FIRST] for row in rows]
+        return sum(self._words[row + _NUMBER] for row in rows), min(times, default=0) / 1e6
 
 
 def _microseconds(seconds: float) -> int:

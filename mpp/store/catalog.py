@@ -96,7 +96,7 @@ def open_catalog(url: URL) -> Catalog:
     try:
         with told(), engine.connect() as connection, connection.begin():
             _refuse_old(connection)
-            found, wanted = migrations.current(connection), migrations.newest()
+            found, wanted = migrations.current(connection), migrations.NEWEST
     except BaseException:
         engine.dispose()
         raise

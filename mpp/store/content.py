@@ -24,6 +24,7 @@ from mpp.store.letter import Copy, Letter
 
 LARGE = 1 << 16  # decoded octets from which an attachment is stored by itself
 SHOWN = 200  # characters of a header field that the catalog keeps
+_SHOWN_FIELDS = (("author", b"from"), ("subject", b"subject"), ("message_id", b"message-id"))
 _LENGTH = struct.Struct("<I")
 _PLAIN, _BASE64 = 0, 1
 
@@ -86,9 +87,7 @@ def write_content(letter: Letter, cuts: Sequence[Cut]) -> tuple[bytes, dict[str,
         "rcpt": [[each.address, dict(each.parameters)] if each.parameters else [each.address] for each in envelope.recipients],
         "client": [client.address, client.port, client.name, client.helo, client.protocol, client.tls, client.login],
         "direction": letter.direction,
-        "author": message.text(b"from")[:SHOWN],
-        "subject": message.text(b"subject")[:SHOWN],
-        "message_id": message.text(b"message-id")[:SHOWN],
+        **{name: "" if letter.unread else message.text(field)[:SHOWN] for name, field in _SHOWN_FIELDS},
         "held": letter.held_until_ms,
         "archived": letter.archived_until_ms,
         "copies": [[each.recipient, each.verdict, each.rule, each.score, each.reply] for each in letter.copies],

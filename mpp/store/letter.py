@@ -36,4 +36,5 @@ class Letter:
     archived_until_ms: int | None = None  # None: not archived
     direction: str = "inbound"
     tenant: str = DEFAULT_TENANT
+    unread: bool = False  # its octets are not to be looked into: they may be what made processes crash
     about: Mapping[str, Any] = field(default_factory=dict)  # more for `show`: findings, why; must be JSON

@@ -43,6 +43,11 @@ def read_master_key(where: str) -> bytes:
     return _digits(data, where)
 
 
+def exists(where: str) -> bool:
+    """True where the key is there, or is nothing that MPP makes."""
+    return not where.startswith("file:") or Path(where.removeprefix("file:")).exists()
+
+
 def make_master_key(where: str, data: Path, owner: tuple[int, int] | None = None) -> None:
     """Make the key's file, for `owner` (user, group) where given. For a store that has no keys yet. Raises FileExistsError."""
     kind, _, rest = where.partition(":")

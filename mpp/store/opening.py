@@ -65,8 +65,7 @@ def open_writer(data: Path, settings: Store, node: str) -> Writer:
         prepare(url)  # in case the catalog was away at the start
         return open_catalog(url)
 
-    limits = Limits(settings.segment_size, settings.segment_age, settings.min_free)
-    return Writer(opened, SegmentWriter(data, limits), _Tenants(data), node)
+    return Writer(opened, SegmentWriter(data, Limits.of(settings)), _Tenants(data), node)
 
 
 class _Tenants:

@@ -19,6 +19,7 @@ from mpp.store.keyfile import KeyFile, sync_folder, write_all
 from mpp.store.record import HEAD_SIZE, seal_of, write_head, write_record
 from mpp.store.rows import Place
 from mpp.store.seals import SegmentKeys
+from mpp.store.settings import Store
 from mpp.store.tenants import Public, keys_folder
 
 SLOT_SIZE = 64
@@ -67,12 +68,16 @@ class Limits:
     age_s: float
     min_free: int
 
+    @classmethod
+    def of(cls, settings: Store) -> "Limits":
+        return cls(settings.segment_size, settings.segment_age, settings.min_free)
+
 
 class SegmentWriter:
     """The segment that one process writes, begun with its first record. Raises StoreError, OSError, KeysError."""
 
     def __init__(self, data: Path, limits: Limits) -> None:
-        self._data, self._limits = data, limits
+        self._data, self.limits = data, limits
         self._open: _Open | None = None
 
     def append(self, contents: Sequence[Content]) -> list[Place]:
@@ -97,13 +102,13 @@ class SegmentWriter:
     def _need_room(self, more: int) -> None:
         state = os.statvfs(self._data)
         free = state.f_bavail * state.f_frsize
-        if free < self._limits.min_free + more:
+        if free < self.limits.min_free + more:
             raise NoRoomError(
-                f"{self._data} has {free >> 20} MiB of free disk, store.min_free is {self._limits.min_free >> 20} MiB"
+                f"{self._data} has {free >> 20} MiB of free disk, store.min_free is {self.limits.min_free >> 20} MiB"
             )
 
     def _current(self) -> "_Open":
-        segment, limits = self._open, self._limits
+        segment, limits = self._open, self.limits
         if segment and (segment.size >= limits.size or not -60 < time.time() - segment.made < limits.age_s):
             self._leave()
         if self._open is None:

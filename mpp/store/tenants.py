@@ -45,6 +45,10 @@ def keys_folder(data: Path) -> Path:
     return data / "keys"
 
 
+def tenants_file(data: Path) -> Path:
+    return keys_folder(data) / FILE
+
+
 def prepare_tenants(data: Path, setting: str, tenants: Iterable[str], owner: tuple[int, int] | None = None) -> None:
     """Make what lacks: the folder, the first master key, a key pair for each tenant that has none."""
     folder, where = keys_folder(data), master.reference(setting, data)
@@ -67,7 +71,7 @@ def _begin(folder: Path, data: Path, where: str, owner: tuple[int, int] | None) 
     try:
         key = master.read_master_key(where)
     except KeysError:
-        if where.startswith("file:") and Path(where.removeprefix("file:")).exists():
+        if master.exists(where):
             raise
         master.make_master_key(where, data, owner)
         key = master.read_master_key(where)

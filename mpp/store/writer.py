@@ -27,7 +27,7 @@ from mpp.store.letter import Letter
 from mpp.store.record import Kind
 from mpp.store.rows import Place, copy_rows, message_row, use_rows
 from mpp.store.schema import copies, messages, now_ms, segments
-from mpp.store.segment import Content, SegmentWriter
+from mpp.store.segment import Content, Limits, SegmentWriter
 from mpp.store.tenants import Public
 
 MOST = 256  # of one batch: beyond it the first ones wait for the last ones' sealing
@@ -66,6 +66,10 @@ class Writer:
         self._compressor = Compressor()
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._thread.start()
+
+    def take(self, limits: Limits) -> None:
+        """Hold to other limits from now on."""
+        self._segments.limits = limits
 
     async def store(self, letter: Letter) -> None:
         """Keep a message with its copies; returns when that is durable. Raises StoreError: nothing was promised then."""
@@ -160,7 +164,7 @@ class Writer:
             assert job.letter
             try:
                 tenant = self._tenant(job.letter.tenant)
-                job.cuts = cuts_of(job.letter.message, tenant.digests)
+                job.cuts = [] if job.letter.unread else cuts_of(job.letter.message, tenant.digests)
                 content, job.described = write_content(job.letter, job.cuts)
                 contents.append(Content(Kind.MESSAGE, tenant, *self._compressor.compress(content)))
             except Exception as error:  # noqa: BLE001 whatever one message holds, the others of the batch go on

@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import sqlite3
 import struct
 import threading
 from collections.abc import Callable
@@ -11,10 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from mpp.store.schema import memo_accepted, memo_refused
 from servers.dialogue import Dialogue
 from servers.gateway import Gateway, MakeGateway
 from servers.postfix import Postfix
 from servers.sink import Sink
+from servers.stored import held, rows
 
 MakeSink = Callable[..., Sink]
 TEXT = b"Subject: one\r\n\r\ntext\r\n"
@@ -32,13 +33,7 @@ def attempt(port: int, *recipients: str, text: bytes = TEXT, timeout_s: float = 
 
 def memo(made: Gateway) -> tuple[int, int]:
     """How many acceptances and refusals the memo holds."""
-    database = sqlite3.connect(made.folder / "data" / "memo.db", timeout=10)
-    try:
-        return tuple(
-            database.execute(f"select count(*) from {table}").fetchone()[0] for table in ("accepted", "refused")
-        )
-    finally:
-        database.close()
+    return len(rows(made.folder / "data", memo_accepted)), len(rows(made.folder / "data", memo_refused))
 
 
 def taken(hop: Sink) -> list[tuple[str, ...]]:
@@ -55,11 +50,11 @@ RETRIES = ["same", "received", "killed", "other worker"]
 
 @pytest.mark.parametrize("how", RETRIES)
 def test_a_retry_after_a_partial_acceptance(gateway: MakeGateway, make_sink: MakeSink, how: str) -> None:
-    """bob is accepted, carol put off, dan refused after the dot (LMTP); the retry gives carol hers, and dan his refusal."""
+    """bob is accepted, carol put off, dan refused after the dot (LMTP) and held; the retry gives carol hers, and nothing twice."""
     hop = make_sink(lmtp=True, script={f". {CAROL}": [LATER, "250 2.0.0 ok"], f". {DAN}": REFUSED})
     made = gateway(hop, workers=2 if how == "other worker" else 1)
     assert attempt(made.port, BOB, CAROL, DAN) == [250, 250, 250, 451]
-    assert memo(made) == (1, 1)
+    assert memo(made) == (2, 0)
     text = TEXT
     match how:
         case "received":
@@ -69,12 +64,13 @@ def test_a_retry_after_a_partial_acceptance(gateway: MakeGateway, make_sink: Mak
         case "other worker":
             os.kill(worker_that_logged(made, "451 4.3.0"), signal.SIGSTOP)
     try:
-        assert retried(made, text) == [250, 250, 550, 250]
+        assert retried(made, text) == [250, 250, 250, 250]
     finally:
         for pid in made.worker_pids():
             os.kill(pid, signal.SIGCONT)
     hop.wait_for(lambda: len(taken(hop)) == 2)
     assert taken(hop) == [(BOB,), (CAROL,)]
+    assert held(made.folder / "data") == {DAN: ["undeliverable"]}
     assert memo(made) == (0, 0)
 
 
@@ -92,9 +88,13 @@ def retried(made: Gateway, text: bytes) -> list[int]:
             continue
 
 
+NO_ROOM = {"store": {"min_free": 1 << 60}}  # nothing can be held
+
+
 def test_the_refusal_of_one_is_told_to_that_one_alone_and_once(gateway: MakeGateway, make_sink: MakeSink) -> None:
+    """Where it cannot be held, that is."""
     hop = make_sink(lmtp=True, script={f". {DAN}": REFUSED})
-    made = gateway(hop)
+    made = gateway(hop, more=NO_ROOM)
     assert attempt(made.port, BOB, DAN) == [250, 250, 451]
     assert attempt(made.port, DAN) == [550]
     assert attempt(made.port, BOB) == [250, 250]
@@ -104,8 +104,8 @@ def test_the_refusal_of_one_is_told_to_that_one_alone_and_once(gateway: MakeGate
 
 
 def test_one_of_three_refused_at_rcpt_leaves_two(gateway: MakeGateway, sink: Sink) -> None:
-    """Known recipients: the next hop changes its mind only when the mail comes."""
-    made = gateway(sink)
+    """Known recipients: the next hop changes its mind only when the mail comes, and nothing can be held."""
+    made = gateway(sink, more=NO_ROOM)
     assert attempt(made.port, BOB, CAROL, DAN) == [250, 250, 250, 250]
     sink.script[f"RCPT {CAROL}"] = "550 5.1.1 gone"
     assert attempt(made.port, BOB, CAROL, DAN, text=b"X: y\r\n" + TEXT) == [250, 250, 250, 451]

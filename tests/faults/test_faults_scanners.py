@@ -10,6 +10,7 @@ import pytest
 from servers.dialogue import ClosedError, Dialogue
 from servers.gateway import MakeGateway
 from servers.sink import Sink
+from servers.stored import opened
 
 SERVE = (str(Path(__file__).parent / "supervised" / "serve.py"),)
 TEXT = b"Subject: one\r\n\r\ntext\r\n"
@@ -179,7 +180,7 @@ def crash(port: int, text: bytes) -> None:
 
 
 @pytest.mark.parametrize("way", [b"ABORT", b"HANG"])
-def test_a_message_in_hand_at_two_crashes_is_refused(gateway: MakeGateway, sink: Sink, way: bytes) -> None:
+def test_a_message_in_hand_at_two_crashes_is_held_unread(gateway: MakeGateway, sink: Sink, way: bytes) -> None:
     made = gateway(sink, workers=1, program=SERVE, environment={"MPP_TEST_CHECK": "abort", "MPP_TEST_SILENCE_S": "0.8"})
     deadly = TEXT + way + b"\r\n"
     assert attempt(made.port) == 250
@@ -188,9 +189,9 @@ def test_a_message_in_hand_at_two_crashes_is_refused(gateway: MakeGateway, sink:
     assert attempt(made.port) == 250
     crash(made.port, b"Received: from elsewhere\r\n\tby here; now\r\n" + deadly)
     made.wait_for(r"event=message.in_hand .*crashes=2")
-    for _ in range(3):
-        assert attempt(made.port, deadly) == 554
-    made.wait_for('event=message .*reply="554 5.6.0')
+    assert attempt(made.port, deadly) == 250
+    made.wait_for("level=error event=message.unread .*two crashes")
+    assert [message.raw for message in opened(made.folder / "data")] == [deadly]
     assert attempt(made.port) == 250
     crash(made.port, b"X: another\r\n" + TEXT + b"ABORT\r\n")
     crash(made.port, b"X: a third\r\n" + TEXT + b"ABORT\r\n")

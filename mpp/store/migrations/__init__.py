@@ -1,41 +1,34 @@
 """The schema's versions, by Alembic, shipped within the package: `upgrade` on a connection whose transaction is the caller's.
 
-A new version is a file in `versions` that begins from the newest one; tests compare what all of them make with mpp.store.schema.
+A new version is a file in `versions` that begins from the newest one, and NEWEST names it; tests compare what all of them make with
+mpp.store.schema. Alembic is imported only where something is upgraded: it would take 10 MiB of every worker.
 """
 
-from functools import lru_cache
-
-from alembic.config import Config
-from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, text
 
 from mpp.store.schema import metadata
 
-
-@lru_cache(1)
-def _scripts() -> ScriptDirectory:
-    config = Config()
-    config.set_main_option("script_location", "mpp.store:migrations")
-    return ScriptDirectory.from_config(config)
-
-
-def newest() -> str:
-    """Return the version that this MPP needs."""
-    return _scripts().get_current_head() or ""
+NEWEST = "0001"
 
 
 def current(connection: Connection) -> str:
     """Return the version that a catalog has, "" for an empty one."""
-    return MigrationContext.configure(connection).get_current_revision() or ""
+    if not inspect(connection).has_table("alembic_version"):
+        return ""
+    return connection.execute(text("select version_num from alembic_version")).scalar() or ""
 
 
-def upgrade(connection: Connection, to: str = "head") -> None:
-    """Bring the schema to a version; does nothing where it is there."""
-    scripts = _scripts()
-    with EnvironmentContext(
-        Config(), scripts, fn=lambda revision, _: scripts._upgrade_revs(to, revision)
-    ) as environment:
+def upgrade(connection: Connection) -> None:
+    """Bring the schema to the newest version; does nothing where it is there."""
+    if current(connection) == NEWEST:
+        return
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", "mpp.store:migrations")
+    scripts = ScriptDirectory.from_config(config)
+    with EnvironmentContext(config, scripts, fn=lambda found, _: scripts._upgrade_revs("head", found)) as environment:
         environment.configure(connection=connection, target_metadata=metadata, transaction_per_migration=False)
         environment.run_migrations()

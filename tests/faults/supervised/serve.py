@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from mpp.checks.layers.judge import Layers
 from mpp.gateway import assembly
 from mpp.gateway.background import run_background
 from mpp.gateway.load import load_settings
@@ -18,7 +19,7 @@ from mpp.verdict.finding import SCANNER_FAILED, Finding, OnFailure
 
 
 class Aborting:
-    name, layer = "aborting", 1
+    name, layer, spam = "aborting", 1, False
 
     async def examine(self, message, transaction):
         if b"\r\nABORT" in message.raw:
@@ -33,7 +34,7 @@ class Aborting:
 
 if __name__ == "__main__":
     if os.environ.get("MPP_TEST_CHECK") == "abort":
-        assembly.scanners = lambda settings, tools: [Aborting()]
+        assembly.layers_of = lambda *_: Layers([Aborting()])
     path = Path(sys.argv[sys.argv.index("--settings") + 1])
     silence_s = float(os.environ.get("MPP_TEST_SILENCE_S", "10"))
     sys.exit(supervise(load_settings(path).settings, path, run_worker, run_background, silence_s=silence_s))

@@ -23,7 +23,7 @@ def test_the_tenant_leads_every_key():
 
 def test_migrations_make_the_schema(catalog: Catalog):
     with catalog.read() as connection:
-        assert migrations.current(connection) == migrations.newest()
+        assert migrations.current(connection) == migrations.NEWEST
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 

@@ -1,0 +1,154 @@
+"""What of a message is kept here: copies held in quarantine, and the archive's (design section 3 and rule 5).
+
+Called by mpp.gateway.pipeline when it is known what the next hops said. All that is kept of one message is one record, committed before
+the reply; where that cannot be, the reply is 452 and nothing was promised. A recipient whose next hop has the message while the archive
+has not is told so to the memo, and the retry archives without delivering again.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mpp.gateway.delivery import Outcome, State
+from mpp.gateway.log import event as log
+from mpp.gateway.outcomes import NOT_KEPT, UNARCHIVED
+from mpp.mail.message import Message
+from mpp.protocols.smtp.reply import Reply
+from mpp.store.errors import StoreError
+from mpp.store.letter import UNDELIVERABLE, Copy, Letter
+from mpp.verdict.finding import Finding
+from mpp.verdict.plan import Disposition, Plan
+
+if TYPE_CHECKING:
+    from mpp.gateway.assembly import Assembly
+    from mpp.gateway.pipeline import Received
+
+HELD = Reply(250, "2.0.0", "Ok, taken")
+_LEAST_S = 0.1
+_FINDINGS, _TEXT = 40, 300  # of findings that go with a held message, and characters of each text
+
+
+async def hold_and_archive(
+    received: "Received",
+    message: Message,
+    plan: Plan,
+    findings: Sequence[Finding],
+    outcomes: dict[str, Outcome],
+    assembly: "Assembly",
+    *,
+    unread: bool,
+) -> None:
+    """Keep what has to be kept, and put what became of it into `outcomes`: every recipient has one afterwards."""
+    copies = _copies(received, plan, outcomes)
+    archived = _to_archive(received, copies, outcomes)
+    if not copies and not archived:
+        return
+    letter = _letter(received, message, plan, findings, copies, archived, assembly, unread)
+    try:
+        async with asyncio.timeout(max(_LEAST_S, received.deadline - time.monotonic())):
+            await assembly.store.store(letter)
+    except (StoreError, TimeoutError) as error:
+        cause = str(error) or "no answer in time"
+        log(
+            "error",
+            "hold-failed",
+            id=received.id,
+            recipients=[*(copy.recipient for copy in copies), *archived],
+            cause=cause,
+        )
+        _not_kept(copies, archived, outcomes, cause)
+        return
+    for copy in copies:
+        if copy.verdict == UNDELIVERABLE:
+            log("error", "undeliverable", id=received.id, recipient=copy.recipient, reply=copy.reply)
+        outcomes[copy.recipient] = Outcome(State.HELD, HELD, "", copy.rule)
+    for address in archived:
+        outcome = outcomes[address]
+        if outcome.reply.text.startswith(UNARCHIVED):
+            outcome.reply = Reply(250, "2.0.0", outcome.reply.text.removeprefix(UNARCHIVED))
+
+
+def _copies(received: "Received", plan: Plan, outcomes: Mapping[str, Outcome]) -> tuple[Copy, ...]:
+    """Return what is to be held: by the plan, and where one reply has to serve all, what was refused beside something accepted."""
+    copies = [
+        Copy(address, fate.verdict, fate.rule, fate.score)
+        for address, fate in plan.fates.items()
+        if fate.disposition is Disposition.QUARANTINE and address not in outcomes
+    ]
+    each_apart = received.listener.address.protocol == "lmtp"
+    if each_apart or not (copies or any(outcome.state is State.ACCEPTED for outcome in outcomes.values())):
+        return tuple(copies)
+    for address, outcome in outcomes.items():
+        if outcome.state is not State.REFUSED:
+            continue
+        fate = plan.fates.get(address)
+        if outcome.host or fate is None:
+            reply = outcome.reply
+            said = f"{reply.code} {reply.enhanced} {reply.text}"
+            copies.append(Copy(address, UNDELIVERABLE, "next hop", fate.score if fate else 0.0, said))
+        else:
+            copies.append(Copy(address, fate.verdict, fate.rule, fate.score))
+    return tuple(copies)
+
+
+def _to_archive(received: "Received", copies: Sequence[Copy], outcomes: Mapping[str, Outcome]) -> list[str]:
+    """Return those whose policy wants a copy of what was accepted, unless an earlier attempt has archived it."""
+    held = {copy.recipient for copy in copies}
+    wanted = []
+    for entry in received.accepted:
+        if entry.policy[1].archive:
+            address = entry.recipient.address
+            outcome = outcomes.get(address)
+            accepted = outcome is not None and outcome.state is State.ACCEPTED
+            if address in held or (
+                accepted and outcome and (outcome.host != "memo" or outcome.reply.text.startswith(UNARCHIVED))
+            ):
+                wanted.append(address)
+    return wanted
+
+
+def _not_kept(copies: Sequence[Copy], archived: Sequence[str], outcomes: dict[str, Outcome], cause: str) -> None:
+    """What was refused stays refused, and the memo has the retry hear it; the rest is for another time."""
+    for copy in copies:
+        if copy.recipient not in outcomes:
+            outcomes[copy.recipient] = Outcome(State.DEFERRED, NOT_KEPT, "", cause)
+    for address in archived:
+        if outcomes[address].state is State.ACCEPTED:
+            outcomes[address] = Outcome(State.UNARCHIVED, NOT_KEPT, outcomes[address].host, cause)
+
+
+def _letter(
+    received: "Received",
+    message: Message,
+    plan: Plan,
+    findings: Sequence[Finding],
+    copies: tuple[Copy, ...],
+    archived: Sequence[str],
+    assembly: "Assembly",
+    unread: bool,
+) -> Letter:
+    settings, now_ms = assembly.settings.store, time.time_ns() // 1_000_000
+    return Letter(
+        id=received.id,
+        received_ms=now_ms,
+        envelope=received.envelope,
+        client=received.client,
+        message=message,
+        copies=copies,
+        held_until_ms=now_ms + int(settings.keep_held * 1000),
+        archived_until_ms=now_ms + int(settings.keep_archived * 1000) if archived else None,
+        direction=received.direction,
+        about=_about(plan, findings, archived),
+        unread=unread,
+    )
+
+
+def _about(plan: Plan, findings: Sequence[Finding], archived: Sequence[str]) -> dict[str, Any]:
+    """Return why it is here, for those who look at it later."""
+    told = [
+        [each.check, each.symbol[:_TEXT], each.score, each.text[:_TEXT], each.evidence[:_TEXT], each.verdict or ""]
+        for each in findings[:_FINDINGS]
+    ]
+    why = [sentence[:_TEXT] for sentence in plan.why[:_FINDINGS]]
+    return {"verdict": plan.verdict, "why": why, "findings": told, **({"archived": list(archived)} if archived else {})}
