@@ -85,6 +85,7 @@ class Worker:
         gc.collect()
         gc.freeze()  # what lives as long as the worker is not looked at again by each collection
         gc.set_threshold(20_000, 20, 50)
+        await self._memo.refresh()  # so that no retry comes before what is known of it
         tasks = [asyncio.create_task(self._tick(), name="tick")]
         recording = asyncio.create_task(self._shared.recorder.run(), name="traces")
         if any(listener.dsn for listener, _ in context.sockets):

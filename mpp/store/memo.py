@@ -20,7 +20,7 @@ from mpp.store.schema import DEFAULT_TENANT, memo_accepted, memo_refused
 from mpp.store.writer import Change
 
 KEEP_S = 5 * 86400.0
-WAIT_S = 1.0  # for the catalog, at most, before what is known serves
+WAIT_S = 5.0  # for the catalog, at most, before what is known serves
 RETRY_S = 2.0  # from a failed look to the next
 MOST_UNWRITTEN = 10_000  # rows
 
