@@ -44,7 +44,19 @@ async def hold_and_archive(
     archived = _to_archive(received, copies, outcomes)
     if not copies and not archived:
         return
-    letter = _letter(received, message, plan, findings, copies, archived, assembly, unread)
+    tenant = assembly.directory.tenant
+    for name in dict.fromkeys(map(tenant, (*(copy.recipient for copy in copies), *archived))):
+        own = tuple(copy for copy in copies if tenant(copy.recipient) == name)
+        kept = [address for address in archived if tenant(address) == name]
+        letter = _letter(received, message, plan, findings, own, kept, assembly, name, unread=unread)
+        await _keep(received, letter, kept, outcomes, assembly)
+
+
+async def _keep(
+    received: "Received", letter: Letter, archived: Sequence[str], outcomes: dict[str, Outcome], assembly: "Assembly"
+) -> None:
+    """Store one tenant's part, and put what became of it into `outcomes`."""
+    copies = letter.copies
     try:
         async with asyncio.timeout(max(_LEAST_S, received.deadline - time.monotonic())):
             await assembly.store.store(letter)
@@ -126,9 +138,13 @@ def _letter(
     copies: tuple[Copy, ...],
     archived: Sequence[str],
     assembly: "Assembly",
+    tenant: str,
+    *,
     unread: bool,
 ) -> Letter:
     settings, now_ms = assembly.settings.store, time.time_ns() // 1_000_000
+    for copy in copies:
+        copy.until_ms = now_ms + int(assembly.directory.keep_s(tenant, copy.verdict, settings.keep_held) * 1000)
     return Letter(
         id=received.id,
         received_ms=now_ms,
@@ -139,6 +155,7 @@ def _letter(
         held_until_ms=now_ms + int(settings.keep_held * 1000),
         archived_until_ms=now_ms + int(settings.keep_archived * 1000) if archived else None,
         direction=received.direction,
+        tenant=tenant,
         about=_about(plan, findings, archived),
         unread=unread,
     )

@@ -14,6 +14,7 @@ from mpp.net.table import SlotWriter
 from mpp.store import master
 from mpp.store.errors import CatalogError, CatalogRefusedError, StoreError
 from mpp.store.opening import prepare_store
+from mpp.store.schema import DEFAULT_TENANT
 from mpp.store.tenants import tenants_file
 
 _AWAY = 3  # exit status of a child that could not reach the catalog
@@ -35,7 +36,7 @@ def make_master_key(settings: Settings) -> None:
 
 def prepare(settings: Settings) -> None:
     """Bring folders, keys and catalog up to date. To be called after privileges were dropped."""
-    if not _in_a_child(lambda: prepare_store(settings.node.data, settings.store)):
+    if not _in_a_child(lambda: prepare_store(settings.node.data, settings.store, (DEFAULT_TENANT, *settings.tenants))):
         log.event("error", "catalog.away", cure="mail that needs the store is answered 452 until the catalog is back")
 
 

@@ -354,6 +354,7 @@ class _Supervisor:
         if self._path is None:
             log.event("warning", "settings.refused", problem="started by options alone: no settings file to read again")
         elif taken := read_again(self._path, self._settings):
+            self._make_keys(taken)
             self._settings = taken
             log.configure(taken.log.format, taken.log.level)
             self._taking = {child for child in self._workers if child.pid}
@@ -362,6 +363,14 @@ class _Supervisor:
                 child.send(b"r")
             return
         self._notifier.ready()
+
+    def _make_keys(self, taken: Settings) -> None:
+        """Tenants that are new get their keys; until then their mail that is to be held is answered 452."""
+        if taken.tenants.keys() - self._settings.tenants.keys():
+            try:
+                storage.prepare(taken)
+            except storage.StorageError as error:
+                log.event("error", "keys.not_made", error=str(error))
 
     def _taken(self, child: Child) -> None:
         """A worker has taken the newest settings, or died: the next one in its slot begins with them."""

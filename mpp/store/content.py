@@ -90,7 +90,7 @@ def write_content(letter: Letter, cuts: Sequence[Cut]) -> tuple[bytes, dict[str,
         **{name: "" if letter.unread else message.text(field)[:SHOWN] for name, field in _SHOWN_FIELDS},
         "held": letter.held_until_ms,
         "archived": letter.archived_until_ms,
-        "copies": [[each.recipient, each.verdict, each.rule, each.score, each.reply] for each in letter.copies],
+        "copies": [[each.recipient, each.verdict, each.rule, each.score, each.reply, each.until_ms] for each in letter.copies],
         "cuts": [[cut.offset, cut.length, cut.encoding, cut.digest.hex()] for cut in cuts],
         "about": dict(letter.about),
     }  # fmt: skip

@@ -20,6 +20,7 @@ class Copy:
     rule: str  # the settings key that decided
     score: float = 0.0
     reply: str = ""  # a next hop's refusal where undeliverable
+    until_ms: int | None = None  # when it expires; None: with the letter's other copies
 
 
 @dataclass(slots=True)

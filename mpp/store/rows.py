@@ -48,10 +48,10 @@ def copy_rows(described: Mapping[str, Any]) -> list[dict[str, Any]]:
             "rule": rule,
             "score": score,
             "reply": text(reply),
-            "expires": described["held"],
+            "expires": described["held"] if until is None else until,
             "changed": described["received"],
         }
-        for recipient, verdict, rule, score, reply in described["copies"]
+        for recipient, verdict, rule, score, reply, until in described["copies"]
     ]
 
 

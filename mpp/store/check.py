@@ -1,0 +1,145 @@
+"""Is everything there that the catalog names, and is it what was stored? Looks, changes nothing (`mpp store check`).
+
+Every segment of this node is read through: checksums, keys, seals, and the message's digest. Each fault names file and place. With the
+last record of a segment that a process left half-written nobody was promised anything: it is told as a note, as are records without a
+row (answered 452, or the catalog is older than they are; a rebuild brings them back).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Table, exists, select
+
+from mpp.store.catalog import Catalog
+from mpp.store.files import being_written, records, segments_here
+from mpp.store.reader import DamageError, ForgottenError, Reader
+from mpp.store.record import DamagedError, Kind, Record
+from mpp.store.rows import Place
+from mpp.store.schema import blob_uses, blobs, copies, messages
+from mpp.store.segment import segment_path
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is not as it should be; `note` where nothing is lost by it."""
+
+    text: str
+    note: bool = False
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was looked at."""
+
+    segments: int = 0
+    records: int = 0
+    octets: int = 0
+
+
+def check(catalog: Catalog, data: Path, reader: Reader, counts: Counts) -> Iterator[Fault]:
+    """Yield all faults; `counts` is filled on the way."""
+    here = segments_here(data)
+    for segment in here:
+        counts.segments += 1
+        with catalog.read() as connection:
+            named = {**_named(connection, messages, segment), **_named(connection, blobs, segment)}
+        yield from _segment(data, segment, named, reader, counts)
+    with catalog.read() as connection:
+        yield from _rows(connection, data, set(here))
+        yield from _messages(connection, reader, set(here))
+
+
+def _named(connection: Connection, table: Table, segment: str) -> dict[tuple[int, int, int], str]:
+    """What the catalog says lies in a segment: position, length and slot, and what it is."""
+    c = table.c
+    name = c.id if table is messages else c.digest
+    rows = connection.execute(select(c.position, c.length, c.slot, c.tenant, name).where(c.segment == segment))
+    what = "message" if table is messages else "attachment"
+    return {
+        (
+            position,
+            length,
+            slot,
+        ): f"{what} {each if isinstance(each, str) else bytes(each).hex()[:16]} of tenant {tenant}"
+        for position, length, slot, tenant, each in rows
+    }
+
+
+def _segment(
+    data: Path, segment: str, named: dict[tuple[int, int, int], str], reader: Reader, counts: Counts
+) -> Iterator[Fault]:
+    path, found = segment_path(data, segment), set()
+    last: DamagedError | None = None
+    for record in records(data, segment):
+        if last:
+            yield Fault(f"{path}: {last}")
+            last = None
+        if isinstance(record, DamagedError):
+            last = record
+            continue
+        counts.records += 1
+        counts.octets += record.length
+        place = (record.position, record.length, record.slot)
+        found.add(place)
+        yield from _record(segment, record, named.get(place), reader, path)
+    if last:
+        busy = being_written(data, segment)
+        yield Fault(f"{path}: {last}; {'it is being written' if busy else 'left half-written'}", note=last.position > 0)
+    for place in sorted(named.keys() - found):
+        yield Fault(f"{path}: at octet {place[0]}: {named[place]} is not there")
+
+
+def _record(segment: str, record: Record, named: str | None, reader: Reader, path: Path) -> Iterator[Fault]:
+    try:
+        reader.opened(segment, record)
+    except ForgottenError:
+        if named:
+            yield Fault(f"{path}: at octet {record.position}: {named} was deleted for good, and the catalog has it")
+    except DamageError as error:
+        yield Fault(f"{error} ({named or 'in no row'})")
+    else:
+        if not named:
+            kind = Kind(record.kind).name.lower() if record.kind in (1, 2) else "record"
+            yield Fault(
+                f"{path}: at octet {record.position}: a {kind} without a row; `mpp store rebuild` adds it", note=True
+            )
+
+
+def _rows(connection: Connection, data: Path, here: set[str]) -> Iterator[Fault]:
+    """Rows that point nowhere."""
+    for table in (messages, blobs):
+        rows = connection.execute(select(table.c.segment).distinct())
+        for (segment,) in rows:
+            if segment not in here:
+                yield Fault(
+                    f"{segment_path(data, segment)}: the catalog names it, and it is not on this node", note=True
+                )
+    orphans: Any = select(copies.c.tenant, copies.c.message, copies.c.recipient).where(
+        copies.c.state == "held",
+        ~exists().where(messages.c.tenant == copies.c.tenant, messages.c.id == copies.c.message),
+    )
+    for tenant, message, recipient in connection.execute(orphans):
+        yield Fault(f"the copy of {message} for {recipient} (tenant {tenant}) is held, and its message has no row")
+    lost: Any = select(blob_uses.c.tenant, blob_uses.c.message).where(
+        ~exists().where(blobs.c.tenant == blob_uses.c.tenant, blobs.c.digest == blob_uses.c.digest)
+    )
+    for tenant, message in connection.execute(lost):
+        yield Fault(f"message {message} of tenant {tenant} has an attachment without a row")
+
+
+def _messages(connection: Connection, reader: Reader, here: set[str]) -> Iterator[Fault]:
+    """Put each message with attachments together, which looking at single records does not."""
+    wanted = select(blob_uses.c.tenant, blob_uses.c.message, messages.c.segment).distinct()
+    wanted = wanted.join(messages, (messages.c.tenant == blob_uses.c.tenant) & (messages.c.id == blob_uses.c.message))
+    for tenant, identifier, segment in connection.execute(wanted).all():
+        if segment in here:
+            try:
+                reader.message(connection, tenant, identifier)
+            except (DamageError, ForgottenError) as error:
+                yield Fault(f"message {identifier} of tenant {tenant}: {error}")
+
+
+def place_of(record: Record, segment: str) -> Place:
+    return Place(segment, record.position, record.length, record.slot)

@@ -1,0 +1,114 @@
+"""The event log outside the catalog: `events.log` in the data folder, so that a lost catalog can be rebuilt as it was.
+
+A line an event: crc32 in hexadecimal, then JSON. Written behind the catalog by the background process, about once a second, and synced;
+events of the last second before a catalog is lost may lack. A torn last line is cut off by the next writer; one elsewhere is told.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+from sqlalchemy import select
+
+from mpp.store.catalog import Catalog
+from mpp.store.errors import StoreError
+from mpp.store.keyfile import write_all
+from mpp.store.schema import events
+
+_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event, as far as it says what became of a copy."""
+
+    tenant: str
+    number: int
+    action: str
+    message: str
+    recipient: str
+
+
+def journal_path(data: Path) -> Path:
+    return data / "events.log"
+
+
+class Journal:
+    """For the process that writes it. Raises OSError, CatalogError, StoreError where the file is damaged in its middle."""
+
+    def __init__(self, data: Path) -> None:
+        self._descriptor = os.open(journal_path(data), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        self._last: dict[str, int] = {}
+        self._end = 0
+        for line, end in _lines(journal_path(data)):
+            self._last[line["tenant"]], self._end = line["number"], end
+        os.ftruncate(self._descriptor, self._end)
+
+    def take(self, catalog: Catalog) -> int:
+        """Append what the catalog has more, durably. Returns how many events that were."""
+        taken = 0
+        with catalog.read() as connection:
+            tenants = list(connection.scalars(select(events.c.tenant).distinct()))
+        for tenant in tenants:
+            while rows := self._more(catalog, tenant):
+                data = b"".join(map(_line, rows))
+                write_all(self._descriptor, data, self._end)
+                os.fdatasync(self._descriptor)
+                self._end += len(data)
+                self._last[tenant] = rows[-1]["number"]
+                taken += len(rows)
+        return taken
+
+    def _more(self, catalog: Catalog, tenant: str) -> list[dict[str, Any]]:
+        wanted = select(events).where(events.c.tenant == tenant, events.c.number > self._last.get(tenant, 0))
+        with catalog.read() as connection:
+            return [dict(row) for row in connection.execute(wanted.order_by(events.c.number).limit(_BATCH)).mappings()]
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def told(data: Path, catalog: Catalog) -> Iterator[Told]:
+    """Yield all events that are known, each once: of the file, then those that only the catalog has."""
+    last: dict[str, int] = {}
+    if journal_path(data).exists():
+        for line, _ in _lines(journal_path(data)):
+            last[line["tenant"]] = line["number"]
+            yield Told(line["tenant"], line["number"], line["action"], line["message"], line["recipient"])
+    c = events.c
+    wanted = select(c.tenant, c.number, c.action, c.message, c.recipient).order_by(c.tenant, c.number)
+    with catalog.read() as connection:
+        for row in connection.execute(wanted):
+            if row.number > last.get(row.tenant, 0):
+                yield Told(*row)
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    body = json.dumps(row, separators=(",", ":"), default=_plain).encode()
+    return b"%08x %b\n" % (crc32(body), body)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bytes | memoryview):
+        return bytes(value).hex()
+    raise TypeError(type(value).__name__)
+
+
+def _lines(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
+    """Yield each line's values and where it ends; stops at a torn last one."""
+    end = 0
+    with path.open("rb") as file:
+        for line in file:
+            check, _, body = line.rstrip(b"\n").partition(b" ")
+            if not line.endswith(b"\n") or check != b"%08x" % crc32(body):
+                if file.read(1):
+                    raise StoreError(f"{path}: at octet {end}: a damaged line; restore the file from your backup")
+                return
+            end += len(line)
+            yield json.loads(body), end

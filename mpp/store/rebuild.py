@@ -1,0 +1,144 @@
+"""The catalog made anew from segments, key files and the event log (design section 6), or what it lacks added (`mpp store rebuild`).
+
+What the catalog has stays as it is. A record whose key was overwritten is gone and is not raised; of the others the event log says what
+became of each copy: released, deleted or expired ones are not held again, and a hold by order holds again. A message nothing keeps any more
+by that is dropped at once, key and all.
+"""
+
+import hmac
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Table, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from mpp.store.catalog import Catalog
+from mpp.store.check import Fault, place_of
+from mpp.store.content import read_description
+from mpp.store.files import records, segments_here
+from mpp.store.forget import drop
+from mpp.store.journal import Told
+from mpp.store.reader import DamageError, ForgottenError, Reader
+from mpp.store.record import DamagedError, Kind, Record
+from mpp.store.rows import Place, copy_rows, message_row, use_rows
+from mpp.store.schema import blob_uses, blobs, copies, forgotten, messages, now_ms, segments
+from mpp.store.tenants import Public, read_tenants
+
+BATCH = 500  # messages a transaction
+# What an event makes of a copy.
+STATES = {"released": "released", "release-unknown": "unknown", "deleted": "deleted", "expired": "expired"}
+HOLDS = {"hold": True, "hold-released": False}
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """What was done."""
+
+    messages: int = 0
+    attachments: int = 0
+    octets: int = 0
+    gone: int = 0  # records whose key was overwritten
+    faults: list[Fault] = field(default_factory=list)
+
+
+def rebuild(catalog: Catalog, data: Path, reader: Reader, events: Iterable[Told], node: str) -> Iterator[Rebuilt]:
+    """Add all that lacks; yields what was done so far after each segment, the last time when all is done."""
+    with catalog.read() as connection:
+        doomed = {tuple(row) for row in connection.execute(select(forgotten.c.segment, forgotten.c.slot))}
+    made = _Making(catalog, reader, {each.mark: each for each in read_tenants(data).values()}, _fates(events))
+    for segment in segments_here(data):
+        made.begin(segment, node)
+        for record in records(data, segment):
+            if isinstance(record, DamagedError):
+                made.done.faults.append(Fault(f"segment {segment}: {record}"))
+            elif (segment, record.slot) not in doomed:
+                made.take(segment, record)
+        made.flush()
+        yield made.done
+    made.finish()
+    yield made.done
+
+
+def _fates(events: Iterable[Told]) -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
+    """What became of each copy: the values of its row, by recipient, by tenant and message."""
+    fates: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    for event in events:
+        values: dict[str, Any] = {"state": STATES[event.action]} if event.action in STATES else {}
+        if event.action in HOLDS:
+            values = {"on_hold": HOLDS[event.action]}
+        if values:
+            fates.setdefault((event.tenant, event.message), {}).setdefault(event.recipient, {}).update(values)
+    return fates
+
+
+class _Making:
+    """Rows gathered and added, a transaction a batch."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        reader: Reader,
+        tenants: Mapping[bytes, Public],
+        fates: Mapping[tuple[str, str], Mapping[str, Mapping[str, Any]]],
+    ) -> None:
+        self._catalog, self._reader, self._tenants, self._fates = catalog, reader, tenants, fates
+        self._rows: dict[Table, list[dict[str, Any]]] = {table: [] for table in (messages, copies, blobs, blob_uses)}
+        self.done = Rebuilt()
+
+    def begin(self, segment: str, node: str) -> None:
+        row = {"id": segment, "node": node, "made": int(segment[:12], 16), "size": 0, "records": 0}
+        with self._catalog.write() as connection:
+            _add(connection, segments, [row])
+
+    def take(self, segment: str, record: Record) -> None:
+        """Gather what a record says; what cannot be opened is a fault, or gone."""
+        self.done.octets += record.length
+        try:
+            content = self._reader.opened(segment, record)
+            if record.kind == Kind.MESSAGE:
+                self._message(read_description(content), place_of(record, segment))
+            else:
+                self._blob(content, record, place_of(record, segment))
+        except ForgottenError:
+            self.done.gone += 1
+        except (DamageError, ValueError) as error:
+            self.done.faults.append(Fault(f"segment {segment}: at octet {record.position}: {error}"))
+        if len(self._rows[messages]) + len(self._rows[blobs]) >= BATCH:
+            self.flush()
+
+    def _message(self, described: dict[str, Any], place: Place) -> None:
+        self.done.messages += 1
+        self._rows[messages].append(message_row(described, place))
+        fates = self._fates.get((described["tenant"], described["id"]), {})
+        self._rows[copies] += [{**row, **fates.get(row["recipient"], {})} for row in copy_rows(described)]
+        self._rows[blob_uses] += use_rows(described)
+
+    def _blob(self, data: bytes, record: Record, place: Place) -> None:
+        tenant = self._tenants[record.tenant]  # it has opened
+        digest = hmac.digest(tenant.digests, data, "sha256")
+        self.done.attachments += 1
+        row = {"tenant": tenant.name, "digest": digest, "size": len(data), "used": 0, **place._asdict()}
+        self._rows[blobs].append(row)
+
+    def flush(self) -> None:
+        with self._catalog.write() as connection:
+            for table, rows in self._rows.items():
+                _add(connection, table, rows)
+        self._rows = {table: [] for table in self._rows}
+
+    def finish(self) -> None:
+        """Count the uses of attachments anew, and drop what nothing keeps any more."""
+        used = select(func.count()).where(blob_uses.c.tenant == blobs.c.tenant, blob_uses.c.digest == blobs.c.digest)
+        with self._catalog.write() as connection:
+            connection.execute(update(blobs).values(used=used.scalar_subquery()))
+            for tenant, identifier in self._fates:
+                drop(connection, tenant, [identifier], now_ms=now_ms())
+
+
+def _add(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Insert rows; those that are there already stay as they are."""
+    if rows:
+        dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+        connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)

@@ -1,0 +1,197 @@
+"""A catalog that was lost comes back as it was; what was let go of does not. And `check` names whatever is not right."""
+
+import base64
+import os
+import shutil
+
+import pytest
+from sqlalchemy import delete, select, update
+
+from mpp.store.catalog import prepare
+from mpp.store.check import Counts, check
+from mpp.store.forget import drop, overwrite
+from mpp.store.journal import Told, journal_path
+from mpp.store.opening import url_of
+from mpp.store.rebuild import rebuild
+from mpp.store.schema import blob_uses, blobs, copies, messages, metadata
+
+RAW = b"Content-Transfer-Encoding: base64\r\n\r\n"
+LARGE = RAW + base64.encodebytes(bytes(range(256)) * 300).replace(b"\n", b"\r\n")
+
+
+async def fill(store, letters):
+    writer = store.writer()
+    for letter in letters:
+        await writer.store(letter)
+    await writer.close()
+
+
+def everything(store):
+    """All rows of the tables that a rebuild makes, and every message as it opens."""
+    catalog, reader = store.catalog(), store.reader()
+    with catalog.read() as connection:
+        tables = {
+            table.name: sorted(map(repr, connection.execute(select(table)).all()))
+            for table in (messages, copies, blobs, blob_uses)
+        }
+        opened = {
+            identifier: reader.message(connection, tenant, identifier).raw
+            for tenant, identifier in connection.execute(select(messages.c.tenant, messages.c.id)).all()
+        }
+    reader.close()
+    catalog.close()
+    return tables, opened
+
+
+def lose_catalog(store):
+    catalog = store.catalog()
+    with catalog.write() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(delete(table))
+    catalog.close()
+    prepare(url_of(store.data, store.settings))
+
+
+def rebuilt(store, events=()):
+    catalog, reader = store.catalog(), store.reader()
+    try:
+        *_, done = rebuild(catalog, store.data, reader, events, "node")
+        overwrite(catalog, store.data)
+        return done
+    finally:
+        reader.close()
+        catalog.close()
+
+
+def faults(store, *, notes=False):
+    catalog, reader, counts = store.catalog(), store.reader(), Counts()
+    try:
+        return [fault.text for fault in check(catalog, store.data, reader, counts) if fault.note is notes]
+    finally:
+        reader.close()
+        catalog.close()
+
+
+def some(make_letter):
+    return [
+        make_letter("one", b"Subject: 1\r\n\r\n", "a@example.org", "b@example.org"),
+        make_letter("two", LARGE),
+        make_letter("three", LARGE, archived_until_ms=1 << 50),
+        make_letter("kept", b"Subject: k\r\n\r\n", copies=(), archived_until_ms=1 << 50),
+    ]
+
+
+async def test_a_lost_catalog_comes_back(store, make_letter):
+    await fill(store, some(make_letter))
+    before = everything(store)
+    assert faults(store) == faults(store, notes=True) == []
+    lose_catalog(store)
+    done = rebuilt(store)
+    assert (done.messages, done.attachments, done.faults) == (4, 1, [])
+    assert everything(store) == before
+    assert faults(store) == faults(store, notes=True) == []
+    rebuilt(store)  # again: nothing changes
+    assert everything(store) == before
+
+
+async def test_what_was_let_go_of_is_not_raised(store, make_letter):
+    await fill(store, [*some(make_letter), make_letter("gone")])
+    catalog = store.catalog()
+    with catalog.write() as connection:
+        connection.execute(update(copies).where(copies.c.message == "gone").values(state="deleted"))
+        drop(connection, "default", ["gone"], now_ms=1)
+    overwrite(catalog, store.data)
+    catalog.close()
+    lose_catalog(store)
+    events = [
+        Told("default", 1, "released", "one", "a@example.org"),
+        Told("default", 2, "hold", "one", "b@example.org"),
+        Told("default", 3, "deleted", "two", "bob@example.org"),
+        Told("default", 4, "deleted", "three", "bob@example.org"),
+        Told("default", 5, "viewed", "one", "a@example.org"),
+    ]
+    done = rebuilt(store, events)
+    assert (done.messages, done.gone) == (4, 1)
+    tables, opened = everything(store)
+    assert set(opened) == {"one", "three", "kept"}  # two had one copy, and it was deleted; three is archived
+    assert len(tables["blob_uses"]) == 1
+    catalog = store.catalog()
+    with catalog.read() as connection:
+        rows = connection.execute(select(copies.c.message, copies.c.recipient, copies.c.state, copies.c.on_hold)).all()
+    catalog.close()
+    assert sorted(map(tuple, rows)) == [
+        ("one", "a@example.org", "released", False), ("one", "b@example.org", "held", True),
+        ("three", "bob@example.org", "deleted", False), ("two", "bob@example.org", "deleted", False),
+    ]  # fmt: skip
+    lose_catalog(store)
+    assert set(everything(store)[1]) == set()
+    rebuilt(store)
+    assert "two" not in everything(store)[1]  # its key is gone for good
+
+
+async def test_rows_that_lack_are_added_and_the_others_stay(store, make_letter):
+    await fill(store, some(make_letter))
+    before = everything(store)
+    catalog = store.catalog()
+    with catalog.write() as connection:
+        connection.execute(delete(messages).where(messages.c.id == "one"))
+        connection.execute(update(copies).where(copies.c.message == "two").values(state="released"))
+    catalog.close()
+    assert "is held, and its message has no row" in "\n".join(faults(store))
+    assert "without a row" in "\n".join(faults(store, notes=True))
+    rebuilt(store)
+    assert everything(store)[1] == before[1]
+    assert "released" in "\n".join(everything(store)[0]["copies"])
+
+
+async def test_a_flipped_bit_anywhere_is_found_and_named(store, make_letter, soak):
+    await fill(store, [make_letter("one"), make_letter("two")])
+    (segment,) = store.data.glob("segments/*.seg")
+    (keys,) = store.data.glob("keys/0*.keys")
+    whole = {path: path.read_bytes() for path in (segment, keys)}
+    for path, first, last in ((segment, 0, len(whole[segment])), (keys, 0, 256 + 2 * 64)):
+        for position in range(first, last, 1 if soak else 29):
+            data = bytearray(whole[path])
+            if path == keys and not any(data[position : position + 1]) and position % 64 > 55:
+                continue  # the padding of a slot says nothing
+            data[position] ^= 1 << position % 8
+            path.write_bytes(data)
+            told = faults(store) + faults(store, notes=True)
+            if path == segment or data[position] != whole[path][position]:
+                assert told or _padding(path, position, keys), position
+                assert all(segment.stem in text for text in told)
+        path.write_bytes(whole[path])
+    assert faults(store) == []
+
+
+def _padding(path, position, keys):
+    """Octets of a key file that carry nothing: behind its head's content and checksum, and behind a slot's key."""
+    if path != keys:
+        return False
+    return 72 <= position < 256 or (position >= 256 and ((position - 256) % 64 >= 56 or (position - 256) % 64 == 1))
+
+
+async def test_a_lost_file_is_named(store, make_letter):
+    await fill(store, [make_letter("one")])
+    (segment,) = store.data.glob("segments/*.seg")
+    (keys,) = store.data.glob("keys/0*.keys")
+    shutil.move(keys, keys.with_suffix(".away"))
+    assert any(str(keys) in text and "backup of keys" in text for text in faults(store))
+    shutil.move(keys.with_suffix(".away"), keys)
+    segment.unlink()
+    assert any(str(segment) in text for text in faults(store, notes=True))
+
+
+@pytest.mark.parametrize("cut", range(1, 40))
+async def test_the_journal_outlives_a_torn_line(tmp_path, cut):
+    from mpp.store.journal import _line, _lines
+
+    rows = [{"tenant": "t", "number": n, "action": "released", "message": "m", "recipient": "r"} for n in (1, 2)]
+    path = journal_path(tmp_path)
+    path.write_bytes(b"".join(map(_line, rows))[:-cut])
+    assert [line["number"] for line, _ in _lines(path)] == [1]
+
+
+def test_random_octets_are_no_segment(store):
+    (store.data / "segments" / ("0" * 24 + ".seg")).write_bytes(os.urandom(5000))
+    assert any("no head of a segment" in text for text in faults(store, notes=False))
