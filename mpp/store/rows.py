@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from mpp.store.mailbox import mailbox
+
 
 class Place(NamedTuple):
     """Where a record is."""
@@ -22,6 +24,7 @@ def message_row(described: Mapping[str, Any], place: Place) -> dict[str, Any]:
         "id": described["id"],
         "received": described["received"],
         "sender": text(described["from"]),
+        "sender_box": mailbox(text(described["from"])),
         "author": text(described["author"]),
         "subject": text(described["subject"]),
         "message_id": text(described["message_id"]),
@@ -41,6 +44,7 @@ def copy_rows(described: Mapping[str, Any]) -> list[dict[str, Any]]:
             "tenant": described["tenant"],
             "message": described["id"],
             "recipient": text(recipient),
+            "mailbox": mailbox(text(recipient)),
             "received": described["received"],
             "state": HELD,
             "on_hold": False,
@@ -50,6 +54,7 @@ def copy_rows(described: Mapping[str, Any]) -> list[dict[str, Any]]:
             "reply": text(reply),
             "expires": described["held"] if until is None else until,
             "changed": described["received"],
+            "claim": "",
         }
         for recipient, verdict, rule, score, reply, until in described["copies"]
     ]

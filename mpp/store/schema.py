@@ -45,9 +45,12 @@ def _mailbox_of(name: str) -> Callable[[DefaultExecutionContext], str]:
     return lambda context: mailbox(context.get_current_parameters()[name])  # type: ignore[no-untyped-call]
 
 
+_BY_NUMBER = ("messages", "copies")  # they have several indexes, which would repeat the whole primary key
+
+
 def _table(name: str, *items: Column[Any] | PrimaryKeyConstraint | Index) -> Table:
-    """A table that is its own primary key's tree in SQLite, which keeps no second one for row numbers."""
-    return Table(name, metadata, *items, sqlite_with_rowid=False)
+    """A table that is its own primary key's tree in SQLite, which keeps no second one, but for those in _BY_NUMBER."""
+    return Table(name, metadata, *items, sqlite_with_rowid=name in _BY_NUMBER)
 
 
 # A stored message: where it lies, and what lists show. One row, whatever number of recipients.
