@@ -7,6 +7,8 @@ import os
 import pwd
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -69,6 +71,13 @@ class Postgresql:
         name = f"mpp_{os.getpid()}_{self._made}"
         self.execute(f"create database {name} template template_mpp")
         return f"postgresql://mpp@/{name}?host={self._folder}"
+
+    @contextmanager
+    def locked(self, url: str, table: str) -> Iterator[None]:
+        """Hold a lock on a table, so that whoever writes to it has to wait."""
+        with psycopg.connect(url) as connection:
+            connection.execute(f"lock table {table} in exclusive mode")  # type: ignore[call-overload]
+            yield
 
     def drop(self, url: str) -> None:
         self.execute(f"drop database {url.removeprefix('postgresql://mpp@/').partition('?')[0]} with (force)")
