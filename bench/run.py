@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import balance, campaign, crowd, lag, parse, relay, scanner
+from bench import balance, campaign, crowd, lag, parse, relay, scanner, store
 from bench.results import Row, table
 from bench.stand import BenchError, Stand, machine_busy_s
 
@@ -33,6 +33,8 @@ BENCHES: dict[str, Callable[[Stand], list[Row]]] = {
     "campaign": campaign.campaign,
     "parse": parse.parse,
     "lag": lag.lag,
+    "holding": store.holding,
+    "sizes": store.sizes,
 }
 
 

@@ -8,6 +8,7 @@ import typer
 from mpp.cli.errors import fail
 from mpp.cli.options import SettingsOption
 from mpp.cli.placed import FolderOption, catalog_of, settings_of
+from mpp.cli.store_files import check, rebuild
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -22,6 +23,10 @@ app = typer.Typer(name="store", help="Look after what is kept.", no_args_is_help
 @app.callback()
 def store() -> None:
     """Look after what is kept."""
+
+
+app.command()(check)
+app.command()(rebuild)
 
 
 @app.command()

@@ -22,7 +22,7 @@ from mpp.store.record import MOST, DamagedError, Record, read_record
 from mpp.store.rows import Place
 from mpp.store.schema import messages
 from mpp.store.seals import WRAPPED, Sealed, TenantKeys
-from mpp.store.segment import SLOT_SIZE, key_path, segment_path
+from mpp.store.segment import SLOT_SIZE, Moved, key_path, segment_path
 from mpp.store.tenants import open_tenants
 
 _IDENTIFIER = 24  # octets of a key file's head before the segment's public key
@@ -87,6 +87,18 @@ class Reader:
 
     def content(self, place: Place) -> bytes:
         """Return what a record holds. Raises DamageError, ForgottenError."""
+        return self.opened(place.segment, self._record(place))
+
+    def sealed(self, place: Place) -> Moved:
+        """Return a record as it is sealed, with its data key, for compaction. Raises DamageError, ForgottenError."""
+        record = self._record(place)
+        self.opened(place.segment, record)  # damage does not move on
+        keys, tenant = self._key_file(place.segment), self._tenants[record.tenant]
+        wrapped = keys.read(record.slot) or b""
+        key = tenant.unwrap(wrapped[:WRAPPED], record.slot, keys.head[_IDENTIFIER:])
+        return Moved(record.kind, record.tenant, tenant.public, record.dictionary, record.content, key)
+
+    def _record(self, place: Place) -> Record:
         path = segment_path(self._data, place.segment)
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -102,7 +114,7 @@ class Reader:
             raise DamageError(f"{path}: {error}") from None
         if record.slot != place.slot:
             raise _damage(self._data, place, "another record than the catalog says")
-        return self.opened(place.segment, record)
+        return record
 
     def opened(self, segment: str, record: Record) -> bytes:
         """Return the content of a record that was read. Raises DamageError, ForgottenError."""

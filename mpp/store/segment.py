@@ -61,6 +61,18 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """A record of another segment, sealed as it was, with its data key."""
+
+    kind: int
+    tenant_mark: bytes
+    tenant_public: bytes
+    dictionary: int
+    content: bytes
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Of [store]."""
 
@@ -90,6 +102,16 @@ class SegmentWriter:
             if not segment.usable:
                 self._leave()
             raise
+
+    def begin(self) -> str:
+        """Begin a segment, where none is open, and return its id."""
+        return self._current().identifier
+
+    def move(self, records: Sequence[Moved]) -> list[Place]:
+        """Write records of another segment and make them durable."""
+        self._need_room(sum(len(each.content) for each in records))
+        assert self._open
+        return self._open.move(records)
 
     def forget(self, places: Sequence[Place]) -> None:
         """Make records unreadable that were just appended, and will never be in the catalog."""
@@ -164,6 +186,18 @@ class _Open:
             sealed = self._sealing.seal(each.data, seal_of(each.kind, each.dictionary, mark), slot, each.tenant.public)
             records.append(write_record(each.kind, each.dictionary, slot, mark, sealed.content))
             wrapped.append(sealed.wrapped)
+            places.append(Place(self.identifier, at, len(records[-1]), slot))
+            at, slot = at + len(records[-1]), slot + 1
+        self._write(b"".join(records), wrapped)
+        self.size, self._slot = at, slot
+        return places
+
+    def move(self, moved: Sequence[Moved]) -> list[Place]:
+        records, wrapped, places = [], [], []
+        at, slot = self.size, self._slot
+        for each in moved:
+            records.append(write_record(each.kind, each.dictionary, slot, each.tenant_mark, each.content))
+            wrapped.append(self._sealing.wrap(each.key, slot, each.tenant_public))
             places.append(Place(self.identifier, at, len(records[-1]), slot))
             at, slot = at + len(records[-1]), slot + 1
         self._write(b"".join(records), wrapped)

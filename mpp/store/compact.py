@@ -1,0 +1,134 @@
+"""Freeing what is past retention or deleted: sealed segments of which less than half is still named are written anew, without the rest.
+
+For the background process; one segment a call, so that nobody waits long. A record moves as it is, sealed; its data key is wrapped for
+the new segment. The new places go into the catalog in one transaction, and only then the old keys are overwritten and the old files
+removed. The new segment bears in the catalog that it is unfinished until then: what a crash left of it is removed by the next call.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Table, delete, insert, select, update
+
+from mpp.store.catalog import Catalog
+from mpp.store.files import being_written, segments_here
+from mpp.store.keyfile import KeyFile, sync_folder
+from mpp.store.reader import Reader
+from mpp.store.rows import Place
+from mpp.store.schema import blobs, forgotten, messages, now_ms, segments
+from mpp.store.segment import SLOT_SIZE, Limits, Moved, SegmentWriter, key_path, segment_path
+
+UNFINISHED = -1  # in segments.records: it is being made by compaction, or to be removed by it
+LIVELY = 0.5  # part of its octets that is still named: above it a segment stays as it is
+SLICE = 32  # records in memory at a time
+
+
+class Compacted(NamedTuple):
+    segment: str
+    freed: int  # octets
+
+
+def compact(catalog: Catalog, data: Path, reader: Reader, node: str, limits: Limits) -> Compacted | None:
+    """Free one segment's room; None where there is none worth it. Raises StoreError, OSError: nothing is lost then."""
+    _remove_unfinished(catalog, data)
+    for segment in segments_here(data):
+        if being_written(data, segment):
+            continue
+        size = segment_path(data, segment).stat().st_size
+        with catalog.read() as connection:
+            named = _named(connection, segment)
+        live = sum(place.length for place in named)
+        if live < LIVELY * size and (named or _all_forgotten(data, segment)):
+            _move(catalog, data, reader, node, segment, named, limits)
+            return Compacted(segment, size - live)
+    return None
+
+
+def _named(connection: Connection, segment: str) -> list[Place]:
+    """What the catalog names of a segment, in its order."""
+    found: list[Place] = []
+    for table in (messages, blobs):
+        c = table.c
+        rows = connection.execute(select(c.segment, c.position, c.length, c.slot).where(c.segment == segment))
+        found += [Place(*row) for row in rows]
+    return sorted(found, key=lambda place: place.position)
+
+
+def _all_forgotten(data: Path, segment: str) -> bool:
+    """True where no record of it can be opened: then nothing is lost by removing what no row names."""
+    keys = KeyFile(key_path(data, segment), SLOT_SIZE, writing=False)
+    try:
+        return all(content is None for content in keys.read_all())
+    finally:
+        keys.close()
+
+
+def _move(
+    catalog: Catalog, data: Path, reader: Reader, node: str, segment: str, named: Sequence[Place], limits: Limits
+) -> None:
+    if named:
+        writer = SegmentWriter(data, limits)
+        try:
+            with catalog.write() as connection:
+                row = {"id": writer.begin(), "node": node, "made": now_ms(), "size": 0, "records": UNFINISHED}
+                connection.execute(insert(segments), row)
+            moved = [
+                place
+                for start in range(0, len(named), SLICE)
+                for place in writer.move(_read(reader, named[start : start + SLICE]))
+            ]
+        finally:
+            writer.close()
+        _rename(catalog, segment, dict(zip(named, moved, strict=True)))
+    with catalog.write() as connection:
+        connection.execute(update(segments).where(segments.c.id == segment).values(records=UNFINISHED))
+    _remove_unfinished(catalog, data)
+
+
+def _read(reader: Reader, places: Sequence[Place]) -> list[Moved]:
+    return [reader.sealed(place) for place in places]
+
+
+def _rename(catalog: Catalog, segment: str, moved: dict[Place, Place]) -> None:
+    """Point the rows at the new places; where a row went meanwhile, the key of its new place goes too."""
+    target = next(iter(moved.values())).segment
+    with catalog.write() as connection:
+        for old, new in moved.items():
+            if not any(_changed(connection, table, old, new) for table in (messages, blobs)):
+                connection.execute(insert(forgotten), {"tenant": "", "segment": new.segment, "slot": new.slot})
+        connection.execute(update(segments).where(segments.c.id == target).values(records=len(moved), sealed=now_ms()))
+        connection.execute(update(segments).where(segments.c.id == segment).values(records=UNFINISHED))
+
+
+def _changed(connection: Connection, table: Table, old: Place, new: Place) -> bool:
+    c = table.c
+    where = (c.segment == old.segment, c.position == old.position, c.slot == old.slot)
+    return connection.execute(update(table).where(*where).values(**new._asdict())).rowcount == 1
+
+
+def _remove_unfinished(catalog: Catalog, data: Path) -> None:
+    """What a compaction that was interrupted left: no row points into it."""
+    with catalog.read() as connection:
+        names = list(connection.scalars(select(segments.c.id).where(segments.c.records == UNFINISHED)))
+    for segment in names:
+        if segment_path(data, segment).exists() and not being_written(data, segment):
+            with catalog.read() as connection:
+                assert not _named(connection, segment), segment
+            _remove(data, segment)
+            with catalog.write() as connection:
+                connection.execute(delete(segments).where(segments.c.id == segment))
+                connection.execute(delete(forgotten).where(forgotten.c.segment == segment))
+
+
+def _remove(data: Path, segment: str) -> None:
+    """Overwrite all keys of a segment, then remove its files."""
+    path = key_path(data, segment)
+    keys = KeyFile(path, SLOT_SIZE, writing=True)
+    try:
+        keys.forget(range(len(keys.read_all())))
+    finally:
+        keys.close()
+    segment_path(data, segment).unlink(missing_ok=True)
+    path.unlink()
+    sync_folder(path.parent)
