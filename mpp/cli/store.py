@@ -8,7 +8,7 @@ import typer
 from mpp.cli.errors import fail
 from mpp.cli.options import SettingsOption
 from mpp.cli.placed import FolderOption, catalog_of, settings_of
-from mpp.cli.store_files import check, rebuild
+from mpp.cli.store_files import check, compact, rebuild
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -27,6 +27,7 @@ def store() -> None:
 
 app.command()(check)
 app.command()(rebuild)
+app.command()(compact)
 
 
 @app.command()

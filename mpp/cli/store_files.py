@@ -1,4 +1,4 @@
-"""`mpp store check|rebuild`: is all there that is held and archived, and the catalog made anew from the segments."""
+"""`mpp store check|rebuild|compact`: is all there that is held and archived, and the catalog made anew from the segments."""
 
 import json
 from typing import TYPE_CHECKING, Annotated
@@ -81,6 +81,36 @@ def rebuild(settings: SettingsOption = None, data: FolderOption = None, as_json:
     typer.echo(json.dumps(told_last) if as_json else summary)
     if done.faults:
         raise typer.Exit(1)
+
+
+def compact(settings: SettingsOption = None, data: FolderOption = None, as_json: JsonOption = False) -> None:
+    """Free the room of what was deleted or has expired: segments that are mostly empty are written anew without it."""
+    from mpp.mail.escape import printable
+    from mpp.store.compact import compact as once
+    from mpp.store.errors import StoreError
+    from mpp.store.forget import overwrite
+    from mpp.store.journal import Journal
+    from mpp.store.segment import Limits
+
+    value = settings_of(settings, data)
+    catalog, reader = _opened(value)
+    freed = 0
+    try:
+        overwrite(catalog, value.node.data)
+        journal = Journal(value.node.data)
+        journal.take(catalog)
+        journal.close()
+        while done := once(catalog, value.node.data, reader, value.node.instance, Limits.of(value.store)):
+            freed += done.freed
+            if as_json:
+                typer.echo(json.dumps(done._asdict()))
+    except (StoreError, OSError) as error:
+        fail(printable(str(error)))
+    finally:
+        reader.close()
+        catalog.close()
+    if not as_json:
+        typer.echo(f"{freed >> 20} MiB are free again")
 
 
 def _prepare(value: "Settings") -> None:
