@@ -96,8 +96,13 @@ class Connection(asyncio.Protocol):
     def _pump(self) -> None:
         """Answer all events that are there, in one write, until one needs work, a client's octets, or room to write."""
         session, codec = self.session, self._codec
+        if self._stopping and not (
+            codec.receiving or session.closing
+        ):  # only content that is on its way is still answered
+            self._end(SHUTDOWN)
+            return
         out: list[bytes] = []
-        while self._open and (event := codec.next_event()) is not NEED_DATA:
+        while not (session.closing or self._full) and (event := codec.next_event()) is not NEED_DATA:
             try:
                 answer = session.handle(event)
             except Exception as error:  # noqa: BLE001 the edge of a command: the client hears of it and may go on
@@ -120,20 +125,12 @@ class Connection(asyncio.Protocol):
         elif not self.busy:
             self._rest(answered=bool(out))
 
-    @property
-    def _open(self) -> bool:
-        """True while events are answered; of a worker that ends, only the content that is on its way."""
-        return not (self.session.closing or self._full or (self._stopping and not self._codec.receiving))
-
     def _rest(self, *, answered: bool) -> None:
         """Wait for the client: account for what is held, set the deadline.
 
         A command that comes octet by octet has its time from the last reply on; data must keep to the least rate.
         """
         now, codec = self._loop.time(), self._codec
-        if self._stopping and not codec.receiving:
-            self._end(SHUTDOWN)
-            return
         if codec.receiving or codec.held:  # between two chunks as well
             self._began = self._began or now
             self.session.hold(codec.held)

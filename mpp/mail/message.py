@@ -14,6 +14,7 @@ __all__ = ["Field", "Limits", "Message"]
 
 
 _LIMITS = Limits()
+_SPACE = (b" ", b"\t")
 
 
 class Message:
@@ -43,7 +44,7 @@ class Message:
     def _ends(self) -> tuple[int, int]:
         """Find the end of the header, and no further than a header may reach: what is behind that is not looked at."""
         if self._span is None:
-            if self.headless:
+            if self.raw[:1] in _SPACE:
                 self._span = 0, 0
                 return self._span
             size = self.limits.header_size
@@ -70,7 +71,7 @@ class Message:
 
         Whoever puts fields before such a message has to end them with an empty line, or the line would continue the last.
         """
-        return self.raw[:1] in (b" ", b"\t")
+        return self.raw[:1] in _SPACE
 
     @property
     def header_length(self) -> int:
