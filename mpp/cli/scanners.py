@@ -1,6 +1,7 @@
 """`mpp scanners status|drain|undrain`: the servers of scanners as the running gateway sees them."""
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -102,7 +103,8 @@ def _show(servers: list[dict[str, Any]], *, as_json: bool, again: bool) -> None:
 
     from mpp.mail.escape import printable
 
-    console = Console(markup=False, highlight=False, emoji=False)
+    width = None if sys.stdout.isatty() else 200  # in a file no line is broken
+    console = Console(markup=False, highlight=False, emoji=False, width=width)
     if again:
         console.clear()
     if not servers:

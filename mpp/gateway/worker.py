@@ -176,6 +176,7 @@ class Worker:
             for connection in list(self._doors.connections):
                 connection.shut_down()
             await asyncio.sleep(0.05)
+        self._shared.pools.keep(())
         self._shared.delivering.close()
         self._shared.asking.close()
         await self._shared.store.close()

@@ -300,3 +300,17 @@ def tls_spamd() -> Iterator[Callable[..., str]]:
     yield make
     for each in ends:
         each.close()
+
+
+def test_dns_that_fails_is_a_server_that_is_down_until_it_answers(gateway: MakeGateway, sink: Sink, spamds) -> None:
+    """A name of the machine's own table is found without DNS; another is asked of a resolver that does not answer."""
+    servers = spamds(1)
+    named = servers.addresses[0].replace("127.0.0.1", "localhost")
+    more = {**pool(["sa.example.org:783"], timeout="3s"), "node": {"resolvers": [f"127.0.0.1:{ports(1)[0]}"]}}
+    made = gateway(sink, more=more)
+    assert attempt(made.port) == 451
+    made.wait_for("event=message .*scanner-failed")
+    made.reload(made.file.read_text().replace("sa.example.org:783", named))
+    made.wait_for("settings.taken")
+    assert attempt(made.port) == 250
+    assert any(name.startswith(named) for name in states(made))

@@ -277,19 +277,23 @@ class Dispatcher:
 
     def _tell(self, member: Member, now: float) -> None:
         member.changed = False
-        self.node.say(member.key, member.word(now))
+        if member in self.members:  # and not at its last job in a pool that no longer has it
+            self.node.say(member.key, member.word(now))
 
     def _end(self, run: Run) -> None:
         run.member.runs.discard(run)
         run.ticket.runs.remove(run)
         self.node.release(run.member.key, run.place)
-        self._wake()
+        self._wake(self.speeds.expected(run.member.level, run.ticket.asking.size) / 2)
 
-    def _wake(self) -> None:
-        """A place is free: it goes to whoever has waited longest at the node."""
+    def _wake(self, grace_s: float = 0.0) -> None:
+        """A place is free: it goes to whoever has waited longest at the node.
+
+        While they have waited about as long, within `grace_s`, it is ours: a server would stand idle while the other wakes.
+        """
         waiting, oldest = self.node.others()
         own = self.queue.oldest()
-        if waiting and (own is None or oldest < own):
+        if waiting and (own is None or oldest + grace_s < own):
             self._gives_way = True
             self.node.wake()
 

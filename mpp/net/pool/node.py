@@ -118,7 +118,7 @@ class SharedNode:
         self._exclusive.release((self._keys[server] & _RIGHTS) << 8 | place)
 
     def _mark(self, server: str, place: int, *, used: bool) -> None:
-        row = self._of(server)
+        row = self._own.get(server) or self._servers.find(self._slot, self._keys[server])  # it may be forgotten by now
         if not row:
             self._unlisted[server] = self._unlisted.get(server, 0) ^ 1 << place
             return

@@ -156,5 +156,9 @@ def test_a_server_that_the_pool_no_longer_has_leaves_the_board(table: NodeTable)
     node = SharedNode(table.writer(0), "sa")
     node.say(SERVER, Word(limit=2))
     assert [each.server for each in servers_of(table)] == [SERVER]
+    assert node.take(SERVER, 2) == 0
     node.forget(SERVER)
     assert servers_of(table) == []
+    node.release(SERVER, 0)  # its last job ends later
+    assert servers_of(table) == []
+    assert SharedNode(table.writer(1), "sa").take(SERVER, 1) == 0
