@@ -9,7 +9,17 @@ from typing import Annotated
 import typer
 
 from mpp import __version__
-from mpp.cli import filters, mail, scanners, settings, store, workbench  # noqa: F401  it adds to filters
+from mpp.cli import (  # workbench adds to filters
+    filters,
+    lists,
+    mail,
+    quarantine,
+    release,
+    scanners,
+    settings,
+    store,
+    workbench,  # noqa: F401
+)
 from mpp.cli.check import check
 from mpp.cli.demo import demo
 from mpp.cli.engines import compare, victims
@@ -54,3 +64,7 @@ scanners.app.command()(compare)
 scanners.app.command()(victims)
 app.add_typer(scanners.app)
 app.add_typer(filters.app)
+for each in release.COMMANDS:
+    quarantine.app.command()(each)
+app.add_typer(quarantine.app)
+app.add_typer(lists.app)

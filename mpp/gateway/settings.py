@@ -3,9 +3,10 @@
 `listeners`, `node` are read at start; everything else is taken by running workers at the next transaction.
 """
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 
 from mpp.checks.campaigns.settings import Campaigns
 from mpp.checks.content.samples import Sample
@@ -22,6 +23,7 @@ from mpp.store.settings import Store
 from mpp.verdict.policy import Marks, Policy, PolicyRule
 from mpp.verdict.roles import ReleaseRule
 
+_FIELD = re.compile(r"[!-9;-~]{1,70}: [ -~]{1,200}")
 PATIENCE_S = {"edge": 540.0, "proxy": 90.0, "after-queue": 90.0}  # of the client, where the listener sets none
 
 
@@ -148,6 +150,23 @@ class Route(Section):
     timeout: Duration = Field(300.0, gt=0, description="Time for one answer of the next hop")
 
 
+class Release(Section):
+    """What is added to a message that leaves the quarantine; all else of it stays as it came."""
+
+    mark: str = Field(
+        "",
+        examples=["X-Released: 3f9c"],
+        description="A header field put on top, that a filter behind us lets pass; keep its value to yourself; empty: none",
+    )
+
+    @field_validator("mark")
+    @classmethod
+    def _mark_is_a_field(cls, text: str) -> str:
+        if text and not _FIELD.fullmatch(text):
+            raise ValueError('is no header field; write one line of ASCII such as "X-Released: 3f9c"')
+        return text
+
+
 class Settings(Section):
     """Everything. Immutable: a reload makes a new one."""
 
@@ -180,6 +199,7 @@ class Settings(Section):
     release_rules: tuple[ReleaseRule, ...] = Field(
         (), description="Who may release what; the first that fits, else what is built in"
     )
+    release: Release = Field(default_factory=Release, description="What leaves the quarantine")
     marks: Marks = Field(default_factory=Marks, description="Header fields that we put and remove")
     checks: bool = Field(True, description="false: no parsing and no edit but Received")
 

@@ -1,0 +1,76 @@
+"""The store for a command: opened by the settings file, for one tenant, with a name for who does what.
+
+Imports stand in the functions: commands that need no store stay quick.
+"""
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mpp.cli.errors import fail
+from mpp.cli.options import DEFAULT_FILE
+
+if TYPE_CHECKING:
+    from mpp.gateway.settings import Settings
+    from mpp.store.catalog import Catalog
+    from mpp.store.reader import Reader
+
+TenantOption = Annotated[str, typer.Option("--tenant", metavar="NAME", help="Whose; default: the tenant `default`.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    settings: "Settings"
+    catalog: "Catalog"
+    tenant: str
+    actor: str  # for events: "command:root"
+
+    @contextmanager
+    def reader(self) -> "Iterator[Reader]":
+        """What opens the messages; needs the master key."""
+        from mpp.store.reader import Reader
+
+        reader = Reader.open(self.settings.node.data, self.settings.store.master_key)
+        try:
+            yield reader
+        finally:
+            reader.close()
+
+
+@contextmanager
+def opened(file: Path | None, tenant: str) -> Iterator[Opened]:
+    """Open the store; what goes wrong ends the command with words for the operator."""
+    from mpp.cli.options import read_file
+    from mpp.mail.escape import printable
+    from mpp.settings.tenants import Directory
+    from mpp.store.errors import StoreError
+    from mpp.store.opening import open_store_catalog
+
+    path = file or DEFAULT_FILE
+    if not path.exists():
+        fail(f"{printable(str(path))} is not there; name the settings file of the gateway with --settings")
+    settings = read_file(path)
+    names = Directory(settings.tenants, settings.groups).names
+    if tenant not in names:
+        fail(f"--tenant: there is no tenant {printable(tenant, 60)}; there are: {', '.join(names)}")
+    try:
+        catalog = open_store_catalog(settings.node.data, settings.store)
+        try:
+            yield Opened(settings, catalog, tenant, f"command:{_user()}")
+        finally:
+            catalog.close()
+    except StoreError as error:
+        fail("\n".join(map(printable, str(error).splitlines())))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

@@ -1,0 +1,205 @@
+"""What becomes of held copies: claimed for release, released, deleted, kept by order, expired. Always of one tenant.
+
+A message held for three people is three copies, and each is a decision of its own. Every change is one transaction with its
+event. A release is three steps: `claim` takes the copy for one process, then it is delivered, then `settle` says how that
+ended. Whoever dies in between leaves a claim behind: `abandon` makes `unknown` of it, since the next hop may have taken the
+mail, and it is never delivered again unless somebody asks for exactly that.
+"""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select, tuple_, update
+
+from mpp.store import forget
+from mpp.store.events import Event, record
+from mpp.store.quarantine_query import Key
+from mpp.store.schema import copies, now_ms
+
+STALE_MS = 15 * 60_000  # no delivery takes so long
+CHUNK = 500  # keys in one statement
+_C = copies.c
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How a release ended: `state` is released, unknown or, where nothing was delivered, what it was before."""
+
+    key: Key
+    state: str
+    reply: str  # the next hop's, or why there is none
+    host: str
+    to: str  # where it went: the recipient, or elsewhere
+
+
+def claim_of(node: str) -> str:
+    """Return the name under which this process claims."""
+    return f"{node}:{os.getpid()}"
+
+
+def claim(
+    connection: Connection, tenant: str, keys: Sequence[Key], who: str, *, states: Sequence[str] = ("held",)
+) -> set[Key]:
+    """Take those of the copies that are in one of `states`, for one release; whoever comes second gets none of them."""
+    now = now_ms()
+    taken: set[Key] = set()
+    for chunk in _chunks(keys):
+        taking = (
+            update(copies)
+            .where(_C.tenant == tenant, tuple_(_C.message, _C.recipient).in_(chunk), _C.state.in_(states))
+            .values(state="releasing", claim=who, changed=now)
+            .returning(_C.message, _C.recipient)
+        )
+        taken |= {Key(*row) for row in connection.execute(taking)}
+    return taken
+
+
+def settle(connection: Connection, tenant: str, results: Sequence[Settled], who: str, actor: str) -> None:
+    """Write down how releases ended, with their events. Nothing is changed where the claim is another's by now."""
+    now = now_ms()
+    one = (
+        update(copies)
+        .where(
+            _C.tenant == tenant,
+            _C.message == bindparam("of_message"),
+            _C.recipient == bindparam("of_recipient"),
+            _C.claim == who,
+        )
+        .values(state=bindparam("to_state"), reply=bindparam("to_reply"), claim="", changed=now)
+    )
+    rows = [
+        {
+            "of_message": each.key.message,
+            "of_recipient": each.key.recipient,
+            "to_state": each.state,
+            "to_reply": each.reply,
+        }
+        for each in results
+    ]
+    if not rows:
+        return
+    connection.execute(one, rows)
+    words = {"released": "released", "unknown": "release-unknown"}
+    record(
+        connection,
+        [
+            Event(
+                actor, words.get(each.state, "release-failed"), tenant, *each.key,
+                {"reply": each.reply, "host": each.host, "to": each.to},
+            )
+            for each in results
+        ],
+    )  # fmt: skip
+
+
+def abandon(connection: Connection, tenant: str, node: str) -> list[Key]:
+    """Make `unknown` of what a process claimed that is no more: one of this node that has ended, or long ago."""
+    old = now_ms() - STALE_MS
+    rows = connection.execute(
+        select(_C.message, _C.recipient, _C.claim, _C.changed).where(
+            _C.tenant == tenant, _C.state == "releasing", _C.claim != ""
+        )
+    )
+    dead = [Key(message, to) for message, to, who, changed in rows if changed < old or _ended(who, node)]
+    lost = "the process that released it ended before the answer was written down"
+    return _change(
+        connection, tenant, dead, {"state": "unknown", "claim": "", "reply": lost}, "background", "release-unknown",
+        states=("releasing",),
+    )  # fmt: skip
+
+
+def delete(connection: Connection, tenant: str, keys: Sequence[Key], actor: str) -> list[Key]:
+    """Delete copies for good; what is kept by order, released or being released stays. Returns those that were deleted.
+
+    `mpp.store.forget.overwrite` is due once the transaction is committed.
+    """
+    gone = _change(
+        connection, tenant, keys, {"state": "deleted"}, actor, "deleted", states=("held", "unknown"), on_hold=False
+    )
+    _drop(connection, tenant, gone)
+    return gone
+
+
+def hold(connection: Connection, tenant: str, keys: Sequence[Key], actor: str, why: str, *, on: bool) -> list[Key]:
+    """Keep copies by order (or end that): they are neither deleted nor do they expire. Returns those that changed."""
+    return _change(
+        connection, tenant, keys, {"on_hold": on}, actor, "hold" if on else "hold-released",
+        states=("held", "unknown", "released", "releasing"), on_hold=not on, detail={"why": why},
+    )  # fmt: skip
+
+
+def expire(connection: Connection, tenant: str, *, most: int = 200) -> int:
+    """Let go of at most `most` copies whose time is over. Returns how many: called again until it returns 0.
+
+    For the background process, one short transaction a call; `forget.overwrite` is due afterwards.
+    """
+    due = connection.execute(
+        select(_C.message, _C.recipient)
+        .where(_C.tenant == tenant, _C.state == "held", _C.expires <= now_ms(), _C.on_hold.is_(False))
+        .order_by(_C.expires)
+        .limit(most)
+    ).all()
+    gone = _change(
+        connection, tenant, [Key(*row) for row in due], {"state": "expired"}, "background", "expired",
+        states=("held",), on_hold=False,
+    )  # fmt: skip
+    _drop(connection, tenant, gone)
+    return len(gone)
+
+
+def note(connection: Connection, tenant: str, key: Key, actor: str, action: str, detail: Mapping[str, Any]) -> None:
+    """Write down what somebody did that changes nothing: looked at, downloaded, taught."""
+    record(connection, [Event(actor, action, tenant, *key, detail)])
+
+
+def _change(
+    connection: Connection,
+    tenant: str,
+    keys: Sequence[Key],
+    values: Mapping[str, Any],
+    actor: str,
+    action: str,
+    *,
+    states: Sequence[str],
+    on_hold: bool | None = None,
+    detail: Mapping[str, Any] | None = None,
+) -> list[Key]:
+    """Change those of the copies that are in one of `states`, and record an event for each of them."""
+    changed: list[Key] = []
+    for chunk in _chunks(keys):
+        changing = update(copies).where(
+            _C.tenant == tenant, tuple_(_C.message, _C.recipient).in_(chunk), _C.state.in_(states)
+        )
+        if on_hold is not None:
+            changing = changing.where(_C.on_hold.is_(on_hold))
+        rows = connection.execute(changing.values(**values, changed=now_ms()).returning(_C.message, _C.recipient))
+        changed += [Key(*row) for row in rows]
+    if changed:
+        record(connection, [Event(actor, action, tenant, *key, detail or {}) for key in changed])
+    return changed
+
+
+def _drop(connection: Connection, tenant: str, gone: Iterable[Key]) -> None:
+    identifiers = list(dict.fromkeys(key.message for key in gone))
+    for chunk in _chunks(identifiers):
+        forget.drop(connection, tenant, chunk, now_ms=now_ms())
+
+
+def _chunks(items: Sequence[Any]) -> Iterable[list[Any]]:
+    return (list(items[start : start + CHUNK]) for start in range(0, len(items), CHUNK))
+
+
+def _ended(who: str, node: str) -> bool:
+    """True where a claim is a process of this node that is no more. One whose number was given again counts as alive."""
+    name, _, number = who.rpartition(":")
+    if name != node or not number.isdigit():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

@@ -1,0 +1,266 @@
+"""Lists of held copies, a page at a time, newest first: always of one tenant, and never a walk over all of them at once.
+
+Two ways to a page. Where a filter that has an index (recipient, sender, domain, class) leaves few rows, all of them are looked at.
+Else rows are looked at in the order of their date, or of the most telling such filter, in steps, until the page is full or LOOKED
+of them were seen: the page then says how far it came (`more`), and the next one goes on there. So a page costs the same at ten
+thousand rows and at ten million.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import CTE, ColumnElement, Connection, Select, and_, func, select
+
+from mpp.store.mailbox import domain_range, mailbox
+from mpp.store.schema import copies, messages
+
+FEW = 1000  # rows that are sorted rather than walked
+STEP = 2000  # rows of one step of a walk
+LOOKED = 10_000  # rows seen for one page
+OPEN = ("held", "releasing", "unknown")  # what a list shows where no state is asked for
+
+
+class Key(NamedTuple):
+    """A held copy, within its tenant."""
+
+    message: str
+    recipient: str
+
+
+class Cursor(NamedTuple):
+    """Where a page ended: the next one begins below it."""
+
+    received: int
+    message: str
+    recipient: str
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What is wanted; all that is set must hold. Times in milliseconds since 1970."""
+
+    message: str = ""
+    recipient: str = ""  # an address
+    domain: str = ""  # of the recipient
+    sender: str = ""  # an address, "@example.net" for a domain, "<>" for the null one
+    verdict: str = ""
+    rule: str = ""  # begins with this
+    states: tuple[str, ...] = OPEN
+    least_score: float | None = None
+    most_score: float | None = None
+    since: int | None = None
+    until: int | None = None  # not itself
+    subject: str = ""  # a part of it; letter case does not matter
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One copy as a list shows it. Texts of the mail are as they came: escape where shown."""
+
+    key: Key
+    received: int
+    state: str
+    on_hold: bool
+    verdict: str
+    rule: str
+    score: float
+    reply: str
+    expires: int
+    changed: int
+    claim: str
+    sender: str
+    author: str
+    subject: str
+    size: int
+
+    @property
+    def cursor(self) -> Cursor:
+        return Cursor(self.received, *self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    rows: tuple[Row, ...]
+    more: Cursor | None  # where to go on; None where nothing is left
+
+
+def page(connection: Connection, tenant: str, wanted: Filter, *, after: Cursor | None = None, limit: int = 50) -> Page:
+    """Return at most `limit` rows below `after`. A page may hold fewer rows and still say that there are more."""
+    narrow = _narrow(connection, tenant, wanted)
+    if narrow is not None:
+        found = _rows(connection, tenant, wanted, narrow, after, limit + 1)
+        return Page(tuple(found[:limit]), found[limit - 1].cursor if len(found) > limit else None)
+    found, seen = [], 0
+    while True:
+        step = _step(tenant, wanted, after).cte("step").prefix_with("MATERIALIZED")
+        found += _rows(connection, tenant, wanted, step, None, limit + 1 - len(found))
+        if len(found) > limit:
+            return Page(tuple(found[:limit]), found[limit - 1].cursor)
+        last = _end_of(connection, step)
+        if last is None:
+            return Page(tuple(found), None)
+        after, seen = last, seen + STEP
+        if seen >= LOOKED:
+            return Page(tuple(found), last)
+
+
+def every(connection: Connection, tenant: str, wanted: Filter, *, limit: int = 1000) -> Iterator[list[Row]]:
+    """Yield all rows, page by page, for what is done in bulk; rows that change meanwhile are seen at most once."""
+    after: Cursor | None = None
+    while True:
+        got = page(connection, tenant, wanted, after=after, limit=limit)
+        if got.rows:
+            yield list(got.rows)
+        if got.more is None:
+            return
+        after = got.more
+
+
+def one(connection: Connection, tenant: str, key: Key) -> Row | None:
+    """Return one copy, whatever its state."""
+    wanted = Filter(message=key.message, states=())
+    narrow = _narrow(connection, tenant, wanted)
+    assert narrow is not None
+    return next((row for row in _rows(connection, tenant, wanted, narrow, None, FEW) if row.key == key), None)
+
+
+def copies_of(connection: Connection, tenant: str, message: str) -> list[Row]:
+    """Return all copies of a message, whatever their state, in the order of recipients."""
+    rows = page(connection, tenant, Filter(message=message, states=()), limit=10_000).rows
+    return sorted(rows, key=lambda row: row.key)
+
+
+def _narrow(connection: Connection, tenant: str, wanted: Filter) -> CTE | None:
+    """Return the rows that one indexed filter leaves, where they are few; else None."""
+    for query in _indexed(tenant, wanted):
+        few = query.limit(FEW + 1).subquery()
+        if wanted.message or connection.execute(select(func.count()).select_from(few)).scalar_one() <= FEW:
+            return query.cte("few").prefix_with("MATERIALIZED")
+    return None
+
+
+def _indexed(tenant: str, wanted: Filter) -> Iterator[Select[Any]]:
+    """The filters that an index answers, the most telling first."""
+    c, m = copies.c, messages.c
+    of_copies = select(c.message, c.recipient, c.received).where(c.tenant == tenant)
+    of_messages = (
+        select(c.message, c.recipient, c.received)
+        .select_from(messages.join(copies, and_(c.tenant == m.tenant, c.message == m.id)))
+        .where(m.tenant == tenant)
+    )
+    if wanted.message:
+        yield of_copies.where(c.message == wanted.message)
+    if wanted.recipient:
+        yield of_copies.where(c.mailbox == mailbox(wanted.recipient))
+    if wanted.sender:
+        yield of_messages.where(_sender(wanted.sender))
+    if wanted.domain:
+        low, high = domain_range(wanted.domain)
+        yield of_copies.where(c.mailbox >= low, c.mailbox < high)
+    if wanted.verdict:
+        yield of_copies.where(c.verdict == wanted.verdict)
+
+
+def _step(tenant: str, wanted: Filter, after: Cursor | None) -> Select[Any]:
+    """The next rows of a walk by date, along the index of an equal filter where there is one."""
+    c = copies.c
+    query = select(c.message, c.recipient, c.received).where(c.tenant == tenant)
+    if wanted.recipient:
+        query = query.where(c.mailbox == mailbox(wanted.recipient))
+    elif wanted.verdict:
+        query = query.where(c.verdict == wanted.verdict)
+    if wanted.since is not None:
+        query = query.where(c.received >= wanted.since)
+    if wanted.until is not None and after is None:
+        query = query.where(c.received < wanted.until)
+    if after is not None:
+        query = query.where(c.received <= after.received, _below(after))
+    return query.order_by(c.received.desc(), c.message.desc(), c.recipient.desc()).limit(STEP)
+
+
+def _below(after: Cursor) -> ColumnElement[bool]:
+    """Rows behind a cursor in descending order."""
+    c = copies.c
+    return (
+        (c.received < after.received)
+        | (c.message < after.message)
+        | ((c.message == after.message) & (c.recipient < after.recipient))
+    )
+
+
+def _end_of(connection: Connection, step: CTE) -> Cursor | None:
+    """Return the last row of a step, None where it was the last step."""
+    s = step.c
+    order = (s.received, s.message, s.recipient)
+    last = connection.execute(select(*order, func.count().over()).order_by(*order).limit(1)).first()
+    return Cursor(*last[:3]) if last is not None and last[3] == STEP else None
+
+
+def _rows(
+    connection: Connection, tenant: str, wanted: Filter, keys: CTE, after: Cursor | None, limit: int
+) -> list[Row]:
+    c, m = copies.c, messages.c
+    query = (
+        select(*_SHOWN)
+        .select_from(keys)
+        .join(copies, and_(c.tenant == tenant, c.message == keys.c.message, c.recipient == keys.c.recipient))
+        .outerjoin(messages, and_(m.tenant == tenant, m.id == c.message))
+        .where(*_conditions(wanted))
+        .order_by(c.received.desc(), c.message.desc(), c.recipient.desc())
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(c.received <= after.received, _below(after))
+    return [_row(row) for row in connection.execute(query)]
+
+
+def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
+    c, m = copies.c, messages.c
+    if wanted.states:
+        yield c.state.in_(wanted.states)
+    if wanted.recipient:
+        yield c.mailbox == mailbox(wanted.recipient)
+    if wanted.domain:
+        low, high = domain_range(wanted.domain)
+        yield and_(c.mailbox >= low, c.mailbox < high)
+    if wanted.sender:
+        yield _sender(wanted.sender)
+    if wanted.verdict:
+        yield c.verdict == wanted.verdict
+    if wanted.rule:
+        yield c.rule.startswith(wanted.rule, autoescape=True)
+    if wanted.least_score is not None:
+        yield c.score >= wanted.least_score
+    if wanted.most_score is not None:
+        yield c.score <= wanted.most_score
+    if wanted.since is not None:
+        yield c.received >= wanted.since
+    if wanted.until is not None:
+        yield c.received < wanted.until
+    if wanted.subject:
+        yield func.lower(m.subject).contains(wanted.subject.lower(), autoescape=True)
+
+
+def _sender(text: str) -> ColumnElement[bool]:
+    m = messages.c
+    if text.startswith("@"):
+        low, high = domain_range(text[1:])
+        return and_(m.sender_box >= low, m.sender_box < high)
+    return m.sender_box == ("" if text == "<>" else mailbox(text))
+
+
+_C, _M = copies.c, messages.c
+_SHOWN = (
+    _C.message, _C.recipient, _C.received, _C.state, _C.on_hold, _C.verdict, _C.rule, _C.score, _C.reply, _C.expires,
+    _C.changed, _C.claim, _M.sender, _M.author, _M.subject, _M.size,
+)  # fmt: skip
+
+
+def _row(row: Any) -> Row:
+    message, recipient, *rest, sender, author, subject, size = row
+    received, state, on_hold, verdict, rule, score, reply, expires, changed, claim = rest
+    return Row(
+        Key(message, recipient), received, state, on_hold, verdict, rule, score, reply, expires, changed, claim,
+        sender or "", author or "", subject or "", size or 0,
+    )  # fmt: skip

@@ -1,0 +1,169 @@
+"""mpp quarantine: what is shown is escaped, what is done is permitted, and --json is one object a line."""
+
+import asyncio
+import json
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from mpp.cli.app import app
+from mpp.gateway.settings import Settings
+from mpp.settings.write import write
+from mpp.store.opening import prepare_store
+from servers.held import fill, held
+from servers.sink import Sink
+
+BOB, EVE = "bob@example.org", "eve@example.org"
+MAIL = (
+    b"From: Eve <eve@example.net>\r\nSubject: =?utf-8?q?red_=1B=5B31m?=\r\nMIME-Version: 1.0\r\n"
+    b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n"
+    b"<style>p {}</style><p>Hello <b>you</b></p><script>alert(1)</script><a href=http://x.example>click</a>\r\n"
+    b"--b\r\nContent-Type: application/pdf; name=\"bill.pdf\"\r\n\r\n%PDF\r\n--b--\r\n"
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Held copies that no test here changes for good."""
+    folder = tmp_path_factory.mktemp("quarantine")
+    with Sink() as sink:
+        settings = Settings.model_validate(
+            {
+                "node": {"data": str(folder / "data"), "hostname": "mpp.example.org"},
+                "store": {"min_free": 0},
+                "tenants": {"acme": {"domains": ("acme.example",)}},
+                "routes": [{"domains": ["example.org"], "hosts": [f"127.0.0.1:{sink.port}"]}],
+            }
+        )
+        (folder / "mpp.toml").write_text(write(settings), "utf-8")
+        prepare_store(settings.node.data, settings.store, ("default", "acme"))
+        letters = [
+            held("m1", BOB, EVE, raw=MAIL, at=1_700_000_000_000),
+            held("m2", BOB, verdict="virus", at=1_700_000_001_000),
+            held("m3", BOB, verdict="banned", at=1_700_000_002_000),
+            held("m4", BOB, at=1_700_000_003_000),
+            held("m5", BOB, at=1_700_000_004_000),
+            held("m6", "x@acme.example", tenant="acme", at=1_700_000_005_000),
+        ]
+        asyncio.run(fill(settings.node.data, settings.store, letters))
+        yield folder
+
+
+@pytest.fixture
+def run(folder):
+    def run(*arguments, code=0):
+        result = CliRunner().invoke(app, ["quarantine", *arguments, "--settings", str(folder / "mpp.toml")])
+        assert result.exit_code == code, result.output + repr(result.exception)
+        return result.stdout if code == 0 else result.output
+
+    return run
+
+
+def objects(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_list(run):
+    rows = objects(run("list", "--state", "all", "--json"))
+    assert [row["id"] for row in rows if row["id"] in ("m1", "m2", "m3")] == ["m3", "m2", "m1", "m1"]
+    assert rows[-1]["subject"] == "red \x1b[31m"
+    assert rows[-1]["class"] == "spam"
+    table = run("list", "--recipient", EVE)
+    assert "m1" in table
+    assert "\\x1b[31m" in "".join(table.split())
+    assert "\x1b" not in table
+
+
+def test_list_in_pages(run):
+    first = run("list", "--state", "all", "--limit", "2")
+    place = re.search(r"--after '(.*)'", first)[1]
+    second = objects(run("list", "--state", "all", "--json", "--limit", "2", "--after", place))
+    assert [row["id"] for row in second] == ["m3", "m2"]
+
+
+def test_another_tenant(run):
+    assert [row["id"] for row in objects(run("list", "--tenant", "acme", "--json"))] == ["m6"]
+    assert "no such copy" in run("delete", "m1", "--tenant", "acme", code=1)
+    assert "there is no tenant nobody; there are: default, acme" in run("list", "--tenant", "nobody", code=1)
+
+
+def test_show_is_safe_and_says_why(run):
+    shown = objects(run("show", "m1", "--json"))[0]
+    assert shown["text"] == ["Hello", "you", "click"]
+    assert shown["attachments"] == [{"name": "bill.pdf", "type": "application/pdf", "size": 4}]
+    assert [each["recipient"] for each in shown["copies"]] == [BOB, EVE]
+    story = run("show", "m1")
+    assert "eve@example.org: spam, score 7.5, by policies.default.quarantine_above; held" in story
+    assert "bill.pdf, application/pdf, 4 octets" in story
+    assert "viewed" in story, "whoever looked is written down"
+    assert "\x1b" not in story
+
+
+def test_a_user_sees_only_what_is_theirs(run):
+    assert [
+        each["recipient"]
+        for each in objects(run("show", "m1", "--as", "user", "--recipient", EVE, "--json"))[0]["copies"]
+    ] == [EVE]
+    assert "no such message" in run("show", "m2", "--as", "user", "--recipient", EVE, code=1)
+    assert "whose copies? Name the user with --recipient" in run("list", "--as", "user", code=1)
+
+
+def test_several_copies_need_a_word_for_whom(run):
+    assert f"m1 is held for {BOB}, {EVE}; say for whom with --recipient" in run("release", "m1", code=1)
+
+
+def test_users_never_release_a_virus_and_ask_for_banned_content(run):
+    user = ("--as", "user", "--recipient", BOB)
+    assert "A user may not release virus mail" in run("release", "m2", *user, code=1)
+    assert "a user may not ask for virus mail; nobody" in run("request", "m2", *user, "--reason", "x", code=1)
+    assert "A user may not release banned mail; ask for it" in run("release", "m3", *user, code=1)
+    assert "A user may not send held mail elsewhere" in run("release", "m4", *user, "--to", EVE, code=1)
+    run("request", "m3", *user, "--reason", "I wrote it")
+    assert objects(run("requests", "--json"))[0]["reason"] == "I wrote it"
+    run("answer", "m3", "--refuse", "--reason", "no")
+    assert run("requests") == "No request waits.\n"
+    assert "request-refused" in run("show", "m3")
+
+
+def test_release_shows_the_reply_of_the_next_hop(run):
+    (line,) = objects(run("release", "m4", "--json"))
+    assert (line["state"], line["to"], line["reply"][:3]) == ("released", BOB, "250")
+    assert "not to be had" in run("release", "m4", code=1)
+
+
+def test_delete_by_filter(run):
+    assert "write --all with filters" in run("delete", code=1)
+    assert "cannot be mixed" in run("delete", "m5", "--all", code=1)
+    told = run(
+        "delete", "--all", "--since", "2023-11-14 22:13", "--until", "2023-11-15", "--recipient", "nobody@example.org"
+    )
+    assert told == "0 deleted\n"
+    assert run("delete", "m5") == f"m5 {BOB}: deleted\n1 deleted\n"
+    assert "no such message" in run("show", "m5", code=1)
+
+
+def test_on_hold(run):
+    run("hold", "m2", "--reason", "case 7")
+    assert "not to be had" in run("delete", "m2", code=1)
+    assert "on hold already" in run("hold", "m2", "--reason", "again", code=1)
+    run("release-hold", "m2", "--reason", "over")
+
+
+def test_download(run, tmp_path):
+    file = tmp_path / "m1.eml"
+    run("download", "m1", "--recipient", BOB, "--output", str(file))
+    assert file.read_bytes() == MAIL
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "File exists" in run("download", "m1", "--recipient", BOB, "--output", str(file), code=1)
+    assert "may not release virus mail" in run(
+        "download", "m2", "--as", "user", "--recipient", BOB, "--output", str(tmp_path / "x"), code=1
+    )
+
+
+def test_what_cannot_be_read(run):
+    assert '--since is no time; write "2026-11-27"' in run("list", "--since", "yesterday", code=1)
+    assert "--after is no place" in run("list", "--after", "x", code=1)
+    assert "there is no such role" in run("list", "--as", "boss", code=1)
+    assert "say what it is: --spam or --ham" in run("learn", "m1", code=1)
+    assert "no spamd in the settings" in run("learn", "m1", "--recipient", BOB, "--spam", code=1)
