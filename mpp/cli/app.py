@@ -15,6 +15,7 @@ from mpp.cli import (  # workbench adds to filters
     mail,
     quarantine,
     release,
+    revisions,
     scanners,
     settings,
     store,
@@ -57,6 +58,8 @@ app.command()(scan)
 app.command()(demo)
 app.command()(check)
 app.command()(why)
+for revising in revisions.COMMANDS:
+    settings.app.command()(revising)
 app.add_typer(settings.app)
 app.add_typer(store.app)
 app.add_typer(mail.app)

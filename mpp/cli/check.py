@@ -8,6 +8,8 @@ from mpp.cli.errors import fail
 from mpp.cli.options import DEFAULT_FILE, SettingsOption
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mpp.gateway.settings import Settings
     from mpp.settings.problem import Lines, Problem
 
@@ -27,7 +29,7 @@ def check(
         fail(str(error))
     problems = [*loaded.problems, *_problems(loaded.settings)]
     if as_json:
-        _json_lines(problems, loaded.name, loaded.lines)
+        json_lines(problems, loaded.name, loaded.lines)
     else:
         for line in report(problems, loaded.name, loaded.lines):
             typer.echo(line, err=True)
@@ -49,7 +51,8 @@ def _problems(settings: "Settings") -> "list[Problem]":
     return found + asyncio.run(probe(settings, settings.node.hostname or own_hostname()))
 
 
-def _json_lines(problems: "list[Problem]", name: str, lines: "Lines") -> None:
+def json_lines(problems: "Iterable[Problem]", name: str, lines: "Lines") -> None:
+    """Print an object for each problem, in the order of the file's lines."""
     import json
 
     from mpp.settings.problem import dotted, line_of

@@ -55,9 +55,25 @@ def show(
 
 
 @app.command()
-def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The settings file to check.")]) -> None:
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The settings file to check.")] = DEFAULT_FILE,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, one for each problem.")] = False,
+) -> None:
     """Check a settings file: every fault with its line, in one go. Exit 1 if there is an error."""
-    loaded = _load(file)
+    from mpp.cli.check import json_lines
+    from mpp.gateway.load import load_settings
+    from mpp.settings.problem import SettingsError
+
+    try:
+        loaded = load_settings(file)
+    except SettingsError as error:
+        if as_json and error.problems:
+            json_lines(error.problems, str(file), error.at)
+            raise typer.Exit(1) from None
+        fail(str(error))
+    if as_json:
+        json_lines(loaded.problems, loaded.name, loaded.lines)
+        return
     for warning in loaded.warnings:
         typer.echo(warning, err=True)
     typer.echo(f"{loaded.name}: settings hold")

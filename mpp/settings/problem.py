@@ -43,9 +43,10 @@ Rule = Callable[[Any], Iterable[Problem]]
 class SettingsError(ValueError):
     """The settings cannot be taken. `str()` is all the lines, sorted by their place."""
 
-    def __init__(self, lines: Iterable[str], problems: Iterable[Problem] = ()) -> None:
+    def __init__(self, lines: Iterable[str], problems: Iterable[Problem] = (), at: Lines | None = None) -> None:
         self.lines = tuple(lines)
         self.problems = tuple(problems)
+        self.at = at or {}  # lines of the keys that the file has
         super().__init__("\n".join(self.lines))
 
 

@@ -42,7 +42,7 @@ def load(text: str, name: str, model: type[S], rules: Sequence[Rule] = ()) -> Lo
     settings, problems = examine(values, model, rules)
     told = report(problems, name, lines)
     if settings is None:
-        raise SettingsError(told, problems)
+        raise SettingsError(told, problems, lines)
     return Loaded(settings, name, tuple(told), tuple(problems), lines)
 
 

@@ -67,6 +67,22 @@ def test_check_of_a_bad_file(file):
     ]
 
 
+def test_check_as_json_has_an_object_for_each_problem(file):
+    warned = [json.loads(line) for line in run(app, ["settings", "check", str(file), "--json"]).stdout.splitlines()]
+    assert [(each["line"], each["key"], each["severity"]) for each in warned] == [(5, "policies.a", "warning")]
+    file.write_text("[limits]\nrecipients = 0\n")
+    result = run(app, ["settings", "check", str(file), "--json"])
+    assert result.exit_code == 1
+    (wrong,) = [json.loads(line) for line in result.stdout.splitlines()]
+    assert (wrong["line"], wrong["key"], wrong["cure"]) == (2, "limits.recipients", "write at least 1")
+
+
+def test_check_takes_the_default_file(file, monkeypatch):
+    file.rename(file.parent / "mpp.toml")
+    monkeypatch.chdir(file.parent)
+    assert run(app, ["settings", "check"]).stdout == "mpp.toml: settings hold\n"
+
+
 def test_an_example_passes_the_check(tmp_path):
     path = tmp_path / "example.toml"
     path.write_text(run(app, ["settings", "example"]).stdout)

@@ -1,0 +1,187 @@
+"""`mpp settings diff|apply|history|rollback`: revisions of the settings, with who made them, when and why."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mpp.cli.errors import fail
+from mpp.cli.opened import JsonOption, Opened, opened
+from mpp.cli.options import DEFAULT_FILE, SettingsOption
+
+if TYPE_CHECKING:
+    from mpp.gateway.settings import Settings
+    from mpp.settings.read import Loaded
+    from mpp.settings.revisions import Change, Revision
+
+_TENANT = "default"
+WhyOption = Annotated[str, typer.Option("--why", metavar="TEXT", help="Why; it stands in the history.")]
+
+
+def diff(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="Compare this file; default: the gateway's.")
+    ] = None,
+    old: Annotated[
+        int, typer.Option("--from", metavar="N", help="Compare with this revision; default: the newest.")
+    ] = 0,
+    new: Annotated[int, typer.Option("--to", metavar="N", help="Compare that revision instead of a file.")] = 0,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what differs: each key with the line of the file. Exit 1 if anything does."""
+    from mpp.settings.revisions import differences
+
+    with opened(settings, _TENANT) as store:
+        before = _read(_numbered(store, old), store)
+        after = _read(_numbered(store, new), store) if new else _load(file or settings or DEFAULT_FILE)
+    changes = differences(before.settings, after.settings, after.lines)
+    for each in changes:
+        typer.echo(json.dumps(_change(each, after.name)) if as_json else _line(each, after.name))
+    if changes:
+        raise typer.Exit(1)
+    if not as_json:
+        typer.echo(f"{after.name} says what {before.name} says")
+
+
+def apply(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The settings to apply.")],
+    why: WhyOption,
+    over: Annotated[
+        int | None,
+        typer.Option("--over", metavar="N", help="Although revision N, which you have looked at, says otherwise."),
+    ] = None,
+    settings: SettingsOption = None,
+) -> None:
+    """Make a revision of a file; running gateways take it within seconds. What a node needs to start is left out."""
+    from mpp.settings.revisions import Standing, body_of, differences, digest, standing
+    from mpp.store.revisions import append
+
+    loaded = _load(file)
+    for warning in loaded.warnings:
+        typer.echo(warning, err=True)
+    body = body_of(loaded.settings)
+    own = file.resolve() == (settings or DEFAULT_FILE).resolve()
+    with opened(settings, _TENANT) as store, store.catalog.write() as connection:
+        last = _newest(connection)
+        number = last.number if last else 0
+        if last and standing(body, last) is Standing.SAME:
+            typer.echo(f"{last.name} says the same already")
+            return
+        if over is not None and over != number:
+            fail(f"--over: the newest revision is {number}; look at it: mpp settings diff {_printable(str(file))}")
+        if last and own and over is None and standing(body, last) is Standing.BOTH:
+            for each in differences(_read(last, store).settings, loaded.settings, loaded.lines):
+                typer.echo(_line(each, loaded.name), err=True)
+            fail(
+                f"the file and the catalog have both changed ({last.name} by {_printable(last.who)}: {_printable(last.why)}); "
+                f"bring them together, or apply it all the same with --over {number}"
+            )
+        said = digest(body) if own or last is None else last.file
+        if last is None and not own:
+            said = digest(body_of(store.settings))
+        made = append(connection, _TENANT, body, who=store.actor, why=why, file=said, after=number)
+    typer.echo(f"{made.name} holds")
+
+
+def history(
+    settings: SettingsOption = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="So many.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """List revisions, the newest first."""
+    from mpp.store.revisions import history as kept
+
+    with opened(settings, _TENANT) as store, store.catalog.read() as connection:
+        found = kept(connection, _TENANT, limit)
+    for each in found:
+        about = {"revision": each.number, "at": _time(each.at_ms), "who": each.who, "why": each.why}
+        shown = f"{each.number:>5}  {about['at']}  {_printable(each.who)}: {_printable(each.why)}"
+        typer.echo(json.dumps(about) if as_json else shown)
+    if not found and not as_json:
+        typer.echo("There is no revision yet: `mpp serve` makes the first one of its settings file.")
+
+
+def rollback(
+    number: Annotated[int, typer.Argument(metavar="N", help="The revision to go back to.")],
+    why: WhyOption,
+    settings: SettingsOption = None,
+) -> None:
+    """Make a new revision that says what an older one said."""
+    from mpp.settings.revisions import differences
+    from mpp.store.revisions import append
+
+    with opened(settings, _TENANT) as store:
+        wanted, last = _numbered(store, number), _numbered(store, 0)
+        changes = differences(_read(last, store).settings, _read(wanted, store).settings)
+        if not changes:
+            typer.echo(f"{last.name} says the same already")
+            return
+        with store.catalog.write() as connection:
+            made = append(connection, _TENANT, wanted.body, who=store.actor, why=why, file=last.file, after=last.number)
+    for each in changes:
+        typer.echo(str(each))
+    typer.echo(f"{made.name} holds, which says what {wanted.name} said")
+
+
+def _newest(connection: Any) -> "Revision | None":
+    from mpp.store.revisions import newest
+
+    return newest(connection, _TENANT)
+
+
+def _numbered(store: Opened, number: int) -> "Revision":
+    """Return a revision, the newest one for 0. Ends the command where there is none."""
+    from mpp.store.revisions import newest, numbered
+
+    with store.catalog.read() as connection:
+        found = numbered(connection, _TENANT, number) if number else newest(connection, _TENANT)
+    if found is None:
+        fail(f"there is no revision {number or ''}".rstrip() + "; `mpp settings history` shows what there is")
+    return found
+
+
+def _read(revision: "Revision", store: Opened) -> "Loaded[Settings]":
+    from mpp.gateway.revising import read
+    from mpp.settings.problem import SettingsError
+
+    try:
+        return read(revision, store.settings)
+    except SettingsError as error:
+        fail(str(error))
+
+
+def _load(path: Path) -> "Loaded[Settings]":
+    from mpp.gateway.load import load_settings
+    from mpp.settings.problem import SettingsError
+
+    try:
+        return load_settings(path)
+    except SettingsError as error:
+        fail(str(error))
+
+
+def _line(change: "Change", name: str) -> str:
+    return f"{name}:{change.line}: {change}" if change.line else str(change)
+
+
+def _change(change: "Change", name: str) -> dict[str, Any]:
+    from mpp.settings.problem import dotted
+
+    return {"key": dotted(change.path), "old": change.old, "new": change.new, "file": name, "line": change.line}
+
+
+def _printable(text: str) -> str:
+    from mpp.mail.escape import printable
+
+    return printable(text, 200)
+
+
+def _time(at_ms: int) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+COMMANDS = (diff, apply, history, rollback)

@@ -1,0 +1,74 @@
+"""A settings file and the revisions in the catalog brought together: which settings hold, and a new revision where there is one.
+
+`revise` runs in a child of the supervisor (the catalog is opened by no process that forks) and writes the settings that hold to
+settings.good.toml; the command line calls it too. Where the catalog is away the last good settings hold on, unless the file has
+changed since: then it is taken as it is, and becomes a revision later. Raises SettingsError, CatalogError, OSError.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mpp.gateway.load import ALL_RULES, load_settings
+from mpp.gateway.settings import Settings
+from mpp.settings.problem import SettingsError, report
+from mpp.settings.read import Loaded, load
+from mpp.settings.revisions import Revision, Standing, body_of, differences, digest, merged, standing
+from mpp.store.catalog import Catalog
+from mpp.store.revisions import append, newest
+from mpp.store.schema import DEFAULT_TENANT
+
+_SAID = "# file "  # the first line of the good settings: the digest of what the file said when they were taken
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The settings that hold; `refused` has the differences where the file's were not taken."""
+
+    settings: Settings
+    revision: Revision
+    refused: tuple[str, ...] = ()
+
+
+def revise(catalog: Catalog, file: Settings, *, who: str, why: str) -> Taken:
+    """Return what holds, having made a revision of a file that says something new."""
+    body = body_of(file)
+    with catalog.write() as connection:
+        last = newest(connection, DEFAULT_TENANT)
+        match standing(body, last):
+            case Standing.FIRST | Standing.FILE:
+                number = last.number if last else 0
+                made = append(connection, DEFAULT_TENANT, body, who=who, why=why, file=digest(body), after=number)
+                return Taken(file, made)
+            case case:
+                assert last is not None
+                settings = read(last, file).settings
+                refused = tuple(map(str, differences(settings, file))) if case is Standing.BOTH else ()
+                return Taken(settings, last, refused)
+
+
+def read(revision: Revision, start: Settings) -> Loaded[Settings]:
+    """Return the settings of a revision with a node's own start. Raises SettingsError where they cannot be taken (any more)."""
+    loaded = load(revision.body, revision.name, Settings)
+    settings = merged(start, loaded.settings)
+    problems = [problem for rule in ALL_RULES for problem in rule(settings)]
+    told = report(problems, revision.name, loaded.lines)
+    if any(problem.severity == "error" for problem in problems):
+        raise SettingsError(told, problems, loaded.lines)
+    return Loaded(settings, revision.name, tuple(told), tuple(problems), loaded.lines)
+
+
+def good_text(text: str, file: Settings) -> str:
+    """Return what settings.good.toml holds: the settings, and what the file said then."""
+    return f"{_SAID}{digest(body_of(file)).hex()}\n{text}"
+
+
+def last_good(path: Path, file: Settings) -> Settings | None:
+    """Return the last good settings with the file's own start; None where there are none, or the file has changed since."""
+    try:
+        with path.open("r", encoding="utf-8") as good:
+            said = good.readline().strip()
+        if said != f"{_SAID}{digest(body_of(file)).hex()}":
+            return None
+        return merged(file, load_settings(path).settings)
+    except (FileNotFoundError, UnicodeDecodeError, SettingsError):
+        return None
