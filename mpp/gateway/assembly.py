@@ -34,6 +34,7 @@ from mpp.net.table import SlotWriter
 from mpp.net.tls import client_contexts
 from mpp.settings.tenants import Directory
 from mpp.settings.write import write
+from mpp.store.lists import KnownLists
 from mpp.store.memo import Memo
 from mpp.store.writer import Writer
 from mpp.verdict.select import PolicySelector
@@ -58,6 +59,7 @@ class Assembly:
     rules: Rules
     layers: Layers
     directory: Directory
+    lists: KnownLists
     message_limits: MessageLimits
     store: Writer
     memo: Memo
@@ -77,6 +79,7 @@ class Shared:
     memo: Memo
     table: SlotWriter
     recorder: Recorder
+    lists: KnownLists
 
 
 def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> Assembly:
@@ -97,6 +100,7 @@ def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> 
         asker=Asker(shared.asking, clock),
         directory=Directory(settings.tenants, settings.groups),
         rules=rules_of(settings, shared.table.slot),
+        lists=shared.lists,
         layers=_layers(settings, shared, contexts),
         message_limits=MessageLimits(
             parts=limits.parts, depth=limits.depth, header_fields=limits.header_fields, header_size=limits.header_size

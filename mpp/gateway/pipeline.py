@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mpp.checks.layers.judge import Judged
+from mpp.checks.lists import all_blocked, listed
 from mpp.gateway.assembly import Assembly
 from mpp.gateway.delivery import ClientGone, Content, Delivery, Outcome, State, deliver, settle
 from mpp.gateway.destinations import Direction
@@ -110,8 +111,7 @@ async def process(received: Received, assembly: Assembly) -> Result:
         transaction.digest = mark
         if settings.checks:
             until = min(received.arrived + settings.limits.checks_timeout, received.deadline)
-            found = await assembly.rules.judge(message, transaction) if assembly.rules else ()
-            judged = await assembly.layers.judge(message, transaction, until - time.monotonic(), found)
+            judged = await _judged(message, transaction, until - time.monotonic(), assembly)
             failed = any(finding.failure is OnFailure.DEFER for finding in judged.findings)
             transaction.overdue = failed and _overdue(mark, assembly)
             plan = decide(transaction, settings.marks, judged.findings)
@@ -125,6 +125,15 @@ async def process(received: Received, assembly: Assembly) -> Result:
     result.transaction, result.judged, result.plan = transaction, judged, plan
     result.digest, result.checked_s = mark, checked - received.arrived
     return result
+
+
+async def _judged(message: Message, transaction: Transaction, timeout_s: float, assembly: Assembly) -> Judged:
+    """Let lists, rules and scanners speak; who is blocked for every recipient needs none of the others."""
+    noted = listed(assembly.lists.current, assembly.directory, transaction, time.time())
+    if noted and all_blocked(noted, transaction):
+        return Judged(noted)
+    found = await assembly.rules.judge(message, transaction) if assembly.rules else ()
+    return await assembly.layers.judge(message, transaction, timeout_s, (*noted, *found) if noted else found)
 
 
 async def beside(work: Callable[[bytes], bytes], data: bytes) -> bytes:

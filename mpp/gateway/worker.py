@@ -26,6 +26,7 @@ from mpp.gateway.settings import Settings
 from mpp.gateway.storage import MemoChanges
 from mpp.gateway.supervisor import WorkerContext
 from mpp.gateway.targets import Target
+from mpp.gateway.watching import known_lists, watch
 from mpp.net.dns import Resolver
 from mpp.net.metrics import Counter, Histogram
 from mpp.net.pool.member import Member
@@ -72,6 +73,7 @@ class Worker:
             self._memo,
             context.table,
             Recorder(spool_folder(settings.node.data), settings.store.trace_spool, context.table),
+            known_lists(settings),
         )
         self._shared.pools.listen()
         self._take(settings)
@@ -86,7 +88,10 @@ class Worker:
         gc.freeze()  # what lives as long as the worker is not looked at again by each collection
         gc.set_threshold(20_000, 20, 50)
         await self._memo.refresh()  # so that no retry comes before what is known of it
-        tasks = [asyncio.create_task(self._tick(), name="tick")]
+        tasks = [
+            asyncio.create_task(self._tick(), name="tick"),
+            asyncio.create_task(watch(self._shared.lists, lambda: self._assembly.directory.names), name="lists"),
+        ]
         recording = asyncio.create_task(self._shared.recorder.run(), name="traces")
         if any(listener.dsn for listener, _ in context.sockets):
             await self._meet_all(MEET_FIRST_S)
