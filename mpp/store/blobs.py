@@ -56,6 +56,12 @@ def superfluous(connection: Connection, stored: Mapping[Name, tuple[int, Place]]
     return found
 
 
+def users(connection: Connection, tenant: str, identifiers: Sequence[str]) -> list[str]:
+    """Return those of the messages that use a blob; most have none."""
+    using = select(blob_uses.c.message).where(blob_uses.c.tenant == tenant, blob_uses.c.message.in_(identifiers))
+    return list(dict.fromkeys(connection.execute(using).scalars()))
+
+
 def release(connection: Connection, tenant: str, message: str) -> list[tuple[str, int]]:
     """End a message's uses; return segment and slot of the blobs that nobody uses any more, which are gone then."""
     mine = and_(blob_uses.c.tenant == tenant, blob_uses.c.message == message)

@@ -39,7 +39,7 @@ def drop(connection: Connection, tenant: str, identifiers: Iterable[str], *, now
     )
     gone = connection.execute(unneeded.returning(messages.c.id, messages.c.segment, messages.c.slot)).all()
     slots = [(segment, slot) for _, segment, slot in gone]
-    for identifier, _, _ in gone:
+    for identifier in blobs.users(connection, tenant, [identifier for identifier, _, _ in gone]):
         slots += blobs.release(connection, tenant, identifier)
     if slots:
         connection.execute(
