@@ -31,16 +31,16 @@ def make_master_key(settings: Settings) -> None:
     if master.exists(where) or tenants_file(data).exists():
         return  # a key that is lost is never replaced by another: opening the store says so
     owner = privileges.identity(settings.node.user, settings.node.group) if os.geteuid() == 0 else None
-    _in_a_child(lambda: master.make_master_key(where, data, owner))
+    in_a_child(lambda: master.make_master_key(where, data, owner))
 
 
 def prepare(settings: Settings) -> None:
     """Bring folders, keys and catalog up to date. To be called after privileges were dropped."""
-    if not _in_a_child(lambda: prepare_store(settings.node.data, settings.store, (DEFAULT_TENANT, *settings.tenants))):
+    if not in_a_child(lambda: prepare_store(settings.node.data, settings.store, (DEFAULT_TENANT, *settings.tenants))):
         log.event("error", "catalog.away", cure="mail that needs the store is answered 452 until the catalog is back")
 
 
-def _in_a_child(work: Callable[[], None]) -> bool:
+def in_a_child(work: Callable[[], None]) -> bool:
     """Do it in a process of its own. False: the catalog was away. Raises StorageError with what the child said."""
     reading, writing = os.pipe()
     pid = os.fork()

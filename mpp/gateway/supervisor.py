@@ -21,7 +21,8 @@ from mpp.gateway import log, privileges, sockets, storage
 from mpp.gateway.children import Child
 from mpp.gateway.control import Control, orders
 from mpp.gateway.files import files
-from mpp.gateway.reload import read_again
+from mpp.gateway.reload import GOOD, read_again, take
+from mpp.gateway.revising import last_good
 from mpp.gateway.settings import Listener, Settings
 from mpp.gateway.status import serve_status
 from mpp.gateway.systemd import Notifier, passed_sockets
@@ -95,6 +96,8 @@ def supervise(
     except (sockets.BindError, privileges.PrivilegeError, storage.StorageError, OSError, ValueError) as error:
         log.event("error", "start.failed", error=str(error))
         return 1
+    if settings_path is not None:
+        settings = take(settings, "start") or last_good(settings.node.data / GOOD, settings) or settings
     for listener, listening in bound.slots[0]:
         log.event("info", "listening", listener=listener.name, address=sockets.describe(listening))
     return _Supervisor(settings, settings_path, run_worker, run_background, bound, silence_s, deadline_s).run()
@@ -275,6 +278,8 @@ class _Supervisor:
                 self._notifier.ready()
         if b"L" in said:
             self._taken(child)
+        if b"N" in said and self._kill_at is None:
+            self._reload()  # there is a new revision
 
     def _reap(self, now: float) -> None:
         for child in self._children:

@@ -31,14 +31,17 @@ def known_lists(settings: Settings) -> KnownLists:
     return lists
 
 
-async def watch(lists: KnownLists, tenants: Callable[[], Sequence[str]]) -> None:
-    """Keep them up to date, until cancelled."""
-    away = False
+async def watch(lists: KnownLists, tenants: Callable[[], Sequence[str]], revised: Callable[[], object]) -> None:
+    """Keep them up to date, until cancelled; `revised` is called where there is a new revision of the settings."""
+    away, revision = False, -1
     try:
         while True:
             try:
                 if await asyncio.to_thread(lists.refresh, tenants()):
                     log("info", "lists.taken")
+                if lists.revision != revision >= 0:
+                    revised()
+                revision = lists.revision
                 if away:
                     log("info", "lists.back")
                 away = False

@@ -90,7 +90,9 @@ class Worker:
         await self._memo.refresh()  # so that no retry comes before what is known of it
         tasks = [
             asyncio.create_task(self._tick(), name="tick"),
-            asyncio.create_task(watch(self._shared.lists, lambda: self._assembly.directory.names), name="lists"),
+            asyncio.create_task(
+                watch(self._shared.lists, lambda: self._assembly.directory.names, self._revised), name="lists"
+            ),
         ]
         recording = asyncio.create_task(self._shared.recorder.run(), name="traces")
         if any(listener.dsn for listener, _ in context.sockets):
@@ -124,6 +126,11 @@ class Worker:
             self._stopping.set()
         elif b"r" in said:
             self._reload(self._context.settings.node.data / "settings.good.toml")
+
+    def _revised(self) -> None:
+        """There is a new revision of the settings: one worker tells the supervisor."""
+        if self._context.slot == 0:
+            self._context.control.send(b"N")
 
     def _reload(self, path: Path) -> None:
         try:

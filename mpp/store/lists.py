@@ -16,7 +16,8 @@ from sqlalchemy import Connection, delete, insert, select
 from mpp.settings.values import read_network
 from mpp.store.catalog import Catalog
 from mpp.store.errors import CatalogError
-from mpp.store.schema import list_entries, now_ms
+from mpp.store.revisions import NAME as REVISIONS
+from mpp.store.schema import DEFAULT_TENANT, list_entries, now_ms
 from mpp.store.versions import numbers, raise_version
 from mpp.verdict.lists import Entry, Level, Lists
 
@@ -87,6 +88,7 @@ class KnownLists:
         self._open_catalog, self._file = open_catalog, data / GOOD
         self._catalog: Catalog | None = None
         self._seen: dict[str, int] = {}
+        self.revision = -1  # of the settings, as of the last look; -1: not yet known
 
     def begin(self) -> None:
         """Take what was known last. Raises OSError and ValueError where the file is there and cannot be read."""
@@ -103,6 +105,7 @@ class KnownLists:
             catalog = self._catalog = self._catalog or self._open_catalog()
             with catalog.read() as connection:
                 seen = numbers(connection, wanted, _NAME)
+                self.revision = numbers(connection, [DEFAULT_TENANT], REVISIONS).get(DEFAULT_TENANT, 0)
                 if seen == self._seen:
                     return False
                 rows = [

@@ -1,0 +1,47 @@
+"""A running gateway takes a revision that is applied to its catalog, within seconds and without dropping a connection."""
+
+import smtplib
+import subprocess
+import sys
+
+from servers.gateway import ROOT, gateway_settings, ports
+
+
+def settings_command(mpp, *arguments):
+    command = [sys.executable, "-m", "mpp", "settings", *arguments, "--settings", str(mpp.file)]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+def test_a_revision_is_taken_and_rolled_back(gateway, sink, tmp_path):
+    (port,) = ports(1)
+    text = gateway_settings(tmp_path, sink.address, port=port)
+    mpp = gateway(settings=text, port=port)
+    (tmp_path / "new.toml").write_text(text + "limits.recipients = 1\n")
+    with smtplib.SMTP("127.0.0.1", port, timeout=60) as client:
+        client.ehlo()
+        assert settings_command(mpp, "apply", str(tmp_path / "new.toml"), "--why", "a trial") == "revision 2 holds\n"
+        mpp.wait_for("settings.taken", 60)
+        client.mail("ann@example.net")
+        assert client.rcpt("bob@example.org")[0] == 250
+        assert client.rcpt("eve@example.org")[0] == 452, "the connection goes on, by the new settings"
+        client.rset()
+        seen = len(mpp.lines)
+        settings_command(mpp, "rollback", "1", "--why", "it was one")
+        mpp.wait_for("settings.taken", 60, since=seen)
+        client.mail("ann@example.net")
+        assert [client.rcpt(f"{name}@example.org")[0] for name in ("bob", "eve")] == [250, 250]
+    assert "a trial" in settings_command(mpp, "history")
+
+
+def test_a_restart_begins_with_the_revision(gateway, sink, tmp_path):
+    (port,) = ports(1)
+    text = gateway_settings(tmp_path, sink.address, port=port)
+    mpp = gateway(settings=text, port=port)
+    (tmp_path / "new.toml").write_text(text + "limits.recipients = 1\n")
+    settings_command(mpp, "apply", str(tmp_path / "new.toml"), "--why", "a trial")
+    mpp.stop()
+    gateway(settings=text, port=port)
+    with smtplib.SMTP("127.0.0.1", port, timeout=60) as client:
+        client.ehlo()
+        client.mail("ann@example.net")
+        assert [client.rcpt(f"{name}@example.org")[0] for name in ("bob", "eve")] == [250, 452]
