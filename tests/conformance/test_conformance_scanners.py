@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import re
+import time
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,13 @@ from mpp.checks.scanners.build import scanners
 from mpp.checks.scanners.kinds import Spamd
 from mpp.checks.scanners.learning import learn
 from mpp.checks.scanners.scanner import Tools
+from mpp.checks.scanners.spamd import exchange
+from mpp.checks.scanners.spamd_host import described
 from mpp.gateway.settings import Settings
 from mpp.mail.envelope import Client, Envelope, Recipient
 from mpp.mail.message import Message
+from mpp.net.connect import connect, server_of
+from mpp.protocols.spamd import Request
 from mpp.verdict.finding import NOT_ASKED, SPAM_SCANNED, VIRUS_SCANNED, Finding, Verdict
 from mpp.verdict.transaction import Transaction
 
@@ -120,3 +126,13 @@ async def test_spamd_finds_the_same_in_a_message_without_its_attachments(spamd: 
     short = await found([check("spamd", spamd, shorten="always")], raw)
     assert [(each.symbol, each.score) for each in short] == [(each.symbol, each.score) for each in whole]
     assert "spamd got" in short[0].evidence
+
+
+async def test_what_spamd_is(spamd: str) -> None:
+    server = server_of(spamd)
+    connection = await connect(server, asyncio.get_running_loop().time() + 10)
+    reply = await exchange(connection, Request("HEADERS", len(HAM)), (HAM,))
+    text, rules = described(reply.body, server)
+    assert re.fullmatch(r"SpamAssassin 4\.\d+\.\d+, 2 children", text)
+    assert rules is not None
+    assert 1.5e9 < rules < time.time()

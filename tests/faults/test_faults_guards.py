@@ -4,6 +4,7 @@ import random
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,13 +103,12 @@ def prose(draw: random.Random, words: int = 120) -> str:
 def test_a_message_that_kills_its_scanner_twice_is_not_given_to_it_again(made: Gateway, spamd_by_text: Spamd) -> None:
     spamd_by_text.deadly = b"DEADLY"
     with Senders(made.port) as send:
-        for _ in range(6):  # until the scanner is known to work, also again after a crash
+        code, until = 250, time.monotonic() + 60
+        while code == 250 and time.monotonic() < until:  # it counts only while the scanner is there and known to work
             assert send("harmless") == 250
-            made.lines.clear()
             code = attempt(made, "DEADLY")
-            if "scanner-spared" in made.wait_for(r"event=message .*sender=sender@example.net.*").group():
-                break
         assert code != 250
+        made.wait_for("event=message .*scanner-spared")
         asked = spamd_by_text.asked
         assert {attempt(made, "DEADLY") for _ in range(5)} == {code}
         assert spamd_by_text.asked == asked  # no storm
@@ -143,10 +143,13 @@ def test_a_wave_of_spam_is_decided_without_the_scanner(made: Gateway, spamd_by_t
     draw = random.Random(2)
     text = prose(draw, 300)
     spamd_by_text.wild = text[:20].encode()
-    with Senders(made.port) as send:
-        codes = [send(f"{text}\r\nDear {draw.choice(WORDS)}, {draw.random()}") for _ in range(40)]
+    codes = []
+    for number in range(40):  # each its own connection, so that both workers get some
+        with Senders(made.port) as send:
+            send.sent = number
+            codes.append(send(f"{text}\r\nDear {draw.choice(WORDS)}, {draw.random()}"))
     assert set(codes) == {554}
-    assert spamd_by_text.asked <= 16  # four that teach, and each tenth of a worker
+    assert spamd_by_text.asked <= 11  # some four that teach both, and each tenth of a worker
     assert len([line for line in made.lines if "CAMPAIGN" in line]) == 40 - spamd_by_text.asked
 
 

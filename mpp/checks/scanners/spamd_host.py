@@ -7,6 +7,7 @@ this machine, since its protocol tells neither. Reads files of /proc, which othe
 
 import re
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 
 from mpp.mail.escape import printable
@@ -82,3 +83,23 @@ def _modified(file: Path) -> float | None:
         return file.stat().st_mtime
     except OSError:
         return None
+
+
+def described(header: bytes, server: Server) -> tuple[str, float | None]:
+    """Return what a spamd is, in words, and from when its rules are; `header` is what its HEADERS method gave."""
+    version = version_in(header)
+    text = f"SpamAssassin {version}" if version else "SpamAssassin"
+    if not on_this_machine(server):
+        return text, None
+    children = children_of(server)
+    return text if children is None else f"{text}, {children} children", rules_since()
+
+
+def on_this_machine(server: Server) -> bool:
+    """True for unix paths and loopback addresses."""
+    if server.path or server.host == "localhost":
+        return True
+    try:
+        return ip_address(server.host).is_loopback
+    except ValueError:
+        return False

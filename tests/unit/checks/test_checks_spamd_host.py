@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mpp.checks.scanners.spamd_host import children_of, rules_since, version_in
+from mpp.checks.scanners.spamd_host import children_of, described, on_this_machine, rules_since, version_in
 from mpp.net.connect import Server
 
 
@@ -72,3 +72,21 @@ def test_nobody_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         assert children_of(Server("x", "127.0.0.1", listening.getsockname()[1])) is None
     assert children_of(Server("x", "", 0, "/no/such/socket")) is None
+
+
+@pytest.mark.parametrize(
+    ("server", "here"),
+    [
+        (Server("x", "127.0.0.1", 1), True),
+        (Server("x", "::1", 1), True),
+        (Server("x", "localhost", 1), True),
+        (Server("x", "", 0, "/run/spamd.sock"), True),
+        (Server("x", "192.0.2.1", 1), False),
+        (Server("x", "spamd.example", 1), False),
+    ],
+)
+def test_only_of_this_machine_more_is_known(server: Server, here: bool) -> None:
+    assert on_this_machine(server) is here
+    text, rules = described(b"X-Spam-Checker-Version: SpamAssassin 4.0.1 (x)\r\n", server)
+    assert text.startswith("SpamAssassin 4.0.1")
+    assert here or rules is None
