@@ -5,6 +5,7 @@ are the exception: a cell may be written by anybody, but a cell is one word, wri
 forgotten. Keys are 64 bits and not 0. Nothing here grows.
 """
 
+from collections.abc import Iterable
 from mmap import mmap
 
 from mpp.net.rows import Rows
@@ -14,6 +15,7 @@ _HIT_SETS, HIT_WORDS = 256, 6
 _TROUBLE_SETS, TROUBLE_WORDS = 64, 3
 _STAMPS = 1 << 19
 _MASK = (1 << 64) - 1
+_TAG = _MASK >> 24 << 24
 
 
 class SharedRows:
@@ -33,8 +35,10 @@ class Stamps:
         self._words = memoryview(mmap(-1, 8 * cells)).cast("Q")
         self._mask = cells - 1
 
-    def put(self, key: int, minute: int) -> None:
-        self._words[key & self._mask] = key >> 24 << 24 | (minute & 0xFFFFFF)
+    def put(self, keys: Iterable[int], minute: int) -> None:
+        words, mask, stamp = self._words, self._mask, minute & 0xFFFFFF
+        for key in keys:
+            words[key & mask] = key & _TAG | stamp
 
     def minute(self, key: int) -> int:
         """Return when the key was last put, 0 where that is not known."""

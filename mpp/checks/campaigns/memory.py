@@ -65,17 +65,15 @@ class Memory:
         """Note what a full examination came to: spam with that score, or ham (None)."""
         minute = _minute(now)
         if score is None:
-            for key in content.text:
-                self._ham.put(key, minute)
+            self._ham.put(content.text, minute)
             return
         bit = 1 << (key_of(envelope) & 63)
         thousandths = max(0, min(int(score * 1000), _MOST))
         for key in content.text:
             if self._rows.find_all(key) or self._spam.minute(key) >= self._oldest(minute):
                 self._count(key, bit, thousandths, minute)
-            self._spam.put(key, minute)  # what is seen once takes no row: most spam is no campaign
-        for key in content.rest:
-            self._spam.put(key, minute)
+        self._spam.put(content.text, minute)  # what is seen once takes no row: most spam is no campaign
+        self._spam.put(content.rest, minute)
 
     def _oldest(self, minute: int) -> int:
         """Return from when on spam counts; 0 stands for never and is not among it."""

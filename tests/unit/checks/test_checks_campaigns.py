@@ -253,9 +253,9 @@ def test_a_full_table_forgets_and_nothing_else() -> None:
 def test_stamps_that_share_a_cell_push_each_other_out() -> None:
     stamps = Stamps(cells=16)
     one, other = 5 << 40 | 3, 6 << 40 | 3
-    stamps.put(one, 7)
+    stamps.put((one,), 7)
     assert (stamps.minute(one), stamps.minute(other)) == (7, 0)
-    stamps.put(other, 8)
+    stamps.put((other,), 8)
     assert (stamps.minute(one), stamps.minute(other)) == (0, 8)
 
 
