@@ -8,7 +8,11 @@ from typing import Annotated, Any
 import typer
 
 LogArgument = Annotated[
-    list[Path], typer.Argument(metavar="LOG...", help="Files with the gateway's log lines, logfmt or JSON; - is stdin.")
+    list[Path],
+    typer.Argument(
+        metavar="LOG...",
+        help="Files with the gateway's log lines, logfmt or JSON, or with traces (mpp why --json); - is stdin.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 

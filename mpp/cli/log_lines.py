@@ -1,4 +1,4 @@
-"""Reads back what the gateway's log says of messages: JSON lines and logfmt, whatever stands before them in a line.
+"""Reads back what is said of messages: log lines of the gateway (JSON or logfmt, whatever stands before), traces (`mpp why --json`).
 
 For commands that look into the log. Lines of other events, of other programs and half lines are left out.
 """
@@ -6,6 +6,7 @@ For commands that look into the log. Lines of other events, of other programs an
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from mpp.cli.errors import fail
@@ -29,7 +30,9 @@ def messages(files: Iterable[Path]) -> Iterator[Fields]:
 
 
 def message(line: str) -> Fields | None:
-    """Return the fields of a line about a message, None for any other."""
+    """Return the fields of a line about a message, None for any other. A trace gives the fields that the log would have."""
+    if line.startswith('{"v":'):
+        return _of_trace(line)
     if not any(mark in line for mark in _MARKS):
         return None
     if (start := line.find('{"time"')) >= 0:
@@ -39,6 +42,30 @@ def message(line: str) -> Fields | None:
             return None
         return found if isinstance(found, dict) else None
     return {key: _text(value) for key, value in _FIELD.findall(line.rstrip("\n"))}
+
+
+def _of_trace(line: str) -> Fields | None:
+    from mpp.checks.layers.engines import opinions
+    from mpp.checks.layers.judge import Judged, Run
+    from mpp.store.trace import TraceError, read
+
+    try:
+        trace = read(line)
+    except TraceError:
+        return None
+    runs = tuple(Run(check, took_ms / 1000) for check, took_ms in trace.timings.items())
+    return {
+        "time": datetime.fromtimestamp(trace.at_ms / 1000, UTC).isoformat(timespec="milliseconds"),
+        "id": trace.id,
+        "sender": trace.reverse_path,
+        "recipients": [copy.recipient for copy in trace.copies],
+        "score": trace.score,
+        "rules": sorted({copy.rule for copy in trace.copies}),
+        "findings": [finding.symbol for finding in trace.findings],
+        "engines": [opinion.word for opinion in opinions(Judged(list(trace.findings), runs))],
+        "outcome": [copy.state for copy in trace.copies],
+        "reply": trace.reply,
+    }
 
 
 def items(fields: Fields, key: str) -> list[str]:

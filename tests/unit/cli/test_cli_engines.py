@@ -12,6 +12,8 @@ from mpp.checks.layers.engines import Opinion
 from mpp.cli.app import app
 from mpp.cli.log_lines import items, message
 from mpp.gateway.log import Log
+from mpp.store.trace import CopyTrace, Trace, as_object, write
+from mpp.verdict.finding import Finding, Verdict
 
 MESSAGES: list[dict[str, Any]] = [
     {"id": "m1", "sender": "a@x.example", "recipients": "r@y.example", "score": 12.0, "rules": "policies.default.reject_above", "findings": ["BAYES_99", "URIBL"], "engines": ["sa:clean:12:80.5", "new:clean:7:2.0:nothing"], "outcome": "refused", "reply": "554 5.7.1 spam"},
@@ -108,3 +110,14 @@ def test_an_engine_that_fails_is_not_compared() -> None:
     ]
     found = compare(told, "a", "b", 5.0)
     assert (found.compared, found.first.unanswered, found.first.asked, found.second.asked) == (0, 1, 2, 1)
+
+
+def test_traces_tell_the_same(tmp_path: Path) -> None:
+    findings = (Finding("av", "Eicar", verdict=Verdict.VIRUS), Finding("sa", "BAYES_99", 7.0))
+    copies = (CopyTrace("r@y.example", "refused", "reject", "policies.default.virus", "virus"),)
+    trace = Trace("t1", 1_700_000_000_000, findings=findings, timings={"av": 1.5, "sa": 80.0}, copies=copies)
+    log = tmp_path / "traces"
+    log.write_text(write(trace) + "\n" + json.dumps({**as_object(trace), "id": "t2", "events": []}) + '\n{"v":99}\n')
+    found = json.loads(run("compare", "av", "sa", str(log), "--json"))
+    assert (found["compared"], found["both_bad"], found["a"]["p50_ms"], found["b"]["p50_ms"]) == (2, 2, 1.5, 80.0)
+    assert "2023-11-14T22:13:20.000+00:00  t1" in run("victims", "av/Eicar", str(log))
