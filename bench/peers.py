@@ -10,6 +10,7 @@ import shutil
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -51,18 +52,18 @@ class Sink:
         return now
 
 
-def start_mpp(stand: Stand, sink: Sink, *options: str, settings: str = "") -> Program:
+def start_mpp(stand: Stand, sink: Sink, *options: str, settings: str = "", name: str = "mpp") -> Program:
     """Start one worker by options, as the first page of the manual shows it, or with a settings file."""
-    port, data = free_port(), stand.folder / "mpp"
+    port, data = free_port(), stand.folder / name
     data.mkdir(exist_ok=True)
     if settings:
-        file = stand.folder / "mpp.toml"
+        file = stand.folder / f"{name}.toml"
         file.write_text(settings.format(port=port, sink=sink.port, data=data))
         arguments = ["--settings", str(file)]
     else:
         arguments = ["--listen", f"{HOST}:{port}", "--next-hop", f"{HOST}:{sink.port}", "--workers", "1"]
         arguments += ["--domain", "example.org", "--data", str(data), *options]
-    program = stand.start("mpp", [sys.executable, "-m", "mpp", "serve", *arguments], port)
+    program = stand.start(name, [sys.executable, "-m", "mpp", "serve", *arguments], port)
     program.wait_for_smtp()
     return program
 
@@ -77,12 +78,12 @@ def start_proxy(stand: Stand, sink: Sink) -> Program:
     return program
 
 
-def start_postfix(stand: Stand, sink: Sink) -> Program:
-    """Postfix with its queue on the disk, no lookups, and everything to the sink."""
+def start_postfix(stand: Stand, sink: Sink, *, name: str = "postfix", more: Mapping[str, str] | None = None) -> Program:
+    """Postfix with its queue on the disk, no lookups, and everything to the sink; `more` stands in its main.cf too."""
     postfix = _program("postfix", "postfix", user="postfix")
-    port, folder = free_port(), stand.folder / "postfix"
-    for name in ("etc", "queue", "data"):
-        (folder / name).mkdir(parents=True)
+    port, folder = free_port(), stand.folder / name
+    for below in ("etc", "queue", "data"):
+        (folder / below).mkdir(parents=True)
     shutil.chown(folder / "data", "postfix")
     daemons = next(path for path in (Path("/usr/lib/postfix/sbin"), Path("/usr/libexec/postfix")) if path.exists())
     main = {
@@ -109,6 +110,7 @@ def start_postfix(stand: Stand, sink: Sink) -> Program:
         "in_flow_delay": "0",
         "message_size_limit": str(100 << 20),
         "mailbox_size_limit": "0",
+        **(more or {}),
     }
     services = [f"{HOST}:{port} inet n - n - - smtpd", "postlog unix-dgram n - n - 1 postlogd"]
     services += [
@@ -116,15 +118,15 @@ def start_postfix(stand: Stand, sink: Sink) -> Program:
         "qmgr unix n - n 300 1 qmgr",
         "rewrite unix - - n - - trivial-rewrite",
     ]
-    services += [f"{name} unix - - n - 0 bounce" for name in ("bounce", "defer", "trace")]
-    services += [f"{name} unix - - n - - {name}" for name in ("smtp", "error", "proxymap", "showq")]
-    services += [f"{name} unix - - n - 1 {name}" for name in ("verify", "anvil", "scache", "tlsmgr")]
+    services += [f"{each} unix - - n - 0 bounce" for each in ("bounce", "defer", "trace")]
+    services += [f"{each} unix - - n - - {each}" for each in ("smtp", "error", "proxymap", "showq")]
+    services += [f"{each} unix - - n - 1 {each}" for each in ("verify", "anvil", "scache", "tlsmgr")]
     services += ["retry unix - - n - - error", "flush unix n - n 1000? 0 flush"]
     (folder / "etc/main.cf").write_text("".join(f"{key} = {value}\n" for key, value in main.items()))
     (folder / "etc/master.cf").write_text("\n".join(services) + "\n")
-    check = stand.start("postfix-check", [postfix, "-c", str(folder / "etc"), "check"], 0)
+    check = stand.start(f"{name}-check", [postfix, "-c", str(folder / "etc"), "check"], 0)
     check.wait()
-    program = stand.start("postfix", [str(daemons / "master"), "-c", str(folder / "etc")], port)
+    program = stand.start(name, [str(daemons / "master"), "-c", str(folder / "etc")], port)
     program.wait_for_smtp()
     return program
 

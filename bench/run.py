@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import balance, campaign, crowd, lag, parse, relay, scanner, store
+from bench import balance, campaign, crowd, filters, lag, parse, relay, scanner, store
 from bench.results import Row, table
 from bench.stand import BenchError, Stand, machine_busy_s
 
@@ -35,6 +35,7 @@ BENCHES: dict[str, Callable[[Stand], list[Row]]] = {
     "lag": lag.lag,
     "holding": store.holding,
     "sizes": store.sizes,
+    "filters": filters.filters,
 }
 
 

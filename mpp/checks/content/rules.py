@@ -12,6 +12,7 @@ from mpp.checks.content.compiled import Shelf
 from mpp.checks.content.count import Count
 from mpp.checks.content.engine import Patience, Search
 from mpp.checks.content.fill import actions_of
+from mpp.checks.content.pcre import LimitExceeded
 from mpp.checks.content.postfix.live import LiveTable
 from mpp.checks.content.probes import Held, Place, Probes, options_of, pattern_of
 from mpp.checks.content.scopes import Scopes
@@ -119,7 +120,7 @@ class Rules:
     def _found(self, condition: Condition, held: Held | None, address: str) -> bool:
         if held is None or condition.where != "recipient" or not condition.match:
             return held is not None
-        return any(pattern_of(text, options_of(condition)).search(address.encode()) for text in condition.match)
+        return any(_matches(text, options_of(condition), address) for text in condition.match)
 
     def _whom(self, rule: Filter, number: int, transaction: Transaction, now: datetime) -> list[str]:
         """Return the recipients that a rule is for."""
@@ -133,6 +134,13 @@ class Rules:
         if rule.recipients:
             addresses = [each for each in addresses if _fits(each.lower(), rule.recipients)]
         return addresses
+
+
+def _matches(pattern: str, options: int, address: str) -> bool:
+    try:
+        return pattern_of(pattern, options).search(address.encode("utf-8", "replace")) is not None
+    except LimitExceeded:
+        return False
 
 
 def _conditions(rule: Filter) -> tuple[Condition, ...]:
