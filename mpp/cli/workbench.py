@@ -14,6 +14,7 @@ from mpp.cli.filters import app, open_table
 if TYPE_CHECKING:
     from mpp.gateway.settings import Settings
     from mpp.gateway.trial import Trial, Tried
+    from mpp.mail.message import Message
     from mpp.verdict.plan import Plan
 
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
@@ -148,22 +149,27 @@ def _mails(paths: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
 
 @app.command()
 def replay(
-    on: OnOption,
     new: Annotated[Path, typer.Option("--new", metavar="FILE", help="The settings that are to be applied.")],
+    on: Annotated[
+        list[Path] | None, typer.Option("--on", metavar="FILE", help="Mails: files, mboxes, folders of them.")
+    ] = None,
+    stored: Annotated[int, typer.Option("--stored", metavar="DAYS", help="The stored mails of so many days too.")] = 0,
+    tenant: Annotated[str, typer.Option("--tenant", help="Whose stored mails.")] = "default",
     settings: given.SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say which mails would fare differently under new settings, by their filters alone. Exit 0: none; 1: some."""
-    from mpp.gateway.trial import message_of
     from mpp.mail.escape import printable
 
-    before, after = _trial(given.read_file(_file(settings), 2)), _trial(given.read_file(new, 2))
+    if not on and not stored:
+        fail("there is nothing to replay; write --on FILE or --stored DAYS", 2)
+    current = given.read_file(_file(settings), 2)
+    before, after = _trial(current), _trial(given.read_file(new, 2))
     count, changed = 0, 0
     hits: dict[str, int] = {}
-    for name, raw in _mails(on):
+    for name, message, sender, recipient in _replayed(on or (), stored, tenant, current):
         count += 1
-        message = message_of(raw)
-        old, then = before.judge(message), after.judge(message)
+        old, then = before.judge(message, sender, recipient), after.judge(message, sender, recipient)
         for finding in then.findings:
             hits[finding.symbol] = hits.get(finding.symbol, 0) + 1
         if (row := _change(old.plan, then.plan)) is None:
@@ -179,6 +185,33 @@ def replay(
             typer.echo(f"warning: {rule} holds for {number} of {count} mails", err=True)
     typer.echo(f"{changed} of {count} mails would fare differently", err=True)
     raise typer.Exit(1 if changed else 0)
+
+
+def _replayed(
+    paths: Sequence[Path], days: int, tenant: str, settings: "Settings"
+) -> Iterator[tuple[str, "Message", str, str]]:
+    """Yield name, mail, reverse-path and recipient ("" where the mail itself has to tell)."""
+    import time
+
+    from mpp.gateway.trial import message_of
+    from mpp.mail.escape import printable
+    from mpp.store.errors import StoreError
+    from mpp.store.opening import open_store_catalog
+    from mpp.store.reader import Reader
+    from mpp.store.recent import recent
+
+    for name, raw in _mails(paths):
+        yield name, message_of(raw), "", ""
+    if not days:
+        return
+    try:
+        catalog = open_store_catalog(settings.node.data, settings.store)
+        reader = Reader.open(settings.node.data, settings.store.master_key)
+        for stored in recent(catalog, reader, tenant, int((time.time() - days * 86400) * 1000)):
+            recipient = stored.envelope.recipients[0].address
+            yield stored.id, message_of(stored.raw), stored.envelope.reverse_path, recipient
+    except StoreError as error:
+        fail(f"the store cannot be read: {printable(str(error), 300)}", 2)
 
 
 def _file(settings: Path | None) -> Path:

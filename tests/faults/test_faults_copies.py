@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from servers.dialogue import Dialogue
-from servers.gateway import MakeGateway
+from servers.gateway import Gateway, MakeGateway, settings_text
 from servers.sink import Sink
 
 MakeSink = Callable[..., Sink]
@@ -58,3 +58,26 @@ def test_redirected_mail_that_is_refused_there_stays_with_its_sender(gateway: Ma
     made = gateway(hop, more={"filters": FILTERS})
     assert send(made.port, "away").startswith("451")
     assert taken(hop) == []
+
+
+def gateway_text(made: Gateway, more: dict[str, object]) -> str:
+    """The gateway's settings with other filters."""
+    lines = made.file.read_text().splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith(("filters", "samples"))) + settings_text(more)
+
+
+def test_a_reload_that_breaks_a_sample_or_a_pattern_changes_nothing(gateway: MakeGateway, make_sink: MakeSink) -> None:
+    hop = make_sink()
+    made = gateway(hop, more={"filters": FILTERS})
+    sample = made.folder / "sample.eml"
+    sample.write_bytes(b"To: bob@example.org\r\nSubject: invoice\r\n\r\ntext\r\n")
+    rule = {"name": "no", "where": "subject", "match": ["invoice"], "action": "reject"}
+    samples = [{"name": "invoice", "file": str(sample), "must": "arrive"}]
+    seen = len(made.lines)
+    made.reload(gateway_text(made, {"filters": [rule], "samples": samples}))
+    made.wait_for("settings.refused.*must arrive", since=seen)
+    assert send(made.port, "invoice").startswith("250")
+    seen = len(made.lines)
+    made.reload(gateway_text(made, {"filters": [{**rule, "match": ["invoice("]}]}))
+    made.wait_for("settings.refused.*is no pattern", since=seen)
+    assert send(made.port, "no way").startswith("550")

@@ -6,7 +6,7 @@ import pytest
 
 from mpp.checks.campaigns.memory import Memory
 from mpp.checks.campaigns.settings import Campaigns
-from mpp.checks.layers.conditions import why_not, why_stop
+from mpp.checks.layers.conditions import settled, why_not, why_stop
 from mpp.checks.layers.judge import Judged, Layers, Terms
 from mpp.checks.layers.scale import Scale
 from mpp.checks.layers.settings import Layer, Vote
@@ -14,7 +14,7 @@ from mpp.mail.envelope import Client, Envelope, Recipient
 from mpp.mail.message import Message
 from mpp.net.shared import Learned
 from mpp.verdict.decide import decide
-from mpp.verdict.finding import NOT_ASKED, SCANNER_FAILED, Counts, Finding, OnFailure, Verdict
+from mpp.verdict.finding import NOT_ASKED, SCANNER_FAILED, Act, Action, Counts, Finding, OnFailure, Verdict
 from mpp.verdict.plan import Plan
 from mpp.verdict.policy import Marks, Policy
 from mpp.verdict.reasons import saw
@@ -239,3 +239,23 @@ async def test_ham_by_the_scanners_closes_the_memory_to_a_text() -> None:
     for number in range(1, 10):
         await send(layers, number)
     assert slow.asked == 10
+
+
+def ruled(act: Act, **more: object) -> Finding:
+    return Finding("filters", "r", actions=(Action(act, "filters.r"),), **more)
+
+
+@pytest.mark.parametrize(
+    ("found", "reason", "virus_too"),
+    [
+        ([ruled(Act.REJECT)], "filters.r holds", True),
+        ([ruled(Act.DISCARD)], "filters.r holds", True),
+        ([ruled(Act.ACCEPT)], "filters.r holds", False),
+        ([ruled(Act.QUARANTINE)], "", False),
+        ([ruled(Act.REJECT, recipients=frozenset({"a@x"}))], "", False),
+        ([ruled(Act.REJECT, recipients=frozenset({each})) for each in ("a@x", "b@x")], "filters.r holds", True),
+        ([ruled(Act.REJECT, counts=Counts.NOTHING)], "", False),
+    ],
+)
+def test_what_a_rule_settles_for_everybody_is_not_scanned(found, reason, virus_too):
+    assert settled(transaction("a@x", "b@x"), found) == (reason, virus_too)
