@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 app = typer.Typer(name="filters", help="Try and import content filters.", no_args_is_help=True, rich_markup_mode=None)
 
 
+POSTFIX_LIMIT = 10_000_000  # steps of a search: PCRE2's own, which Postfix leaves as it is
+
+
 @app.callback()
 def filters() -> None:
     """Try and import content filters."""
@@ -42,7 +45,7 @@ def map_(
             typer.echo(f"warning: {table}: {printable(condition.text, 80)} takes too long: it does not hold", err=True)
             raise
 
-    read = open_table(table)
+    read = open_table(table, POSTFIX_LIMIT)
     for warned in read.warnings:
         typer.echo(f"warning: {table}, line {warned.line}: {warned.text}", err=True)
     found = False
@@ -58,8 +61,9 @@ def map_(
     raise typer.Exit(0 if found else 1)
 
 
-def open_table(name: str) -> "Table":
+def open_table(name: str, limit: int | None = None) -> "Table":
     """Read a table named as Postfix names it; ends the command where that fails."""
+    from mpp.checks.content.pcre import MATCH_LIMIT
     from mpp.checks.content.postfix.read import read_table
     from mpp.mail.escape import printable
 
@@ -67,7 +71,7 @@ def open_table(name: str) -> "Table":
     if not colon or not path or kind not in ("pcre", "regexp"):
         fail(f"{printable(name, 200)} is no table; write pcre:FILE or regexp:FILE", 2)
     try:
-        return read_table(Path(path).read_bytes(), "pcre" if kind == "pcre" else "regexp")
+        return read_table(Path(path).read_bytes(), "pcre" if kind == "pcre" else "regexp", limit or MATCH_LIMIT)
     except OSError as error:
         fail(f"{printable(path, 200)}: {printable(error.strerror or str(error))}; name a file that can be read", 2)
 

@@ -5,10 +5,11 @@ Each expression goes one of three ways. EXACT: hyperscan's word is final. CONFIR
 take it at all; pcre2 searches every text, and the operator is told. A text is scanned once, whatever the number of
 expressions. Expressions are compiled once and kept (mpp.checks.content.compiled); pcre2's own form is made at the first hit.
 
-Not for several threads at a time: hyperscan's scratch space is one for each Search.
+hyperscan's scratch space is one for each Search, so one thread at a time scans.
 """
 
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -56,6 +57,8 @@ class Search:
         self.slow = [number for number, way in enumerate(self.ways) if way is Way.SLOW]
         self._patterns: list[pcre.Pattern | None] = [None] * len(self.expressions)
         self._doubted: set[int] = set()  # ended at the limit at least once
+        self._edges = [number for number, each in enumerate(self.expressions) if _EDGE.search(each.source)]
+        self._scanning = threading.Lock()
         self._database: Any = None
         if compiled.database:
             self._database = hyperscan.loadb(compiled.database, hyperscan.HS_MODE_BLOCK)
@@ -64,10 +67,11 @@ class Search:
     def candidates(self, text: bytes) -> list[int]:
         """Return the numbers of the expressions that may match, in no order: none is left out that does."""
         found: list[int] = []
-        if self._database is not None and text:
-            self._database.scan(text, match_event_handler=_note, context=found)
-        elif self._database is not None:  # hyperscan says nothing of an empty text
-            found = [number for number, way in enumerate(self.ways) if way is not Way.SLOW]
+        if self._database is not None:
+            with self._scanning:
+                self._database.scan(text or b"\n", match_event_handler=_note, context=found)
+            if not text:  # of which hyperscan says nothing; one line end differs from it only at \A and \z
+                found = sorted({*found, *self._edges} - set(self.slow))
         return found + self.slow if self.slow else found
 
     def hits(self, text: bytes, patience: Patience) -> list[int]:
@@ -137,6 +141,7 @@ _DOUBTFUL = re.compile(
 )
 _WORDS = re.compile(rb"\\[bBwWdDsS]|\[:")
 _AS_LINE = {b"\\A": b"^", b"\\G": b"^", b"\\z": b"$", b"\\Z": b"$"}
+_EDGE = re.compile(rb"\\[AzZ]")
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _NO_LINE = re.compile(rb"\(\?[a-zA-Z]*-?[a-zA-Z]*m|\\[QE]|\(\*|\[[^\]]*\\[AzZG]")
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 
 from mpp.checks.content import html
 from mpp.checks.content.normalise import normalised
+from mpp.mail.decoding import decode_charset, decode_transfer
 from mpp.mail.envelope import Client, Envelope
 from mpp.mail.message import Message
 from mpp.mail.part import Part
@@ -105,7 +106,7 @@ class Scopes:
         return f"{plain}\n{everything if hidden else seen}" if everything or seen else plain
 
     def _html(self) -> str:
-        return "\n".join(part.text() for part in self._parts("text/html"))
+        return "\n".join(self._text(part) for part in self._parts("text/html"))
 
     def _url(self) -> str:
         plain, seen, _, addressed = self._read()
@@ -131,10 +132,10 @@ class Scopes:
     def _read(self) -> tuple[str, str, str, list[str]]:
         """Return plain text, visible and whole text of HTML, and the addresses in HTML; made once."""
         if self._bodies is None:
-            plain = "\n".join(part.text() for part in self._texts())[: self._limit]
+            plain = "\n".join(self._text(part) for part in self._texts())[: self._limit]
             seen, everything, addressed = [], [], list[str]()
             for part in self._parts("text/html"):
-                source = part.text()[: self._limit]
+                source = self._text(part)
                 tree = html.parsed(source)
                 if tree is None:
                     seen.append(source)
@@ -146,6 +147,11 @@ class Scopes:
                 plain.replace("\r\n", "\n"), "\n".join(seen)[: self._limit], "\n".join(everything)[: self._limit], addressed
             )  # fmt: skip
         return self._bodies
+
+    def _text(self, part: Part) -> str:
+        """Return the beginning of a part's text: what is beyond the limit is not decoded at all."""
+        raw = part.source[part.body : min(part.end, part.body + 3 * self._limit)]  # base64 and escapes are longer
+        return decode_charset(decode_transfer(raw, part.encoding), part.charset or "utf-8")[: self._limit]
 
     def _texts(self) -> list[Part]:
         """Text parts but HTML; attached text is text too, as most programs show it."""

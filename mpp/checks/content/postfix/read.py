@@ -68,14 +68,15 @@ class _Skipped(Exception):  # noqa: N818 it is how a line ends, no fault of ours
     pass
 
 
-def read_table(data: bytes, kind: Kind) -> Table:
-    """Read a table; what is wrong with it is in its warnings. Never raises."""
-    return _Reader(kind).read(data)
+def read_table(data: bytes, kind: Kind, limit: int = pcre.MATCH_LIMIT) -> Table:
+    """Read a table; what is wrong with it is in its warnings. Never raises. `limit`: steps of a search."""
+    return _Reader(kind, limit).read(data)
 
 
 class _Reader:
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, limit: int) -> None:
         self._kind: Kind = kind
+        self._limit = limit
         self._rules: list[Rule] = []
         self._open: list[int] = []
         self._warnings: list[Warned] = []
@@ -123,7 +124,7 @@ class _Reader:
             raise _Skipped("bad replacement syntax: skipping this rule") from None
         if template.highest and not raw.positive:
             raise _Skipped("$number found in negative match replacement text: skipping this rule")
-        conditions = tuple(each.compiled(self._kind) for each in (raw, more) if each)
+        conditions = tuple(each.compiled(self._kind, self._limit) for each in (raw, more) if each)
         if template.highest > conditions[0].pattern.groups:
             raise _Skipped(f'out of range replacement index "{template.highest}": skipping this rule')
         self._rules.append(Rule(self._line, "match", conditions, template))
@@ -133,7 +134,7 @@ class _Reader:
         if extra := rest.strip(_SPACE):
             self._warn(f'ignoring extra text after "IF" statement: "{extra[:60].decode("latin-1")}"')
             self._warn("do not prepend whitespace to statements between IF and ENDIF")
-        rule = Rule(self._line, "if", (raw.compiled(self._kind),))
+        rule = Rule(self._line, "if", (raw.compiled(self._kind, self._limit),))
         self._open.append(len(self._rules))
         self._rules.append(rule)
 
@@ -175,13 +176,13 @@ class _Raw:
     positive: bool
     text: str
 
-    def compiled(self, kind: Kind) -> Condition:
+    def compiled(self, kind: Kind, limit: int) -> Condition:
         try:
             if kind == "regexp":
                 source, options = translate(self.source, self.options)
             else:
                 source, options = self.source, self.options
-            return Condition(pcre.Pattern(source, options), self.positive, self.text)
+            return Condition(pcre.Pattern(source, options, limit), self.positive, self.text)
         except EreError as error:
             raise _Skipped(str(error)) from None
         except pcre.PatternError as error:

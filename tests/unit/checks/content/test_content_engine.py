@@ -142,3 +142,10 @@ def test_the_gate_changes_no_answer(table, kind):
     assert list(Gate(read).answers(b"\n".join(keys), keys, Patience())) == expected
     alone = [(key, answer) for key in keys for _, answer in Gate(read).answers(key, [key], Patience())]
     assert alone == expected
+
+
+def test_an_empty_text_asks_only_the_patterns_that_may_match_it():
+    patterns = ["abc", "^$", "\\A\\z", "x*", "\\d+", "(?!a)", "y\\K", "a\\z"]
+    search = search_for(*patterns)
+    assert set(search.candidates(b"")) == {1, 2, 3, 5, 6, 7}
+    assert search.hits(b"", Patience()) == [1, 2, 3, 5]

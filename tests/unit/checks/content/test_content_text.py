@@ -151,3 +151,10 @@ def test_no_octets_break_a_scope():
             text = scopes(raw).text(scope, raw=False)
             if scope not in ("line", "message", "header-raw"):
                 text.decode("utf-8")
+
+
+def test_what_is_beyond_the_limit_is_not_looked_at():
+    raw = b"Content-Type: text/plain\r\n\r\n" + b"x" * 10_000 + b" end\r\n"
+    message = Message(raw)
+    body = Scopes(message, Envelope("", ()), Client(""), limit=5000).text("body", raw=True)
+    assert body == b"x" * 5000
