@@ -46,8 +46,15 @@ def _problems(settings: "Settings") -> "list[Problem]":
     from mpp.gateway.assembly import own_hostname
     from mpp.gateway.machine import machine
     from mpp.gateway.probes import probe
+    from mpp.gateway.trial import sample_problems
+    from mpp.mail.escape import printable
+    from mpp.settings.problem import Problem
 
     found = list(machine(settings, time.time()))
+    try:
+        found += sample_problems(settings)
+    except (OSError, ValueError) as error:
+        found.append(Problem(("filters",), f"cannot be made: {printable(str(error), 200)}", "run it as node.user"))
     return found + asyncio.run(probe(settings, settings.node.hostname or own_hostname()))
 
 

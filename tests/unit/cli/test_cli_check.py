@@ -82,3 +82,15 @@ def test_all_parts_are_asked(tmp_path):
     assert (
         f'{path}:8: scanners[1].servers[1] "unix:/nowhere" does not answer: No such file or directory' in result.stderr
     )
+
+
+def test_samples_are_judged(tmp_path):
+    (tmp_path / "a.eml").write_bytes(b"To: a@example.org\r\nSubject: pills\r\n\r\n")
+    path = tmp_path / "m.toml"
+    path.write_text(
+        f'[node]\ndata = "{tmp_path}/data"\n[[filters]]\nname = "p"\nmatch = ["pills"]\naction = "discard"\n'
+        f'[[samples]]\nname = "a"\nfile = "{tmp_path}/a.eml"\nmust = "arrive"\n'
+    )
+    result = run(app, ["check", "--settings", str(path)])
+    assert result.exit_code == 1
+    assert f"{path}:10: samples[1].must would be: discard by filters.p, and it must arrive" in result.stderr
