@@ -9,6 +9,7 @@ import fcntl
 import hmac
 import os
 import secrets
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
-_MAGIC = b"MPPF1\n"
-_MAC = 32
+from cryptography.hazmat.primitives.poly1305 import Poly1305
+
+_MAGIC = b"MPPF2\n"
+_NONCE, _MAC = 16, 16
 _KEPT = 64  # files; the oldest go
 
 
@@ -45,10 +48,11 @@ def platform() -> bytes:
 
 def digest_of(expressions: Sequence[tuple[bytes, int]], lines: bool) -> str:
     """Return the name of a set of expressions."""
-    state = sha256(b"%d %b\0" % (lines, platform()))
-    for source, options in expressions:
-        state.update(b"%d %d " % (options, len(source)))
-        state.update(source)
+    sources = [source for source, _ in expressions]
+    state = sha256(b"%d %d %b\0" % (lines, len(sources), platform()))
+    state.update(array("Q", map(len, sources)).tobytes())
+    state.update(array("Q", [options for _, options in expressions]).tobytes())
+    state.update(b"".join(sources))
     return state.hexdigest()
 
 
@@ -74,28 +78,31 @@ class Shelf:
             data = (self._folder / digest).read_bytes()
         except OSError:
             raise NotStored from None
-        start = len(_MAGIC) + _MAC
-        content = data[start:]
-        if not data.startswith(_MAGIC) or not hmac.compare_digest(
-            data[len(_MAGIC) : start], self._mac(digest, content)
-        ):
+        view, nonce_at, mac_at, start = memoryview(data), len(_MAGIC), len(_MAGIC) + _NONCE, len(_MAGIC) + _NONCE + _MAC
+        content = view[start:]
+        mac = self._mac(digest, data[nonce_at:mac_at], content)
+        if not data.startswith(_MAGIC) or not hmac.compare_digest(data[mac_at:start], mac):
             raise NotStored
         count = int.from_bytes(content[:4], "big")
-        return Compiled(content[4 : 4 + count], content[4 + count :])
+        return Compiled(bytes(content[4 : 4 + count]), bytes(content[4 + count :]))
 
     def put(self, digest: str, compiled: Compiled) -> None:
         """Keep what was compiled. A disk that is full costs time at the next start, nothing else."""
         content = len(compiled.ways).to_bytes(4, "big") + compiled.ways + compiled.database
         fresh = self._folder / f"{digest}.{os.getpid()}.new"
         try:
-            fresh.write_bytes(_MAGIC + self._mac(digest, content) + content)
+            nonce = secrets.token_bytes(_NONCE)
+            fresh.write_bytes(_MAGIC + nonce + self._mac(digest, nonce, content) + content)
             fresh.replace(self._folder / digest)
             self._tidy()
         except OSError:
             fresh.unlink(missing_ok=True)
 
-    def _mac(self, digest: str, content: bytes) -> bytes:
-        return hmac.digest(self._key, digest.encode() + content, "sha256")
+    def _mac(self, digest: str, nonce: bytes, content: bytes | memoryview) -> bytes:
+        """Poly1305 by a key of its own for each file: megabytes in a millisecond."""
+        mac = Poly1305(hmac.digest(self._key, nonce + digest.encode(), "sha256"))
+        mac.update(content)
+        return mac.finalize()
 
     def _tidy(self) -> None:
         files = [path for path in self._folder.iterdir() if len(path.name) == 64]

@@ -29,6 +29,9 @@ class Way(IntEnum):
     SLOW = 2
 
 
+_SLOW = bytes([Way.SLOW])
+
+
 @dataclass(frozen=True, slots=True)
 class Expression:
     source: bytes
@@ -53,11 +56,11 @@ class Search:
         """
         self.expressions = tuple(expressions)
         compiled = _compiled(self.expressions, lines, shelf)
-        self.ways = tuple(map(Way, compiled.ways))
-        self.slow = [number for number, way in enumerate(self.ways) if way is Way.SLOW]
+        self.ways = compiled.ways  # an octet each: Way
+        self.slow = [number for number, way in enumerate(self.ways) if way == Way.SLOW] if _SLOW in self.ways else []
         self._patterns: list[pcre.Pattern | None] = [None] * len(self.expressions)
         self._doubted: set[int] = set()  # ended at the limit at least once
-        self._edges = [number for number, each in enumerate(self.expressions) if _EDGE.search(each.source)]
+        self._edges: list[int] | None = None  # found when they are first asked for
         self._scanning = threading.Lock()
         self._database: Any = None
         if compiled.database:
@@ -71,8 +74,13 @@ class Search:
             with self._scanning:
                 self._database.scan(text or b"\n", match_event_handler=_note, context=found)
             if not text:  # of which hyperscan says nothing; one line end differs from it only at \A and \z
-                found = sorted({*found, *self._edges} - set(self.slow))
+                found = sorted({*found, *self._at_edges()} - set(self.slow))
         return found + self.slow if self.slow else found
+
+    def _at_edges(self) -> list[int]:
+        if self._edges is None:
+            self._edges = [number for number, each in enumerate(self.expressions) if _EDGE.search(each.source)]
+        return self._edges
 
     def hits(self, text: bytes, patience: Patience) -> list[int]:
         """Return the numbers of the expressions that match, in their order."""
@@ -80,7 +88,7 @@ class Search:
         return sorted(
             number
             for number in self.candidates(text)
-            if (sure and self.ways[number] is Way.EXACT) or self.match(number, text, patience) is not None
+            if (sure and self.ways[number] == Way.EXACT) or self.match(number, text, patience) is not None
         )
 
     def pattern(self, number: int) -> pcre.Pattern:
