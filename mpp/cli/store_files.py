@@ -89,7 +89,6 @@ def compact(settings: SettingsOption = None, data: FolderOption = None, as_json:
     from mpp.store.compact import compact as once
     from mpp.store.errors import StoreError
     from mpp.store.forget import overwrite
-    from mpp.store.journal import Journal
     from mpp.store.segment import Limits
 
     value = settings_of(settings, data)
@@ -97,9 +96,6 @@ def compact(settings: SettingsOption = None, data: FolderOption = None, as_json:
     freed = 0
     try:
         overwrite(catalog, value.node.data)
-        journal = Journal(value.node.data)
-        journal.take(catalog)
-        journal.close()
         while done := once(catalog, value.node.data, reader, value.node.instance, Limits.of(value.store)):
             freed += done.freed
             if as_json:

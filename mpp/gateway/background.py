@@ -125,6 +125,9 @@ class _Background:
         self._tasks = [
             Task("load traces", 1.0, lambda: self._load(opened, folder), everywhere=True),
             Task("write back", 10.0, opened.write_back, everywhere=True),
+            Task("write journal", 1.0, opened.write_journal, everywhere=True),
+            Task("overwrite keys", 1.0, opened.overwrite_keys, everywhere=True),
+            Task("compact", 3600.0, opened.compact, everywhere=True),
             Task("log leaves", 1.0, opened.append_leaves),
             Task("sign log", 60.0, lambda: self._sign(opened)),
             Task("drop traces", 600.0, lambda: self._drop(opened)),

@@ -12,15 +12,21 @@ from sqlalchemy import delete, insert
 from mpp.store import master
 from mpp.store.catalog import Catalog, open_catalog, prepare, told
 from mpp.store.checkpoint import Checkpoint, signing_key
+from mpp.store.compact import compact
 from mpp.store.evidence import Evidence
+from mpp.store.forget import overwrite
+from mpp.store.journal import Journal
 from mpp.store.opening import url_of
+from mpp.store.reader import Reader
 from mpp.store.schema import nodes, now_ms
+from mpp.store.segment import Limits
 from mpp.store.settings import Store
 from mpp.store.spool import Frame, SpoolFile, spool_files
 from mpp.store.trace_days import TraceDays, day_name, traces_folder
 
 DAY_MS = 86_400_000
 SLICE = 1 << 20  # octets of frames loaded at a time from one file
+KEYS_A_TURN = 1000  # overwritten, and in a statement that ends their notes
 MOST_TRACES = 4000  # in a transaction: the more, the fewer pages are written for each
 
 
@@ -43,10 +49,13 @@ class Tasks:
         self._settings, self._data, self._node = settings, data, node
         self._days = TraceDays(catalog, traces_folder(data))
         self._evidence: Evidence | None = None
+        self._journal: Journal | None = None
         self._files: dict[Path, SpoolFile] = {}
 
     def close(self) -> None:
         self._days.close()
+        if self._journal:
+            self._journal.close()
         self.catalog.close()
 
     def load_traces(self, folder: Path) -> Loading:
@@ -117,6 +126,25 @@ class Tasks:
             where = master.reference(self._settings.master_key, self._data)
             self._evidence = Evidence(self.catalog, signing_key(master.read_master_key(where)))
         return self._evidence
+
+    def write_journal(self) -> bool:
+        """Append new events to the log beside the catalog, from which a lost catalog is made anew."""
+        if self._journal is None:
+            self._journal = Journal(self._data)
+        self._journal.take(self.catalog)
+        return False
+
+    def overwrite_keys(self) -> bool:
+        """Overwrite the keys of what was deleted; True where there may be more."""
+        return overwrite(self.catalog, self._data, KEYS_A_TURN) == KEYS_A_TURN
+
+    def compact(self) -> bool:
+        """Free the room of what was deleted, a segment at a time; True where there may be more."""
+        reader = Reader.open(self._data, self._settings.master_key)
+        try:
+            return compact(self.catalog, self._data, reader, self._node, Limits.of(self._settings)) is not None
+        finally:
+            reader.close()
 
     def write_back(self) -> bool:
         """Write SQLite's logs back into their files; writers do not wait for it."""

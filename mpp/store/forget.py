@@ -18,6 +18,8 @@ from mpp.store.segment import forget_slots, key_path
 # A copy that is done with; while a message has another one, or is archived, its octets stay.
 GONE = ("deleted", "expired", "released")
 
+MOST_SEGMENTS = 500  # at a time
+
 
 def drop(connection: Connection, tenant: str, identifiers: Iterable[str], *, now_ms: int) -> list[str]:
     """Take out those messages that nothing keeps any more: no copy but those in GONE, no hold, no archive copy.
@@ -50,12 +52,14 @@ def drop(connection: Connection, tenant: str, identifiers: Iterable[str], *, now
 
 def overwrite(catalog: Catalog, data: Path, most: int = 10_000) -> int:
     """Overwrite what is noted, of the segments on this node's disk. Returns how many. Raises CatalogError, OSError, KeysError."""
+    c = forgotten.c
     with catalog.read() as connection:
-        rows = connection.execute(select(forgotten.c.segment, forgotten.c.tenant, forgotten.c.slot).limit(most)).all()
+        noted = connection.scalars(select(c.segment).distinct())
+        here = [segment for segment in noted if key_path(data, segment).exists()][:MOST_SEGMENTS]
+        rows = connection.execute(select(c.segment, c.tenant, c.slot).where(c.segment.in_(here)).limit(most)).all()
     by_segment: dict[str, list[tuple[str, str, int]]] = {}
     for segment, tenant, slot in rows:
-        if key_path(data, segment).exists():
-            by_segment.setdefault(segment, []).append((segment, tenant, slot))
+        by_segment.setdefault(segment, []).append((segment, tenant, slot))
     for segment, each in by_segment.items():
         forget_slots(data, segment, [slot for _, _, slot in each])
     done = [row for each in by_segment.values() for row in each]

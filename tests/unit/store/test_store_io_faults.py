@@ -72,6 +72,7 @@ async def attempt(store, make_letter, monkeypatch, failing) -> tuple[set[str], b
     return promised | {"d"}, failing.count >= failing.fail_at
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("torn", [False, True])
 async def test_the_nth_call_to_the_disk_fails(tmp_path, make_letter, monkeypatch, torn):
     from mpp.store.settings import Store
@@ -91,6 +92,7 @@ async def test_the_nth_call_to_the_disk_fails(tmp_path, make_letter, monkeypatch
     assert n > 15
 
 
+@pytest.mark.slow
 async def test_the_power_goes_at_every_octet_of_the_last_record(tmp_path, make_letter, catalog_setting):
     """The record is torn, and its row was never committed: nothing is wrong with the rest, and a rebuild does not stumble."""
     from mpp.store.settings import Store

@@ -9,8 +9,9 @@ from sqlalchemy import delete, select, update
 
 from mpp.store.catalog import prepare
 from mpp.store.check import Counts, check
+from mpp.store.events import Event, record
 from mpp.store.forget import drop, overwrite
-from mpp.store.journal import Told, journal_path
+from mpp.store.journal import Journal, Told, journal_path, told
 from mpp.store.opening import url_of
 from mpp.store.rebuild import rebuild
 from mpp.store.schema import blob_uses, blobs, copies, messages, metadata
@@ -144,6 +145,7 @@ async def test_rows_that_lack_are_added_and_the_others_stay(store, make_letter):
     assert "released" in "\n".join(everything(store)[0]["copies"])
 
 
+@pytest.mark.slow
 async def test_a_flipped_bit_anywhere_is_found_and_named(store, make_letter, soak):
     await fill(store, [make_letter("one"), make_letter("two")])
     (segment,) = store.data.glob("segments/*.seg")
@@ -190,6 +192,29 @@ async def test_the_journal_outlives_a_torn_line(tmp_path, cut):
     path = journal_path(tmp_path)
     path.write_bytes(b"".join(map(_line, rows))[:-cut])
     assert [line["number"] for line, _ in _lines(path)] == [1]
+
+
+async def test_the_journal_tells_what_a_lost_catalog_knew(store, make_letter):
+    await fill(store, [make_letter("one", b"Subject: 1\r\n\r\n", "a@example.org", "b@example.org")])
+    catalog = store.catalog()
+    with catalog.write() as connection:
+        record(connection, [Event("user", "released", message="one", recipient="a@example.org")])
+    for _ in range(2):  # taken once
+        journal = Journal(store.data)
+        journal.take(catalog)
+        journal.close()
+    with catalog.write() as connection:
+        record(connection, [Event("user", "hold", message="one", recipient="b@example.org")])
+    known = list(told(store.data, catalog))
+    assert [(event.number, event.action) for event in known] == [(1, "released"), (2, "hold")]
+    catalog.close()
+    lose_catalog(store)
+    catalog = store.catalog()
+    events = list(told(store.data, catalog))
+    catalog.close()
+    assert [event.action for event in events] == ["released"]
+    rebuilt(store, events)
+    assert "released" in "".join(everything(store)[0]["copies"])
 
 
 def test_random_octets_are_no_segment(store):
