@@ -1,9 +1,18 @@
 """Quarantine and archive through the whole gateway: every copy that is promised is there, and nobody is told twice."""
 
+import os
+import random
+import shutil
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from mpp.store.check import Counts, check
+from mpp.store.opening import open_store_catalog
+from mpp.store.reader import Reader
 from mpp.store.schema import messages
 from mpp.store.settings import Store
 from servers.dialogue import Dialogue
@@ -143,3 +152,54 @@ def test_many_clients_at_once(gateway: MakeGateway, sink: Sink) -> None:
     assert {message.raw for message in opened(data_of(made))} == {
         b"Subject: %d-%d\r\n\r\n" % (number, each) for number in range(16) for each in range(10)
     }
+
+
+@pytest.mark.parametrize("room", ["nothing", "some kilobytes"])
+def test_a_disk_that_fills_up_promises_nothing(gateway: MakeGateway, sink: Sink, tmp_path: Path, room: str) -> None:
+    """Segment, catalog and its log on a tmpfs of 2 MiB that nobody else sees: held mail waits, clean mail goes on."""
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        pytest.skip("unshare -m needs root")
+    folder = tmp_path / "gateway-1" / "data"
+    mount = f'mkdir -p "{folder}" && mount -t tmpfs -o size=2m none "{folder}" && exec "$@"'
+    more = two_policies(store={"min_free": 0})
+    made = gateway(sink, more=more, command=("unshare", "-m", "--propagation", "private", "sh", "-c", mount, "sh"))
+    disk = Path(f"/proc/{made.process.pid}/root{folder}")
+    promised = [text_of(0)]
+    assert attempt(made.port, CAROL, text=promised[0]) == [250, 250]
+    filler = disk / "filler"
+    fill(filler, 0 if room == "nothing" else 48 << 10)
+    codes = []
+    for number in range(1, 30):
+        codes.append(attempt(made.port, CAROL, text=text_of(number))[-1])
+        promised += [text_of(number)] if codes[-1] == 250 else []
+    assert 452 in codes
+    assert attempt(made.port, BOB) == [250, 250]
+    filler.unlink()
+    for number in range(30, 33):
+        assert attempt(made.port, CAROL, text=text_of(number)) == [250, 250]
+        promised.append(text_of(number))
+    os.killpg(made.process.pid, signal.SIGSTOP)  # nothing changes while it is copied
+    seen = tmp_path / "seen" / "data"  # SQLite would follow the link of /proc out of the mount
+    shutil.copytree(disk, seen, ignore=shutil.ignore_patterns("control"))
+    os.killpg(made.process.pid, signal.SIGCONT)
+    shutil.copy(folder.parent / "data.master.key", seen.parent)
+    assert {message.raw for message in opened(seen)} == set(promised)
+    catalog, reader = open_store_catalog(seen, Store()), Reader.open(seen, "")
+    assert [fault.text for fault in check(catalog, seen, reader, Counts()) if not fault.note] == []
+    reader.close()
+    catalog.close()
+
+
+def text_of(number: int) -> bytes:
+    return b"Subject: %d\r\n\r\n" % number + random.Random(number).randbytes(3000).hex().encode() + b"\r\n"
+
+
+def fill(path: Path, leave: int) -> None:
+    """Write to the file until its disk has no more than `leave` octets."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT)
+    try:
+        while os.fstatvfs(file).f_bavail * os.fstatvfs(file).f_frsize > leave:
+            os.write(file, b"x" * 4096)
+    except OSError:  # no space left
+        pass
+    os.close(file)
