@@ -10,6 +10,7 @@ import typer
 
 from mpp import __version__
 from mpp.cli import (  # workbench adds to filters
+    attachments,
     filters,
     lists,
     mail,
@@ -63,6 +64,7 @@ for revising in revisions.COMMANDS:
 app.add_typer(settings.app)
 app.add_typer(store.app)
 app.add_typer(mail.app)
+app.add_typer(attachments.app)
 scanners.app.command()(compare)
 scanners.app.command()(victims)
 app.add_typer(scanners.app)

@@ -1,0 +1,1 @@
+"""What attachments are, by content: types, names, archives opened to a depth, active content."""

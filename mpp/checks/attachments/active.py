@@ -1,0 +1,116 @@
+"""Active content in text formats: HTML, SVG, RTF, PDF; and the files that they carry within."""
+
+import base64
+import binascii
+import re
+import zlib
+from collections.abc import Iterator
+
+from mpp.checks.attachments.budget import Meter
+from mpp.checks.attachments.item import Flag, Member
+
+_SCRIPT = re.compile(
+    rb"<script[\s>/]|\bon[a-z]{3,20}\s*=|javascript:|vbscript:|<(?:object|embed|applet|iframe)[\s>]|script:(?:event|module)|office:script",
+    re.IGNORECASE,
+)
+_DATA_URI = re.compile(
+    rb"data:([a-z0-9.+-]+/[a-z0-9.+-]+)?(?:;[a-z0-9=.-]+)*;base64,([A-Za-z0-9+/=%\s]{16,})", re.IGNORECASE
+)
+_LONG_BASE64 = re.compile(rb"[\"'`]([A-Za-z0-9+/]{64,}={0,2})[\"'`]")
+_PDF_ACTIVE = re.compile(
+    rb"/(?:JavaScript|JS|OpenAction|AA|Launch|EmbeddedFiles?|RichMedia|SubmitForm|ImportData|GoToR|URI|XFA)\b"
+)
+_PDF_HARMLESS = {b"/URI", b"/AA"}
+_PDF_NAME = re.compile(rb"#([0-9A-Fa-f]{2})")
+_PDF_STREAM = re.compile(rb"stream\r?\n")
+_PDF_DICT = re.compile(rb"<<[^\0]{0,4000}?/Type\s*/EmbeddedFile|/EmbeddedFile\b")
+_STREAMS = 2000  # of one PDF
+_OBJDATA = re.compile(rb"\\objdata\b\s*(?:\\[a-z]+-?\d*\s?|[{}\s])*((?:[0-9A-Fa-f]\s*){16,})")
+
+
+def markup_flags(data: bytes) -> set[Flag]:
+    """Return what is in a page or picture of markup."""
+    text = data.replace(b"\0", b"") if data[:2] in (b"\xff\xfe", b"\xfe\xff") else data
+    return {Flag.ACTIVE} if _SCRIPT.search(text) else set()
+
+
+def markup_members(data: bytes, meter: Meter) -> Iterator[Member]:
+    """Yield the files that a page carries in itself, as HTML smuggling does: data: URIs and long base64 literals."""
+    found = [(match[1] or b"", match[2]) for match in _DATA_URI.finditer(data)]
+    if _SCRIPT.search(data):
+        found += [(b"", match[1]) for match in _LONG_BASE64.finditer(data)]
+    for number, (kind, text) in enumerate(found, 1):
+        if kind.lower().startswith((b"image/", b"font/")):
+            continue
+        meter.budget.entry()
+        octets = _base64(text)
+        if octets:
+            meter.take(len(octets))
+            yield Member(f"data-{number}", octets)
+
+
+def _base64(text: bytes) -> bytes:
+    clean = re.sub(rb"[^A-Za-z0-9+/]", b"", text.replace(b"%2B", b"+").replace(b"%2F", b"/").replace(b"%3D", b""))
+    try:
+        return base64.b64decode(clean[: len(clean) // 4 * 4] + _padded(clean[len(clean) // 4 * 4 :]))
+    except binascii.Error:
+        return b""
+
+
+def _padded(rest: bytes) -> bytes:
+    return rest + b"=" * (-len(rest) % 4) if len(rest) > 1 else b""
+
+
+def rtf_members(data: bytes, meter: Meter) -> Iterator[Member]:
+    """Yield the objects that an RTF text embeds, as the octets of their hexadecimal text (RTF 1.9.1, objects)."""
+    for number, match in enumerate(_OBJDATA.finditer(data), 1):
+        meter.budget.entry()
+        digits = re.sub(rb"[^0-9A-Fa-f]", b"", match[1])
+        octets = binascii.unhexlify(digits[: len(digits) // 2 * 2])
+        meter.take(len(octets))
+        start = octets.find(b"\xd0\xcf\x11\xe0")
+        yield Member(f"object-{number}", octets[start:] if start > 0 else octets)
+
+
+def pdf_flags(data: bytes, meter: Meter) -> set[Flag]:
+    """Return what a PDF does by itself (ISO 32000-1, 12.6, 7.6), looking into its packed streams too."""
+    flags: set[Flag] = set()
+    if re.search(rb"/Encrypt\b", data):
+        flags.add(Flag.ENCRYPTED)
+    for text in (data, *(octets for _, octets in _pdf_streams(data, meter))):
+        names = _PDF_NAME.sub(lambda match: bytes([int(match[1], 16)]), text)
+        if any(match[0] not in _PDF_HARMLESS for match in _PDF_ACTIVE.finditer(names)):
+            flags.add(Flag.ACTIVE)
+            break
+    return flags
+
+
+def pdf_members(data: bytes, meter: Meter) -> Iterator[Member]:
+    """Yield the files embedded in a PDF (ISO 32000-1, 7.11.4)."""
+    for number, (dictionary, octets) in enumerate(_pdf_streams(data, meter), 1):
+        if _PDF_DICT.search(dictionary):
+            meter.budget.entry()
+            yield Member(f"embedded-{number}", octets)
+
+
+def _pdf_streams(data: bytes, meter: Meter) -> Iterator[tuple[bytes, bytes]]:
+    """Yield each stream with the dictionary before it; packed ones (FlateDecode) unpacked, others as they are."""
+    for count, match in enumerate(_PDF_STREAM.finditer(data)):
+        if count >= _STREAMS:
+            return
+        end = data.find(b"endstream", match.end())
+        dictionary = data[max(0, data.rfind(b"obj", max(0, match.start() - 4096), match.start())) : match.start()]
+        stream = data[match.end() : end if end >= 0 else len(data)]
+        if b"/Subtype" in dictionary and b"/Image" in dictionary:
+            continue
+        yield dictionary, _inflated(stream, meter) if b"FlateDecode" in dictionary or b"/Fl" in dictionary else stream
+
+
+def _inflated(stream: bytes, meter: Meter) -> bytes:
+    unpacker = zlib.decompressobj()
+    try:
+        octets = unpacker.decompress(stream, 16 << 20)
+    except zlib.error:
+        return b""
+    meter.take(len(octets))
+    return octets

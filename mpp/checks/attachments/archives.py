@@ -1,0 +1,88 @@
+"""Archives opened by libarchive: members with their names, contents, links and encryption.
+
+Called by mpp.checks.attachments.containers, in the confined process. libarchive reads zip, 7z, rar, tar, cpio, ar, lha,
+cab, iso, xar, rpm and warc.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import libarchive
+import libarchive.ffi
+from libarchive.exception import ArchiveError
+
+from mpp.checks.attachments.budget import Meter
+from mpp.checks.attachments.item import Flag, Member, UnreadableError
+
+_is_encrypted = libarchive.ffi.libarchive.archive_entry_is_encrypted
+_is_encrypted.argtypes = [libarchive.ffi.c_archive_entry_p]
+logging.getLogger("libarchive").disabled = True  # its warnings quote the file: no outside text goes to a log
+_SAYS_ENCRYPTED = ("encrypt", "passphrase", "password")
+
+
+def members(data: bytes, meter: Meter, passwords: Sequence[str] = ()) -> Iterator[Member]:
+    """Yield the members of an archive in any format. Raises UnreadableError where it ends early, and BombError.
+
+    An encrypted member is tried with each password; where none opens it, it comes without content.
+    """
+    try:
+        with libarchive.memory_reader(data, filter_name=_filter(data)) as archive:
+            for entry in archive:
+                meter.budget.entry()
+                member = _member(entry, meter)
+                if Flag.ENCRYPTED in member.flags and passwords:
+                    member = _opened(data, member, meter, passwords)
+                yield member
+    except (ArchiveError, UnicodeError) as error:
+        raise UnreadableError(str(error), _flags_of(error)) from error
+
+
+def _opened(data: bytes, member: Member, meter: Meter, passwords: Sequence[str]) -> Member:
+    """Return the member as the first fitting password opens it, else as it was."""
+    for password in passwords:
+        try:
+            with libarchive.memory_reader(data, filter_name=_filter(data), passphrase=password) as archive:
+                for entry in archive:
+                    if entry.pathname == member.name:
+                        opened = _member(entry, meter)
+                        if opened.readable:
+                            opened.flags.add(Flag.ENCRYPTED)
+                            return opened
+                        break
+        except (ArchiveError, UnicodeError):
+            continue  # this password does not fit
+    return member
+
+
+def _member(entry: Any, meter: Meter) -> Member:
+    name = entry.pathname or ""
+    member = Member(name if isinstance(name, str) else name.decode("utf-8", "replace"))
+    if entry.issym or entry.islnk or entry.isdev:
+        member.flags.add(Flag.UNSAFE_NAME)
+    if _is_encrypted(entry._entry_p) > 0:
+        member.flags.add(Flag.ENCRYPTED)
+    if not entry.isfile:
+        return member
+    if entry.size:
+        meter.announced(entry.size)
+    pieces: list[bytes] = []
+    try:
+        for block in entry.get_blocks():
+            meter.take(len(block))
+            pieces.append(bytes(block))
+    except (ArchiveError, UnicodeError) as error:
+        member.readable = False
+        member.flags |= _flags_of(error) or {Flag.DAMAGED}
+    member.data = b"".join(pieces)
+    return member
+
+
+def _filter(data: bytes) -> str:
+    """Only what belongs to a format itself: with all filters a file that unpacks to itself is never done with."""
+    return "rpm" if data.startswith(b"\xed\xab\xee\xdb") else "none"
+
+
+def _flags_of(error: Exception) -> set[Flag]:
+    said = str(error).lower()
+    return {Flag.ENCRYPTED} if any(word in said for word in _SAYS_ENCRYPTED) else set()

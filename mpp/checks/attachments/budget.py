@@ -1,0 +1,55 @@
+"""What one inspection may still unpack: octets, members and time over all, growth for each container."""
+
+import time
+
+from mpp.checks.attachments.item import BombError, Limits
+
+
+class Budget:
+    """Counts what is unpacked. Raises BombError when a limit is passed; `clock` gives monotonic seconds."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._octets, self._entries = limits.octets, limits.entries
+        self._until = time.monotonic() + limits.seconds
+
+    def entry(self) -> None:
+        """One more member."""
+        self._entries -= 1
+        if self._entries < 0:
+            raise BombError(f"more than {self.limits.entries} members")
+        self._in_time()
+
+    def _in_time(self) -> None:
+        if time.monotonic() > self._until:
+            raise BombError(f"not opened within {self.limits.seconds:g} s")
+
+    def meter(self, packed: int) -> "Meter":
+        """Begin a container of `packed` octets."""
+        return Meter(self, packed)
+
+    def take(self, octets: int) -> None:
+        self._octets -= octets
+        if self._octets < 0:
+            raise BombError(f"more than {self.limits.octets} octets unpacked")
+        self._in_time()
+
+
+class Meter:
+    """The growth of one container."""
+
+    def __init__(self, budget: Budget, packed: int) -> None:
+        self.budget, self._unpacked = budget, 0
+        self._most = max(budget.limits.ratio_from, packed * budget.limits.ratio)
+
+    def take(self, octets: int) -> None:
+        """Count unpacked octets, before they are kept."""
+        self._unpacked += octets
+        if self._unpacked > self._most:
+            raise BombError(f"over {self._most} octets from one container")
+        self.budget.take(octets)
+
+    def announced(self, octets: int) -> None:
+        """A member says that it is so large: what cannot be kept is not even begun."""
+        if self._unpacked + octets > self._most:
+            raise BombError(f"announces more than {self._most} octets")

@@ -1,0 +1,203 @@
+"""Which opener serves which kind of file. Each yields the files inside, and flags of the file itself as it learns them.
+
+Raises UnreadableError and BombError, as the openers do.
+"""
+
+import io
+import re
+import struct
+import zipfile
+from collections.abc import Iterator, Sequence
+
+from mpp.checks.attachments import active, compressed, office
+from mpp.checks.attachments.archives import members
+from mpp.checks.attachments.budget import Meter
+from mpp.checks.attachments.item import Flag, Member, UnreadableError
+from mpp.checks.attachments.kinds import is_program
+from mpp.checks.attachments.locked import locked
+from mpp.checks.attachments.mails import mail_members
+from mpp.checks.attachments.tnef import tnef_members
+
+Found = Member | set[Flag]
+
+_ARCHIVES = frozenset(
+    f"application/{name}"
+    for name in [
+        "zip",
+        "java-archive",
+        "x-7z-compressed",
+        "x-rar",
+        "x-tar",
+        "x-ustar",
+        "x-cpio",
+        "x-archive",
+        "x-lzh-compressed",
+        "x-lha",
+        "vnd.ms-cab-compressed",
+        "x-iso9660-image",
+        "x-xar",
+        "warc",
+        "x-rpm",
+        "vnd.debian.binary-package",
+        "epub+zip",
+        "x-mtree",
+        "x-freearc",
+    ]
+)
+# Known to be archives or images of disks, and by no library of ours to be opened: not checkable.
+_CLOSED = frozenset(
+    f"application/{name}"
+    for name in [
+        "x-lrzip",
+        "x-lzop",
+        "x-snappy-framed",
+        "x-arj",
+        "x-vhd",
+        "x-vhdx",
+        "x-ms-wim",
+        "vnd.ms-htmlhelp",
+        "x-ms-compress-szdd",
+        "x-ms-compress-kwaj",
+        "x-ace-compressed",
+        "x-stuffit",
+        "zoo",
+        "x-zoo",
+    ]
+)
+_ZIP_MEMBER, _ZIP_END = b"PK\x03\x04", b"PK\x05\x06"
+_EMPTY = 32  # octets of an archive without members, at most
+
+
+def contents(data: bytes, name: str, kind: str, meter: Meter, passwords: Sequence[str]) -> Iterator[Found]:
+    """Yield what is inside a file of that kind, nothing where it is no container."""
+    if kind.startswith(("application/vnd.openxmlformats", "application/vnd.oasis.opendocument")):
+        yield from _package(data, meter, passwords)
+    elif kind in _ARCHIVES:
+        yield from _archive(data, meter, passwords)
+    elif kind in compressed.KINDS:
+        yield from compressed.decompressed(data, name, kind, meter)
+    elif kind == "application/x-ole-storage":
+        yield office.ole_flags(data)
+        yield from office.ole_members(data, meter)
+    elif kind == "application/pdf":
+        yield active.pdf_flags(data, meter)
+        yield from active.pdf_members(data, meter)
+        yield from _behind(data, meter, passwords)
+    elif kind == "text/rtf":
+        for member in active.rtf_members(data, meter):
+            yield {Flag.ACTIVE}
+            yield member
+    elif kind in ("text/html", "image/svg+xml", "text/xml", "application/xml"):
+        yield active.markup_flags(data)
+        yield from active.markup_members(data, meter)
+    elif kind == "application/vnd.ms-tnef":
+        yield from tnef_members(data, meter)
+    elif kind == "message/rfc822":
+        yield from mail_members(data, meter)
+    elif kind in _CLOSED:
+        raise UnreadableError(f"{kind} cannot be opened")
+    else:
+        yield from _rest(data, name, kind, meter, passwords)
+
+
+def _rest(data: bytes, name: str, kind: str, meter: Meter, passwords: Sequence[str]) -> Iterator[Found]:
+    """What libmagic does not name, and files that are something else beside what they seem."""
+    if is_program(kind) or kind == "application/octet-stream":
+        yield from _behind(data, meter, passwords)
+    elif kind == "application/x-sylk" or data.startswith(b"ID;P"):
+        yield office.sylk_flags(data)
+    elif kind.startswith("text/") and re.search(rb"^begin(?:-base64)? [0-7]{3,4} \S", data[:4096], re.MULTILINE):
+        yield from compressed.decompressed(data, name, "text/x-uuencode", meter)
+    if kind == "application/octet-stream" and name.lower().rpartition(".")[2] in _ENDS:
+        yield from _archive(data, meter, passwords)
+
+
+_ENDS = frozenset(
+    [
+        "zip",
+        "7z",
+        "rar",
+        "tar",
+        "gz",
+        "tgz",
+        "bz2",
+        "xz",
+        "cab",
+        "arj",
+        "lha",
+        "lzh",
+        "iso",
+        "cpio",
+        "ar",
+        "jar",
+        "docx",
+        "xlsx",
+        "pptx",
+        "docm",
+        "xlsm",
+    ]
+)
+
+
+def _archive(data: bytes, meter: Meter, passwords: Sequence[str]) -> Iterator[Found]:
+    if locked(data):
+        yield {Flag.ENCRYPTED}
+    names: set[str] = set()
+    listed = _directory(data)
+    meter.announced(sum(entry.file_size for entry in listed))  # many entries can name the same octets
+    for member in members(data, meter, passwords):
+        names.add(member.name)
+        yield member
+    if data[:2] == b"PK":
+        yield from _shadowed(data, meter)
+        yield from _unseen(listed, names, meter)
+    if not names and not listed and len(data) > _EMPTY:
+        raise UnreadableError("holds nothing that can be seen, as a volume of several does")
+
+
+def _shadowed(data: bytes, meter: Meter) -> Iterator[Found]:
+    """Yield the members of each earlier archive within the octets of a zip: readers take the last directory, or the first."""
+    end = data.find(_ZIP_END)
+    last = data.rfind(_ZIP_END)
+    while 0 <= end < last:
+        yield from members(data[: end + 22], meter)
+        end = data.find(_ZIP_END, end + 4)
+
+
+def _directory(data: bytes) -> Sequence[zipfile.ZipInfo]:
+    """Return the entries of a zip's directory; none where it is no zip, or its directory is broken."""
+    if data[:2] != b"PK":
+        return ()
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as listing:
+            return listing.infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error, OSError):
+        return ()  # libarchive reads it by the local headers
+
+
+def _unseen(listed: Sequence[zipfile.ZipInfo], names: set[str], meter: Meter) -> Iterator[Found]:
+    """Yield the names that the directory has beyond those that were opened: others would open them."""
+    for entry in listed:
+        if entry.filename not in names and not entry.is_dir():
+            meter.budget.entry()
+            yield Member(entry.filename, flags={Flag.DAMAGED}, readable=False)
+
+
+def _package(data: bytes, meter: Meter, passwords: Sequence[str]) -> Iterator[Found]:
+    """Yield flags for an office document's parts; its parts are files like others."""
+    if locked(data):
+        yield {Flag.ENCRYPTED}
+    for member in members(data, meter, passwords):
+        yield office.ooxml_flags(member.name, member.data)
+        yield member
+
+
+def _behind(data: bytes, meter: Meter, passwords: Sequence[str]) -> Iterator[Found]:
+    """Yield the members of an archive that stands behind something else, as in self-extracting programs."""
+    for signature in (_ZIP_MEMBER, b"Rar!\x1a\x07", b"7z\xbc\xaf\x27\x1c"):
+        start = data.find(signature, 1)
+        if start > 0:
+            try:
+                yield from members(data[start:], meter, passwords)
+            except UnreadableError:
+                continue  # a signature by chance, in the midst of other octets

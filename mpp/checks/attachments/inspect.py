@@ -1,0 +1,100 @@
+"""Looks into files, and into the files inside them, to a depth: what each is, and what is to be said of it.
+
+    by name -> by content -> opened by its kind -> the same for each file inside
+
+Called in the confined process, and by `mpp attachments inspect`. Never raises for what a file holds: what cannot be
+opened is `damaged`, what grows too much is a `bomb`, and both say that something was not looked at.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from mpp.checks.attachments.budget import Budget
+from mpp.checks.attachments.containers import contents
+from mpp.checks.attachments.item import BombError, File, Flag, Item, Limits, Member, UnreadableError
+from mpp.checks.attachments.kinds import is_program, kind_of, lies
+from mpp.checks.attachments.names import by_name
+from mpp.checks.attachments.scripts import is_script
+
+# What a container takes over from the files inside it: whoever asks for the outermost file gets to know.
+_INHERITED = frozenset({Flag.ENCRYPTED, Flag.BOMB, Flag.UNSAFE_NAME})
+
+
+@dataclass(slots=True)
+class _State:
+    budget: Budget
+    passwords: Sequence[str]
+    items: list[Item] = field(default_factory=list)
+    stopped: bool = False  # a bomb ends the whole inspection
+
+
+def inspect(files: Sequence[File], limits: Limits, passwords: Sequence[str] = ()) -> list[Item]:
+    """Return an item for each file and each file inside, containers before what they hold."""
+    state = _State(Budget(limits), passwords)
+    for file in files:
+        _look(file, state, 0)
+    return state.items
+
+
+def _look(file: File, state: _State, depth: int) -> set[Flag]:
+    """Add the items of a file and of all inside it; return its flags."""
+    kind = kind_of(file.data)
+    flags = by_name(file.name, within=depth > 0)
+    if is_program(kind):
+        flags.add(Flag.EXECUTABLE)
+    elif is_script(file.data, kind):
+        flags.add(Flag.SCRIPT)
+    if lies(file.name, kind):
+        flags.add(Flag.MISMATCH)
+    place = len(state.items)
+    state.items.append(_item(file, kind, flags))
+    if not state.stopped:
+        flags |= _look_inside(file, kind, state, depth)
+        state.items[place] = _item(file, kind, flags)
+    return flags
+
+
+def _look_inside(file: File, kind: str, state: _State, depth: int) -> set[Flag]:
+    flags: set[Flag] = set()
+    meter = state.budget.meter(len(file.data))
+    try:
+        for found in contents(file.data, file.name, kind, meter, state.passwords):
+            if not isinstance(found, Member):
+                flags |= found
+                continue
+            flags |= found.flags & {Flag.ENCRYPTED}
+            if depth >= state.budget.limits.depth:
+                raise BombError("too many levels")
+            inner = File(f"{file.path}/{found.name}", found.name, "", found.data)
+            flags |= _inherit(found, _look(inner, state, depth + 1), state)
+            if state.stopped:
+                flags.add(Flag.BOMB)
+                break
+    except BombError:
+        flags.add(Flag.BOMB)
+        state.stopped = True
+    except UnreadableError as error:
+        flags |= error.flags or {Flag.DAMAGED}
+    return flags
+
+
+def _inherit(member: Member, flags: set[Flag], state: _State) -> set[Flag]:
+    """Put a member's own flags on its item, and return what its container takes over."""
+    if member.flags:
+        place = next(n for n in range(len(state.items) - 1, -1, -1) if state.items[n].path.endswith(f"/{member.name}"))
+        item = state.items[place]
+        state.items[place] = Item(
+            item.path, item.name, item.declared, item.type, item.size, item.sha256, item.flags | member.flags
+        )
+    return (flags | member.flags) & _INHERITED
+
+
+def _item(file: File, kind: str, flags: set[Flag]) -> Item:
+    digest = sha256(file.data).hexdigest()
+    return Item(file.path, file.name, file.declared, kind, len(file.data), digest, frozenset(flags))
+
+
+def flagged(items: Sequence[Item]) -> Iterator[Flag]:
+    """Yield each flag that any of the items has, once."""
+    yield from frozenset().union(*(item.flags for item in items))

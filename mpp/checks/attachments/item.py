@@ -1,0 +1,76 @@
+"""The values of an inspection: a file to look at, what is said of it, and up to where one looks. For all of this package."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Flag(StrEnum):
+    """What can be said of a file (design section 8). The last words of each are what a person is told."""
+
+    ENCRYPTED = "encrypted"  # it, or a member of it, opens only with a password
+    MACRO = "macro"  # a document with VBA or Excel 4 macros
+    EXECUTABLE = "executable"  # a program by content or name
+    SCRIPT = "script"  # text that a system runs, by content or name
+    BOMB = "bomb"  # it grows beyond the limits when it is opened
+    UNSAFE_NAME = "unsafe-name"  # traversal, absolute, link, hidden or doubled end, over-long
+    MISMATCH = "mismatch"  # the name's end says another type than the content
+    DAMAGED = "damaged"  # an archive or document that cannot be opened: not checkable
+    ACTIVE = "active"  # script, launch, embedded files or remote content within a document
+
+
+@dataclass(slots=True)
+class File:
+    """A file to be inspected: a MIME part, or a file by itself."""
+
+    path: str
+    name: str
+    declared: str
+    data: bytes
+
+
+@dataclass(slots=True)
+class Member:
+    """A file found within another one. `data` is empty where it could not be read; `flags` say why."""
+
+    name: str
+    data: bytes = b""
+    flags: set[Flag] = field(default_factory=set)
+    readable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What is said of one file. `path`: the MIME part, then the names inside containers, joined by "/"."""
+
+    path: str
+    name: str
+    declared: str  # type that the mail declares, "" inside containers
+    type: str  # by content
+    size: int  # octets
+    sha256: str
+    flags: frozenset[Flag]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Up to where containers are opened."""
+
+    octets: int = 100 << 20  # unpacked, of one inspection
+    entries: int = 10_000  # members, of one inspection
+    ratio: int = 100  # unpacked to packed, of one container, above `ratio_from`
+    ratio_from: int = 5 << 20  # octets
+    depth: int = 8  # containers within containers
+    seconds: float = 10.0
+
+
+class BombError(Exception):
+    """A container grows beyond the limits."""
+
+
+class UnreadableError(Exception):
+    """A container cannot be opened or not to its end. `flags` say what is known of it all the same."""
+
+    def __init__(self, cause: str, flags: Iterable[Flag] = ()) -> None:
+        super().__init__(cause)
+        self.flags = frozenset(flags)

@@ -1,0 +1,151 @@
+"""What a file is, by its content: libmagic, and before it what libmagic does not know or is led astray by.
+
+Sources: libmagic's database; the file formats' own signatures (named where they are used). No name is believed here.
+"""
+
+import re
+import threading
+
+import magic
+
+from mpp.checks.attachments.names import ending
+
+_HEAD = 1 << 20  # octets shown to libmagic: its tests look at the beginning
+_local = threading.local()
+
+_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"7z\xbc\xaf\x27\x1c", "application/x-7z-compressed"),
+    (0, b"Rar!\x1a\x07", "application/x-rar"),
+    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "application/x-ole-storage"),
+    (0, b"\x78\x9f\x3e\x22", "application/vnd.ms-tnef"),
+    (0, b"\xe4\x52\x5c\x7b\x8c\xd8\xa7\x4d\xae\xb1\x53\x78\xd0\x29\x96\xd3", "application/onenote"),
+    (0, b"L\0\0\0\x01\x14\x02\0\0\0\0\0\xc0\0\0\0\0\0\0F", "application/x-ms-shortcut"),
+    (0, b"\x7fELF", "application/x-executable"),
+    (0, b"\xce\xfa\xed\xfe", "application/x-mach-binary"),
+    (0, b"\xcf\xfa\xed\xfe", "application/x-mach-binary"),
+    (0, b"\xfe\xed\xfa\xce", "application/x-mach-binary"),
+    (0, b"\xfe\xed\xfa\xcf", "application/x-mach-binary"),
+    (0, b"MSCF\0\0\0\0", "application/vnd.ms-cab-compressed"),
+    (0, b"ITSF", "application/vnd.ms-htmlhelp"),
+    (0, b"conectix", "application/x-vhd"),
+    (0, b"vhdxfile", "application/x-vhdx"),
+    (0, b"MSWIM\0\0\0", "application/x-ms-wim"),
+    (0, b"\x60\xea", "application/x-arj"),
+    (0x8001, b"CD001", "application/x-iso9660-image"),
+    (257, b"ustar", "application/x-tar"),
+    (0, b"PK\x03\x04", "application/zip"),
+    (0, b"PK\x05\x06", "application/zip"),
+    (0, b"PK00PK\x03\x04", "application/zip"),
+    (0, b"!<arch>\n", "application/x-archive"),
+    (0, b"{\\rt", "text/rtf"),
+)
+_MZ = "application/vnd.microsoft.portable-executable"
+_OOXML = {
+    b"word/": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    b"xl/": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    b"ppt/": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+}
+_PDF = re.compile(rb"%PDF-\d")
+_SVG = re.compile(rb"<svg[\s>]", re.IGNORECASE)
+_HTML = re.compile(
+    rb"\A[\s\xef\xbb\xbf\xfe\xff]*(?:<!--.{0,4000}?-->\s*)*<(?:!doctype\s+html|html|head|body|script|iframe|meta)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+# A mail, also as it lies in an mbox file: fields from the first line on, one of them of MIME.
+_MAIL = re.compile(
+    rb"(?:From [^\r\n]{1,200}\r?\n)?(?:[!-9;-~]{1,60}:[^\n]*\n(?:[ \t][^\n]*\n)*){0,50}?(?:MIME-Version|Content-Type|Message-ID):",
+    re.IGNORECASE,
+)
+
+
+def kind_of(data: bytes) -> str:
+    """Return the MIME type of the octets. Never raises on any octets."""
+    if not data:
+        return "application/x-empty"
+    if data[:2] == b"MZ" and len(data) >= 28:
+        return _MZ
+    for offset, signature, kind in _SIGNATURES:
+        if data.startswith(signature, offset):
+            return _zip_kind(data) if kind == "application/zip" else kind
+    if _PDF.search(data, 0, 1024):
+        return "application/pdf"
+    kind = _libmagic(data)
+    if kind.startswith("text/") or kind in ("application/octet-stream", "image/svg+xml", "application/javascript"):
+        return _textual(data, kind)
+    return kind
+
+
+def _textual(data: bytes, kind: str) -> str:
+    head = data[: 1 << 16]
+    wide = head.replace(b"\0", b"") if head[:2] in (b"\xff\xfe", b"\xfe\xff") else head
+    if _SVG.search(wide, 0, 4096):
+        return "image/svg+xml"
+    if _HTML.match(wide):
+        return "text/html"
+    return "message/rfc822" if _MAIL.match(head) else kind
+
+
+def _zip_kind(data: bytes) -> str:
+    """Tell office documents from other zip files by the parts that they must have (ECMA-376, part 2)."""
+    if b"[Content_Types].xml" in data[:4096] or data.rfind(b"[Content_Types].xml") >= 0:
+        for folder, kind in _OOXML.items():
+            if data.find(b"PK\x01\x02") >= 0 and data.rfind(folder) >= 0:
+                return kind
+    if data[30:38] == b"mimetype":
+        declared = data[38:120].split(b"PK", 1)[0]
+        if declared.startswith(b"application/vnd.oasis"):
+            return re.split(rb"[^a-z.\-/+]", declared)[0].decode("ascii", "replace")
+    if data.rfind(b"META-INF/MANIFEST.MF") >= 0:
+        return "application/java-archive"
+    return "application/zip"
+
+
+def _libmagic(data: bytes) -> str:
+    """Ask libmagic; a handle serves one thread."""
+    handle = getattr(_local, "handle", None)
+    if handle is None:
+        handle = _local.handle = magic.Magic(mime=True)
+    try:
+        return str(handle.from_buffer(data[:_HEAD]))
+    except magic.MagicException:
+        return "application/octet-stream"
+
+
+# Ends of names that promise a type, and what content may be behind them. Only where a lie is of use to somebody.
+_PROMISES: dict[str, tuple[str, ...]] = {
+    "pdf": ("application/pdf",),
+    "png": ("image/png",),
+    "jpg": ("image/",),
+    "jpeg": ("image/",),
+    "gif": ("image/",),
+    "bmp": ("image/",),
+    "txt": ("text/", "application/json", "message/", "application/x-empty"),
+    "csv": ("text/", "application/csv", "application/x-empty"),
+    "zip": ("application/zip", "application/java-archive", "application/vnd.o", "application/epub"),
+    "7z": ("application/x-7z",),
+    "rar": ("application/x-rar",),
+    "gz": ("application/gzip",),
+    "tar": ("application/x-tar", "application/x-ustar"),
+    "docx": ("application/vnd.openxml", "application/x-ole-storage", "application/encrypted", "application/zip"),
+    "xlsx": ("application/vnd.openxml", "application/x-ole-storage", "application/encrypted", "application/zip"),
+    "pptx": ("application/vnd.openxml", "application/x-ole-storage", "application/encrypted", "application/zip"),
+    "doc": ("application/x-ole", "application/msword", "text/", "application/vnd.openxml", "application/zip"),
+    "xls": ("application/x-ole", "application/vnd.ms-excel", "text/", "application/vnd.openxml", "application/zip"),
+    "html": ("text/", "application/x-empty"),
+    "htm": ("text/", "application/x-empty"),
+}
+_PROGRAMS = (_MZ, "application/x-executable", "application/x-mach-binary", "application/x-ms-shortcut")
+
+
+def lies(name: str, kind: str) -> bool:
+    """True where the name's end promises another type than the content has."""
+    promised = _PROMISES.get(ending(name))
+    return promised is not None and not kind.startswith(promised)
+
+
+def is_program(kind: str) -> bool:
+    return kind in _PROGRAMS or kind in (
+        "application/x-sharedlib",
+        "application/x-pie-executable",
+        "application/x-dosexec",
+    )

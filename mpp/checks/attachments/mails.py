@@ -1,0 +1,36 @@
+"""The files of a mail: its parts, as far as they are attachments."""
+
+import re
+from collections.abc import Iterator
+
+from mpp.checks.attachments.budget import Meter
+from mpp.checks.attachments.item import File, Member
+from mpp.checks.attachments.kinds import kind_of
+from mpp.mail.message import Message
+from mpp.mail.part import Part
+
+_FIELD = re.compile(rb"(?:From [^\r\n]*\r?\n)?[!-9;-~]{1,76}:")
+
+
+def files_of(data: bytes, name: str) -> list[File]:
+    """Return the files of a mail, or the one bare file `data` where it is no mail."""
+    if not (_FIELD.match(data) and kind_of(data) == "message/rfc822"):
+        return [File(name, name, "", data)]
+    return [File(part.path, part.name or "", part.type, part.decode()) for part in _attached(data)]
+
+
+def mail_members(data: bytes, meter: Meter) -> Iterator[Member]:
+    """Yield the files of a mail that lies inside something else."""
+    for part in _attached(data):
+        meter.budget.entry()
+        decoded = part.decode()
+        meter.take(len(decoded))
+        yield Member(part.name or f"part-{part.path}", decoded)
+
+
+def _attached(data: bytes) -> Iterator[Part]:
+    """Yield the leaves, but for the text bodies that have no name."""
+    start = data.find(b"\n") + 1 if data.startswith(b"From ") else 0  # of a mbox file; no field of the mail
+    for part in Message(data[start:]).leaves():
+        if part.name is not None or not part.type.startswith("text/"):
+            yield part

@@ -1,0 +1,195 @@
+"""What a file's name says: programs and scripts by their ends, and names that deceive or escape.
+
+The lists are those of what Windows, macOS and Unix desktops start on a double click, as mail services commonly ban.
+"""
+
+import re
+import unicodedata
+
+from mpp.checks.attachments.item import Flag
+
+LONGEST = 255  # characters of one name, as file systems have it
+
+EXECUTABLE = frozenset(
+    [
+        "exe",
+        "com",
+        "scr",
+        "pif",
+        "cpl",
+        "msi",
+        "msp",
+        "mst",
+        "dll",
+        "sys",
+        "drv",
+        "ocx",
+        "ax",
+        "efi",
+        "bin",
+        "elf",
+        "so",
+        "o",
+        "app",
+        "appx",
+        "appxbundle",
+        "msix",
+        "msixbundle",
+        "jar",
+        "apk",
+        "deb",
+        "rpm",
+        "dmg",
+        "pkg",
+        "run",
+        "out",
+        "iso",
+        "img",
+        "vhd",
+        "vhdx",
+        "ime",
+        "tsp",
+        "gadget",
+        "application",
+        "appref-ms",
+        "xll",
+        "wll",
+        "ppam",
+        "xlam",
+        "chm",
+    ]
+)
+SCRIPT = frozenset(
+    [
+        "bat",
+        "cmd",
+        "js",
+        "jse",
+        "vb",
+        "vbe",
+        "vbs",
+        "ws",
+        "wsf",
+        "wsh",
+        "wsc",
+        "sct",
+        "hta",
+        "ps1",
+        "ps1xml",
+        "ps2",
+        "ps2xml",
+        "psc1",
+        "psc2",
+        "psd1",
+        "psm1",
+        "msh",
+        "msh1",
+        "msh2",
+        "mshxml",
+        "sh",
+        "bash",
+        "csh",
+        "ksh",
+        "zsh",
+        "pl",
+        "py",
+        "pyc",
+        "pyw",
+        "pyz",
+        "rb",
+        "php",
+        "lua",
+        "tcl",
+        "applescript",
+        "scpt",
+        "reg",
+        "inf",
+        "ins",
+        "isp",
+        "jnlp",
+        "lnk",
+        "url",
+        "scf",
+        "desktop",
+        "library-ms",
+        "settingcontent-ms",
+        "command",
+        "action",
+        "workflow",
+        "ade",
+        "adp",
+        "mde",
+        "mda",
+    ]
+)
+_HARMLESS = frozenset(
+    [
+        "txt",
+        "pdf",
+        "doc",
+        "docx",
+        "xls",
+        "xlsx",
+        "ppt",
+        "pptx",
+        "jpg",
+        "jpeg",
+        "png",
+        "gif",
+        "bmp",
+        "htm",
+        "html",
+        "rtf",
+        "csv",
+        "mp3",
+        "mp4",
+        "wav",
+        "zip",
+        "rar",
+        "odt",
+        "ods",
+        "eml",
+    ]
+)
+_DRIVE = re.compile(r"[A-Za-z]:")
+_BIDI = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u061c")
+
+
+def ending(name: str) -> str:
+    """Return the last end of a name as Windows takes it: lower case, without the spaces and dots behind it."""
+    base = re.split(r"[/\\]", name.split("\0", 1)[0])[-1].rstrip(" .\t")
+    stem, dot, end = base.rpartition(".")
+    return end.lower() if dot and stem else ""
+
+
+def by_name(name: str, *, within: bool = False) -> set[Flag]:
+    """Return what a name says of its file. `within`: it stands in an archive, where folders are usual."""
+    flags: set[Flag] = set()
+    end = ending("".join(character for character in name if character not in _BIDI))
+    if end in EXECUTABLE:
+        flags.add(Flag.EXECUTABLE)
+    elif end in SCRIPT:
+        flags.add(Flag.SCRIPT)
+    if _deceives(name, end) or _escapes(name, within=within):
+        flags.add(Flag.UNSAFE_NAME)
+    return flags
+
+
+def _deceives(name: str, end: str) -> bool:
+    """Something about the name hides what it is."""
+    if any(character in _BIDI or unicodedata.category(character) in ("Cc", "Co", "Cs") for character in name):
+        return True
+    base = re.split(r"[/\\]", name)[-1]
+    if base != base.rstrip(" .") and base.rstrip(" ."):
+        return True
+    stems = base.lower().split(".")
+    doubled = len(stems) > 2 and end in EXECUTABLE | SCRIPT and stems[-2].strip() in _HARMLESS
+    return doubled or "   " in base or len(name.encode("utf-8", "replace")) > LONGEST
+
+
+def _escapes(name: str, *, within: bool) -> bool:
+    """A careless unpacker would write outside its folder."""
+    steps = re.split(r"[/\\]", name)
+    if ".." in steps or _DRIVE.match(name) or name.startswith(("/", "\\")):
+        return True
+    return not within and len(steps) > 1

@@ -1,0 +1,259 @@
+"""What is said of files: each row is one trick, with the item that has to show it."""
+
+import bz2
+import gzip
+import io
+import lzma
+import zipfile
+from hashlib import sha256
+
+import pytest
+import zstandard
+
+from mpp.checks.attachments.inspect import inspect
+from mpp.checks.attachments.item import File, Limits
+from mpp.checks.attachments.mails import files_of
+from servers.attachments import EICAR, PROGRAM, mail, packed, tarred, tnef, word, zipped
+
+TEXT = b"Only words, nothing to be feared.\n"
+
+
+def look(name, data, limits=None, passwords=()):
+    return inspect([File("2", name, "", data)], limits or Limits(), passwords)
+
+
+def flags(name, data, **more):
+    """All flags of a file and what is inside."""
+    return {str(flag) for item in look(name, data, **more) for flag in item.flags}
+
+
+PACKERS = {
+    "zip": lambda files: zipped(files),
+    "tar": lambda files: tarred(files),
+    "tar.gz": lambda files: tarred(files, mode="w:gz"),
+    "tar.bz2": lambda files: tarred(files, mode="w:bz2"),
+    "tar.xz": lambda files: tarred(files, mode="w:xz"),
+    "tar.zst": lambda files: zstandard.compress(tarred(files)),
+}
+
+
+@pytest.mark.parametrize("end", PACKERS)
+def test_an_archive_shows_what_it_holds(end):
+    items = look(f"a.{end}", PACKERS[end]({"docs/eicar.com": EICAR, "note.txt": TEXT}))
+    found = {item.path.rsplit("/", 1)[-1]: item for item in items}
+    assert found["eicar.com"].sha256 == sha256(EICAR).hexdigest()
+    assert found["eicar.com"].flags == {"executable"}
+    assert (found["note.txt"].type, found["note.txt"].size, found["note.txt"].flags) == ("text/plain", len(TEXT), set())
+    assert items[0].path == "2"
+    assert all(item.path.startswith("2/") for item in items[1:])
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zstandard.compress])
+def test_a_compressed_file_shows_its_content(pack):
+    _, inner = look("setup.exe.gz", pack(PROGRAM))
+    assert (inner.path, inner.type, inner.flags) == (
+        "2/setup.exe",
+        "application/vnd.microsoft.portable-executable",
+        {"executable"},
+    )
+
+
+def test_a_7z_shows_what_it_holds(tmp_path):
+    _, inner = look("a.7z", packed(tmp_path, ["7z", "a", "-bd"], "a.7z"))
+    assert (inner.name, inner.size) == ("secret.txt", 13)
+
+
+@pytest.mark.parametrize("depth", [1, 4, 7])
+def test_eicar_is_found_in_archives_within_archives(depth):
+    data = EICAR
+    for level in range(depth):
+        data = zipped({f"{level}.{'zip' if level else 'com'}": data})
+    items = look("a.zip", data)
+    assert items[-1].sha256 == sha256(EICAR).hexdigest()
+    assert not any("bomb" in item.flags for item in items)
+
+
+def test_more_levels_than_the_limit_are_said_to_be_a_bomb():
+    data = EICAR
+    for level in range(12):
+        data = zipped({f"{level}.zip": data})
+    assert "bomb" in flags("a.zip", data)
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        (["zip", "-q", "-P", "letmein"], "a.zip"),
+        (["7z", "a", "-bd", "-pletmein"], "a.7z"),
+        (["7z", "a", "-bd", "-pletmein", "-mhe=on"], "a.7z"),
+        (["7z", "a", "-bd", "-tzip", "-mem=AES256", "-pletmein"], "a.zip"),
+    ],
+    ids=["zip", "7z", "7z-names-too", "zip-aes"],
+)
+def test_an_encrypted_archive_is_known_as_such(tmp_path, command, name):
+    assert "encrypted" in look(name, packed(tmp_path, command, name))[0].flags
+
+
+def test_an_encrypted_zip_opens_with_a_password_of_the_message(tmp_path):
+    data = packed(tmp_path, ["zip", "-q", "-P", "letmein"], "a.zip")
+    outer, inner = look("a.zip", data, passwords=["wrong", "letmein"])
+    assert (inner.sha256, "encrypted" in outer.flags) == (sha256(b"hidden words\n").hexdigest(), True)
+    _, closed = look("a.zip", data, passwords=["wrong"])
+    assert (closed.size, "encrypted" in closed.flags) == (0, True)
+
+
+def bomb_zip():
+    return zipped({f"{n}.zip": zipped({"zeros": bytes(20 << 20)}) for n in range(10)})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        gzip.compress(bytes(12 << 20)),
+        bz2.compress(bytes(12 << 20)),
+        zstandard.compress(bytes(12 << 20)),
+        tarred({"zeros": bytes(12 << 20)}, mode="w:xz"),
+        bomb_zip(),
+        tarred({str(n): b"" for n in range(11_000)}, mode="w:gz"),
+    ],
+    ids=["gz", "bz2", "zst", "tar.xz", "zips-in-zip", "11000-members"],
+)
+def test_a_bomb_is_named_and_left(data):
+    items = look("a", data)
+    assert "bomb" in items[0].flags
+    assert sum(item.size for item in items) <= Limits().octets  # the zips unpacked whole would be 200 MiB
+
+
+def test_what_lies_many_times_over_the_same_octets_is_a_bomb():
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a", bytes(100_000))
+        archive.filelist *= 400
+    assert "bomb" in flags("a.zip", target.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("../../etc/passwd", TEXT),
+        ("invoice\u202efdp.exe", PROGRAM),
+        ("invoice.pdf.exe", PROGRAM),
+        ("C:\\boot.ini", TEXT),
+        ("note.txt ", TEXT),
+        ("note.exe.", PROGRAM),
+        ("a\0.exe", PROGRAM),
+        ("x" * 300, TEXT),
+        ("photo.jpg                      .exe", PROGRAM),
+    ],
+)
+def test_a_name_that_deceives_or_escapes_is_unsafe(name, data):
+    assert "unsafe-name" in look(name, data)[0].flags
+
+
+@pytest.mark.parametrize("name", ["report 2026.v2.pdf", "Übersicht.tar.gz", "発注書.docx", ".profile", "a-b_c(1).txt"])
+def test_a_usual_name_is_not_unsafe(name):
+    assert "unsafe-name" not in look(name, TEXT)[0].flags
+
+
+def test_traversal_and_links_inside_archives_are_unsafe():
+    assert "unsafe-name" in look("a.zip", zipped({"../../x": TEXT}))[0].flags
+    assert "unsafe-name" in look("a.tar", tarred({}, {"here": "/etc/shadow"}))[0].flags
+
+
+HEX_JS = b"%PDF-1.4\n1 0 obj <</Type/Catalog/OpenAction 2 0 R>>\n2 0 obj <</S/#4aavaScript/J#53(app.alert)>>\n%%EOF"
+SMUGGLED = b'<html><body><script>var b=atob("%s");</script></body></html>'
+RTF = b"{\\rtf1{\\object\\objemb{\\*\\objdata " + b"d0cf11e0a1b11ae1" + b"00" * 40 + b"}}}"
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "expected"),
+    [
+        ("a.pdf", HEX_JS, "active"),
+        ("a.rtf", RTF, "active"),
+        ("a.svg", SVG, "active"),
+        ("a.html", b"<html><script>x()</script></html>", "active"),
+        ("a.docm", word({"word/vbaProject.bin": b"x"}), "macro"),
+        ("a.xlsm", zipped({"[Content_Types].xml": b"", "xl/macrosheets/sheet1.xml": b"<x/>"}), "macro"),
+        (
+            "a.docx",
+            word({"word/_rels/document.xml.rels": b'<Relationship TargetMode="External" Target="x"/>'}),
+            "active",
+        ),
+        ("a.docx", word({"word/embeddings/o.bin": b"x"}), "active"),
+        ("a.slk", b"ID;P\nO;E\nNN;NAuto_open;ER101C1\n", "macro"),
+        ("a.pdf", PROGRAM, "mismatch"),
+        ("a.jpg", zipped({"x": TEXT}), "mismatch"),
+        ("readme", PROGRAM, "executable"),
+        ("a", b"\x7fELF" + bytes(60), "executable"),
+        ("a", b"\xcf\xfa\xed\xfe" + bytes(60), "executable"),
+        ("a.lnk", b"L\0\0\0\x01\x14\x02\0\0\0\0\0\xc0\0\0\0\0\0\0F" + bytes(60), "executable"),
+        ("a.js", TEXT, "script"),
+        ("a.txt", b"#!/bin/sh\nrm -rf x\n", "script"),
+        ("a.txt", b"@echo off\r\ndel x\r\n", "script"),
+        ("a.zip", zipped({"a": TEXT})[:40], "damaged"),
+        ("a.rar", b"Rar!\x1a\x07\x00" + b"\xff" * 200, "damaged"),
+        ("a.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\xff" * 600, "damaged"),
+        ("a.arj", b"\x60\xea" + bytes(100), "damaged"),
+        ("a.gz", gzip.compress(TEXT * 100)[:-30], "damaged"),
+    ],
+)
+def test_content_is_known_for_what_it_is(name, data, expected):
+    assert expected in flags(name, data)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.txt", TEXT),
+        ("a.html", b"<html><body><p>Hello</p></body></html>"),
+        ("a.pdf", b"%PDF-1.4\n1 0 obj <</Type/Catalog>>\n%%EOF"),
+        ("a.docx", word({"word/_rels/document.xml.rels": b"<Relationships/>"})),
+        ("a.zip", zipped({"folder/": b"", "folder/a.txt": TEXT})),
+        ("a.tar.gz", tarred({"a.txt": TEXT}, mode="w:gz")),
+        ("a.svg", b'<svg xmlns="http://www.w3.org/2000/svg"><path d="M0 0"/></svg>'),
+        ("a.rtf", b"{\\rtf1 Hello}"),
+        ("empty.txt", b""),
+    ],
+)
+def test_a_harmless_file_is_not_flagged(name, data):
+    assert flags(name, data) == set()
+
+
+def test_what_a_page_smuggles_is_looked_at():
+    import base64
+
+    items = look("a.html", SMUGGLED % base64.b64encode(zipped({"setup.exe": PROGRAM})))
+    assert items[0].flags == {"active"}
+    assert items[-1].sha256 == sha256(PROGRAM).hexdigest()
+
+
+def test_winmail_dat_shows_its_files():
+    _, inner = look("winmail.dat", tnef("setup.exe", PROGRAM))
+    assert (inner.path, inner.size, inner.flags) == ("2/setup.exe", len(PROGRAM), {"executable"})
+
+
+def test_a_program_that_is_an_archive_too_shows_what_it_holds():
+    assert sha256(EICAR).hexdigest() in {item.sha256 for item in look("a.exe", PROGRAM + zipped({"a.com": EICAR}))}
+
+
+def test_two_archives_one_behind_the_other_are_both_looked_at():
+    both = zipped({"one.txt": TEXT}) + zipped({"two.com": EICAR})
+    assert {"one.txt", "two.com"} <= {item.name for item in look("a.zip", both)}
+
+
+@pytest.mark.parametrize("before", [b"", b"From a@example.com Mon Jan  1 00:00:00 2024\n"], ids=["mail", "mbox"])
+def test_the_files_of_a_mail_are_its_parts_without_nameless_texts(before):
+    (file,) = files_of(before + mail("a.zip", zipped({"x.exe": PROGRAM}), "image/png"), "a.eml")
+    assert (file.path, file.name, file.declared) == ("2", "a.zip", "image/png")
+    assert [item.path for item in inspect([file], Limits())] == ["2", "2/x.exe"]
+
+
+def test_a_mail_inside_an_archive_is_opened():
+    items = look("a.zip", zipped({"a.eml": mail("x.exe", PROGRAM)}))
+    assert items[-1].path == "2/a.eml/x.exe"
+
+
+def test_a_bare_file_is_one_file():
+    (file,) = files_of(TEXT, "a.txt")
+    assert (file.path, file.name, file.declared) == ("a.txt", "a.txt", "")
