@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import balance, campaign, crowd, filters, lag, parse, relay, scanner, store
+from bench import balance, campaign, crowd, filters, lag, parse, relay, scanner, store, trace
 from bench.results import Row, table
 from bench.stand import BenchError, Stand, machine_busy_s
 
@@ -36,6 +36,8 @@ BENCHES: dict[str, Callable[[Stand], list[Row]]] = {
     "holding": store.holding,
     "sizes": store.sizes,
     "filters": filters.filters,
+    "traced": trace.relay,
+    "trace": trace.look_up,
 }
 
 

@@ -58,8 +58,10 @@ class Program:
         return used
 
     def worker(self) -> int:
-        """Return the id of its largest child: MPP's one gateway worker."""
-        return max(self.pids()[1:] or self.pids(), key=lambda pid: memory_mib(pid, "VmRSS"))
+        """Return the id of MPP's one gateway worker; of a program without one its largest child."""
+        children = self.pids()[1:] or self.pids()
+        workers = [pid for pid in children if Path(f"/proc/{pid}/comm").read_text().startswith("mpp worker")]
+        return max(workers or children, key=lambda pid: memory_mib(pid, "VmRSS"))
 
     def wait_for_smtp(self, seconds: float = 60) -> None:
         until = time.monotonic() + seconds

@@ -7,17 +7,20 @@ import pwd
 import random
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import quantiles
+from statistics import median, quantiles
 
 from sqlalchemy import text
 
+from bench.peers import Sink
 from bench.results import Row, at_most
-from bench.stand import Stand
+from bench.stand import HOST, Program, Stand, free_port
+from bench.timed import Load, in_turn, middle
 from mpp.insights.why import why
 from mpp.mail.envelope import Client
 from mpp.store.catalog import Catalog, catalog_url, open_catalog, prepare
@@ -49,6 +52,28 @@ def trace(number: int, chance: random.Random) -> Trace:
                  f"sender{number % 50_000}@example{number % 900}.com", 20_480, f"<{number}.{chance.getrandbits(60):x}@example.com>",
                  chance.randrange(200, 900), chance.randrange(100, 800), "clean", -1.9, findings, {"spamd": 123.4, "clamd": 9.1},
                  why_, (), (copy,), queued, "40b1200b379b")  # fmt: skip
+
+
+def relay(stand: Stand) -> list[Row]:
+    """Plain relay with and without traces, pair by pair; the background process, on the same core, counts in."""
+    sink = Sink(stand)
+    programs = {name: _started(stand, sink, name) for name in ("mpp", "bench.untraced")}
+    runs = in_turn(stand, sink, {name: (program, Load("2k")) for name, program in programs.items()})
+    ratios = [mine.cpu_us / spine.cpu_us for mine, spine in zip(runs["mpp"], runs["bench.untraced"], strict=True)]
+    traced, untraced = middle(runs["mpp"], "cpu_us"), middle(runs["bench.untraced"], "cpu_us")
+    return [
+        at_most("CPU of relay with traces, 2k, beside none", median(ratios), 1.3, "x", pairs=ratios),
+        Row("CPU a message, 2k, with and without traces", f"{traced:.0f} and {untraced:.0f} us"),
+    ]
+
+
+def _started(stand: Stand, sink: Sink, module: str) -> Program:
+    port, data = free_port(), stand.folder / module
+    arguments = ["--listen", f"{HOST}:{port}", "--next-hop", f"{HOST}:{sink.port}", "--workers", "1"]
+    arguments += ["--domain", "example.org", "--data", str(data)]
+    program = stand.start(module, [sys.executable, "-m", module, "serve", *arguments], port)
+    program.wait_for_smtp()
+    return program
 
 
 def look_up(stand: Stand) -> list[Row]:

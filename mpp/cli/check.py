@@ -47,10 +47,12 @@ def _problems(settings: "Settings") -> "list[Problem]":
     from mpp.gateway.machine import machine
     from mpp.gateway.probes import probe
     from mpp.gateway.trial import sample_problems
+    from mpp.gateway.work import background
     from mpp.mail.escape import printable
     from mpp.settings.problem import Problem
 
-    found = list(machine(settings, time.time()))
+    now = time.time()
+    found = [*machine(settings, now), *background(settings, now)]
     try:
         found += sample_problems(settings)
     except (OSError, ValueError) as error:

@@ -22,6 +22,7 @@ from mpp.gateway.log import event as log
 from mpp.gateway.outcomes import Answer, join, unarchived
 from mpp.gateway.settings import Listener
 from mpp.gateway.targets import Target
+from mpp.gateway.tracing import discard_trace
 from mpp.mail.edits import Edit, apply_edits
 from mpp.mail.envelope import Client, Envelope, Recipient
 from mpp.mail.message import Message
@@ -29,6 +30,7 @@ from mpp.mail.trace import count_hops, digest, received_field
 from mpp.net.metrics import Counter
 from mpp.protocols.smtp.reply import Reply
 from mpp.store.errors import StoreError
+from mpp.store.spool import SpoolError
 from mpp.verdict.decide import decide
 from mpp.verdict.finding import OnFailure, Verdict
 from mpp.verdict.plan import Disposition, Fate, Plan
@@ -40,6 +42,7 @@ GONE = Reply(451, "4.4.2", "Connection lost")
 NOT_AGAIN = Reply(451, "4.3.0", "Message was accepted for some recipients before and is not accepted any more")
 LOOP = Reply(554, "5.4.6", "Message refused, it has been through too many hops")
 OVERGROWN = Reply(554, "5.6.0", "Message refused, its header is too large")
+NO_RECORD = Reply(452, "4.3.0", "Message cannot be recorded now, please try again later")
 DISCARDED = Reply(250, "2.7.0", "Ok, discarded")
 OWN_HOPS = 3  # our own Received fields that make a loop
 CRASHES = 2  # in hand at so many: not parsed again, but held
@@ -212,7 +215,7 @@ async def _carry_out(
     unread: bool = False,
 ) -> Result:
     """Give each recipient what the plan says, and join what came of it into the reply."""
-    outcomes: dict[str, Outcome] = {}
+    outcomes = await _thrown_away(received, plan, assembly)
     for address, said in known.items():
         outcomes[address] = Outcome(State.ACCEPTED, Reply(250, "2.0.0", said), "memo")
     groups: dict[tuple[Target, tuple[Edit, ...]], list[Recipient]] = {}
@@ -303,17 +306,24 @@ def _delivery(
     return Delivery(target, envelope, content, received.client, received.id, received.deadline, received.gone)
 
 
+async def _thrown_away(received: Received, plan: Plan, assembly: Assembly) -> dict[str, Outcome]:
+    """Discard where the plan says so: its trace is durable before anybody is told that it was accepted (design rule 1)."""
+    rules = {address: fate.rule for address, fate in plan.fates.items() if fate.disposition is Disposition.DISCARD}
+    if not rules:
+        return {}
+    try:
+        await assembly.recorder.durable(discard_trace(received, plan, time.time_ns() // 1_000_000, assembly))
+    except SpoolError as error:
+        log("error", "discard-unrecorded", id=received.id, cause=str(error))
+        return dict.fromkeys(rules, Outcome(State.DEFERRED, NO_RECORD, "", str(error)))
+    return {address: Outcome(State.ACCEPTED, DISCARDED, "", rule) for address, rule in rules.items()}
+
+
 def _settled(fate: Fate) -> Outcome:
-    """The outcome of a fate that needs no next hop."""
-    match fate.disposition:
-        case Disposition.REJECT | Disposition.DEFER:
-            code, enhanced, text = fate.reply.split(" ", 2)
-            reply = Reply(int(code), enhanced, text)
-            return Outcome(
-                State.REFUSED if fate.disposition is Disposition.REJECT else State.DEFERRED, reply, "", fate.rule
-            )
-        case _:
-            return Outcome(State.ACCEPTED, DISCARDED, "", fate.rule)
+    """The outcome of a fate that is nothing but a reply."""
+    code, enhanced, text = fate.reply.split(" ", 2)
+    state = State.REFUSED if fate.disposition is Disposition.REJECT else State.DEFERRED
+    return Outcome(state, Reply(int(code), enhanced, text), "", fate.rule)
 
 
 def _refused(received: Received, reply: Reply) -> Result:

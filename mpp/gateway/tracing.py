@@ -3,15 +3,19 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
+from typing import TYPE_CHECKING
 
 from mpp.gateway.delivery import Outcome, State
-from mpp.gateway.pipeline import Received, Result
 from mpp.mail.edits import Edit
 from mpp.mail.envelope import Client
 from mpp.protocols.smtp.reply import Reply
 from mpp.store.trace import CopyTrace, Trace
-from mpp.verdict.plan import Disposition, Fate
+from mpp.verdict.plan import Disposition, Fate, Plan
 from mpp.verdict.signatures import broken_signatures
+
+if TYPE_CHECKING:  # the pipeline records too
+    from mpp.gateway.assembly import Assembly
+    from mpp.gateway.pipeline import Received, Result
 
 Refused = tuple[str, Reply]  # a recipient, and what it was told
 _NO_FATES: Mapping[str, Fate] = {}
@@ -20,8 +24,8 @@ _NAME = re.compile(rb"[!-9;-~]{1,80}")
 
 
 def trace_of(
-    received: Received,
-    result: Result,
+    received: "Received",
+    result: "Result",
     took_s: float,
     at_ms: int,
     settings: str,
@@ -104,6 +108,31 @@ def _named(edits: Sequence[Edit], data: bytes) -> tuple[str, ...]:
 @lru_cache(512)
 def _put(replacement: bytes) -> tuple[str, ...]:
     return tuple("+" + name.decode("ascii") for name in _FIELDS.findall(replacement)) or ("=text",)
+
+
+def discard_trace(received: "Received", plan: Plan, at_ms: int, assembly: "Assembly") -> Trace:
+    """Return what must be durable before a message is thrown away; the whole trace follows it."""
+    copies = [
+        CopyTrace(address, "accepted", fate.disposition.value, fate.rule, fate.verdict.value, fate.score,
+                  tenant=assembly.directory.tenant(address))
+        for address, fate in plan.fates.items()
+        if fate.disposition is Disposition.DISCARD
+    ]  # fmt: skip
+    return Trace(
+        received.id,
+        at_ms,
+        "discard",
+        received.listener.name,
+        received.direction,
+        received.client,
+        received.envelope.reverse_path,
+        len(received.data),
+        verdict=plan.verdict.value,
+        score=plan.score,
+        why=plan.why,
+        copies=tuple(copies),
+        settings=assembly.revision,
+    )
 
 
 def refused_trace(

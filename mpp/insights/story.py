@@ -45,7 +45,7 @@ def story(trace: Trace, events: Sequence[Event] = ()) -> tuple[str, ...]:
             f"{moment(trace.at_ms)}  [{_shown(trace.client.address)}] was refused {trace.count} times more within this minute",
         )
     lines = [_title(trace), *_indented(_came(trace))]
-    if trace.kind == "message":
+    if trace.kind != "refused":
         lines += _chapter("What was found", _found(trace))
         lines += _chapter(f"Why (settings {_shown(trace.settings)})", map(_sentence, trace.why))
     lines += _chapter("What became of it", _became(trace))

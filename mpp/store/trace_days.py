@@ -340,7 +340,7 @@ def _traces(frame: Frame) -> Iterator[tuple[int, Trace | None]]:
         return
     for number, line in enumerate(lines):
         try:
-            yield number, read(line)
+            yield number, read(line, findings=False)  # nothing is found or counted by them
         except TraceError:
             yield number, None
 

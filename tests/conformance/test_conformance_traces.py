@@ -98,6 +98,30 @@ def test_content_that_is_refused_unread_leaves_a_trace(gateway: MakeGateway, sin
     assert (trace.kind, trace.reply[:10]) == ("refused", "550 5.6.11")
 
 
+def test_what_is_thrown_away_is_recorded_first(gateway: MakeGateway, sink: Sink, spamd: str) -> None:
+    """Where its trace cannot be made durable it is not accepted; else it is found, and once."""
+    more = {"policies": {"default": {"discard_above": 500}}}
+    mpp = gateway(sink, scanners=[f"spamd:{spamd}"], more=more)
+    gtube = MAIL + b"XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X\r\n"
+    spool = mpp.folder / "data" / "spool"
+
+    def send() -> int:
+        with smtplib.SMTP("127.0.0.1", mpp.port, timeout=60) as client:
+            client.ehlo()
+            client.mail("ann@example.net")
+            client.rcpt("bob@example.org")
+            return client.data(gtube)[0]
+
+    spool.write_text("in the way of the folder")
+    assert send() == 452
+    spool.unlink()
+    assert send() == 250
+    with traces(mpp) as days:
+        found = eventually(lambda: [each for each in days.find("bob@example.org", None, 9) if each.reply[:3] == "250"])
+    assert [(each.kind, each.copies[0].disposition) for each in found] == [("message", "discard")]
+    assert sink.messages == []
+
+
 def test_nothing_is_loaded_twice_and_spools_go(gateway: MakeGateway, sink: Sink, tmp_path: Path) -> None:
     mpp = gateway(sink, workers=2)
     for number in range(5):
