@@ -77,7 +77,7 @@ class _Background:
 
     def _wait(self, seconds: float) -> None:
         readable, _, _ = select.select([self._control], [], [], seconds)
-        if readable and not self._control.recv(64):
+        if readable:  # the supervisor has gone, or there are new settings: another process begins with them
             self._stopping = True
 
     def _turn(self, now: float) -> bool:
@@ -131,6 +131,7 @@ class _Background:
             Task("log leaves", 1.0, opened.append_leaves),
             Task("sign log", 60.0, lambda: self._sign(opened)),
             Task("drop traces", 600.0, lambda: self._drop(opened)),
+            Task("expire", 30.0, opened.expire),
         ]
         log("info", "background.ready")
         return True

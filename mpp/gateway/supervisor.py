@@ -287,12 +287,13 @@ class _Supervisor:
             if end is None:
                 continue
             self._taken(child)
-            if self._kill_at is not None and end in ("exit status 0", "signal SIGTERM"):
+            if child is self._background:
+                self._table.clear(self._table.workers, now)
+            asked = self._kill_at is not None or child is self._background  # that one ends for new settings, too
+            if asked and end in ("exit status 0", "signal SIGTERM"):
                 log.event("debug", "process.ended", process=child.name)
                 continue
             log.event("error", "process.died", process=child.name, end=end, after_s=now - child.started)
-            if child is self._background:
-                self._table.clear(self._table.workers, now)
             if child not in self._workers:
                 continue
             self._account(self._workers.index(child), now)
@@ -364,7 +365,7 @@ class _Supervisor:
             log.configure(taken.log.format, taken.log.level)
             self._taking = {child for child in self._workers if child.pid}
             self._taking_until = time.monotonic() + self._silence_s
-            for child in self._taking:
+            for child in (*self._taking, self._background):
                 child.send(b"r")
             return
         self._notifier.ready()

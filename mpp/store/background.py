@@ -7,7 +7,7 @@ else writes. Everything may be killed at any moment and begun again. Raises Stor
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, insert, select
 
 from mpp.store import master
 from mpp.store.catalog import Catalog, open_catalog, prepare, told
@@ -17,8 +17,10 @@ from mpp.store.evidence import Evidence
 from mpp.store.forget import overwrite
 from mpp.store.journal import Journal
 from mpp.store.opening import url_of
+from mpp.store.quarantine import expire
 from mpp.store.reader import Reader
-from mpp.store.schema import nodes, now_ms
+from mpp.store.rows import HELD
+from mpp.store.schema import copies, nodes, now_ms
 from mpp.store.segment import Limits
 from mpp.store.settings import Store
 from mpp.store.spool import Frame, SpoolFile, spool_files
@@ -26,6 +28,7 @@ from mpp.store.trace_days import TraceDays, day_name, traces_folder
 
 DAY_MS = 86_400_000
 SLICE = 1 << 20  # octets of frames loaded at a time from one file
+EXPIRED = 50  # copies let go in a transaction
 KEYS_A_TURN = 1000  # overwritten, and in a statement that ends their notes
 MOST_TRACES = 4000  # in a transaction: the more, the fewer pages are written for each
 
@@ -133,6 +136,18 @@ class Tasks:
             self._journal = Journal(self._data)
         self._journal.take(self.catalog)
         return False
+
+    def expire(self) -> bool:
+        """Let go of some held copies whose time is over; True where there may be more."""
+        c = copies.c
+        due = select(c.tenant).where(c.state == HELD, c.expires <= now_ms(), c.on_hold.is_(False))
+        with self.catalog.read() as connection:
+            tenant = connection.execute(due.limit(1)).scalar()
+        if tenant is None:
+            return False
+        with self.catalog.write() as connection:
+            expire(connection, tenant, most=EXPIRED)
+        return True
 
     def overwrite_keys(self) -> bool:
         """Overwrite the keys of what was deleted; True where there may be more."""
