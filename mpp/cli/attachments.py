@@ -27,12 +27,13 @@ def inspect(
     """Say of each file, and of those inside it, what it is and what is to be feared of it."""
     import json
 
-    from mpp.checks.attachments.inspect import inspect as look
+    from mpp.checks.attachments.helper import Helper
     from mpp.checks.attachments.item import Limits
     from mpp.checks.attachments.mails import files_of
     from mpp.mail.escape import printable
 
     failed = False
+    helper = Helper()
     for file in files:
         try:
             data = file.read_bytes()
@@ -41,9 +42,10 @@ def inspect(
             typer.echo(f"{printable(str(file))}: {reason}; name files that can be read", err=True)
             failed = True
             continue
-        items = look(files_of(data, file.name), Limits())
+        items = helper.inspect(files_of(data, file.name), Limits())
         row = {"file": str(file), "items": [_described(item) for item in items]}
         typer.echo(json.dumps(row) if as_json else "\n".join(_lines(row)))
+    helper.close()
     if failed:
         raise typer.Exit(1)
 

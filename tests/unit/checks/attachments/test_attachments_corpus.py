@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mpp.checks.attachments.inspect import inspect
+from mpp.checks.attachments.helper import Helper
 from mpp.checks.attachments.item import File, Flag, Limits
 
 pytestmark = pytest.mark.corpus
@@ -29,18 +29,18 @@ OTHERWISE = {
     ("test_compat_gzip_2.tgz", "bomb"): "octets behind the gzip stream, taken for its size; it unpacks to 7 KiB",
     ("sfx-like.exe", "ext_lies"): "a program, as its name says, that a zip stands behind",
 }
-LOOPS = "test_read_format_iso_rockridge_ce_loop.iso.Z"  # libarchive is never done with it
 
 
 def test_the_facts_of_the_labels_are_found(corpora: Path):
     missed, unopened, unseen = [], [], []
+    helper = Helper()
     with (corpora / "attachments" / "labels.csv").open(newline="") as labels:
-        rows = [row for row in csv.DictReader(labels) if row["name"] != LOOPS]
+        rows = list(csv.DictReader(labels))
     assert len(rows) > 600
     for row in rows:
         data = (corpora / "attachments" / "files" / row["file"]).read_bytes()
         name = row["name"].encode("latin-1", "backslashreplace").decode("unicode_escape")
-        items = inspect([File("1", name, "", data)], Limits())
+        items = helper.inspect([File("1", name, "", data)], Limits(seconds=2.0))  # libarchive is never done with one
         found = frozenset().union(*(item.flags for item in items))
         assert items[0].sha256 == sha256(data).hexdigest()
         for fact, flags in FACTS.items():
@@ -50,6 +50,7 @@ def test_the_facts_of_the_labels_are_found(corpora: Path):
             missed.append((row["file"], "eicar"))
         if row["opens"] and row["members"] and len(items) < 2 and not found & {*NOT_CHECKABLE, Flag.ENCRYPTED}:
             unseen.append(row["file"])
+    helper.close()
     assert missed == []
     assert unseen == []
-    assert len(unopened) <= 18, unopened  # formats that only external programs open, and headers beyond repair
+    assert len(unopened) <= 19, unopened  # external formats, headers beyond repair, one that never ends
