@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mpp.cli.inbox import Arrived, Inbox
     from mpp.cli.programs import Program
     from mpp.cli.samples import Fate, Sent
+    from mpp.store.quarantine_query import Row
 
 HOST, PORT = "127.0.0.1", 2525
 _START_S = 30.0
@@ -113,8 +114,11 @@ def _demo(once: bool, interrupt: _Interrupt) -> int:
         console.print(f"inbox:   {HOST}:{inbox.port}, for everybody at example.org\n")
         sent = [send(sample, HOST, port) for sample in load_samples()]
         arrived = match(_taken(inbox), sent)
-        fates = [fate_of(each, arrived.get(place)) for place, each in enumerate(sent)]
+        rows = _held(folder / "mpp.toml")
+        held = {(row.message_id, row.key.recipient) for row, _ in rows}
+        fates = [fate_of(each, arrived.get(place), held) for place, each in enumerate(sent)]
         console.print(_table(sent, fates, arrived))
+        _quarantine(console, rows, folder / "mpp.toml")
         if once:
             console.print(closing_line(fates), soft_wrap=True)
             return fates.count(Fate.LOST)
@@ -209,10 +213,50 @@ def _settings(folder: Path, port: int, inbox: int, scanners: Iterable[_Scanner])
         "listeners": [{"name": "demo", "address": f"{HOST}:{port}"}],
         "routes": [{"domains": ["example.org"], "hosts": [f"{HOST}:{inbox}"]}],
         "scanners": [{"name": each.kind, "kind": each.kind, "servers": [each.server]} for each in scanners],
-        "policies": {"trap": {"discard_above": 6.2, "reject_above": "off"}},
+        "policies": {
+            "default": {"quarantine_above": 12.0, "reject_above": "off", "virus": "quarantine"},
+            "trap": {"discard_above": 6.2, "reject_above": "off"},
+        },
         "policy_rules": [{"policy": "trap", "recipients": ["trap@example.org"]}],
         "marks": {"always": True},
     }
+
+
+def _held(file: Path) -> "list[tuple[Row, str]]":
+    """Return what the gateway holds, and why, as `mpp quarantine list` and `show` would."""
+    from mpp.gateway.load import load_settings
+    from mpp.store.opening import open_store_catalog
+    from mpp.store.quarantine_query import Filter, page
+    from mpp.store.reader import Reader
+
+    settings = load_settings(file).settings
+    catalog = open_store_catalog(settings.node.data, settings.store)
+    try:
+        reader = Reader.open(settings.node.data, settings.store.master_key)
+        held = []
+        with catalog.read() as connection:
+            for row in page(connection, "default", Filter()).rows:
+                stored = reader.message(connection, "default", row.key.message)
+                why = stored.described["about"].get("why", ()) if stored else ()
+                held.append((row, "; ".join(why)))
+        reader.close()
+        return held
+    finally:
+        catalog.close()
+
+
+def _quarantine(console: "Console", held: "list[tuple[Row, str]]", file: Path) -> None:
+    """Show what is held, and what can be done with it."""
+    if not held:
+        return
+    console.print("Held in quarantine:")
+    for row, why in held:
+        words = f"  {row.key.message}  {row.verdict}, score {row.score:g}, for {row.key.recipient}: {row.subject}\n      {why}"
+        console.print(_escaped(words), soft_wrap=True)
+    one = held[-1][0].key.message
+    for command in (f"quarantine show {one}", f"why {one}", f"quarantine release {one}", "quarantine list"):
+        console.print(f"    mpp {command} --settings {file}", soft_wrap=True)
+    console.print()
 
 
 def _taken(inbox: "Inbox") -> "Iterator[Arrived]":

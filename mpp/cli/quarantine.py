@@ -272,6 +272,7 @@ def _as_object(row: "Row") -> dict[str, Any]:
         "sender": row.sender,
         "author": row.author,
         "subject": row.subject,
+        "message_id": row.message_id,
         "size": row.size,
         "expires": _time(row.expires),
         "reply": row.reply,

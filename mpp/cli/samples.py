@@ -7,7 +7,7 @@ import re
 import smtplib
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from email.utils import formatdate
 from enum import StrEnum
@@ -94,8 +94,8 @@ def _dialogue(client: smtplib.SMTP, sample: Sample) -> tuple[int, bytes]:
     return client.getreply()
 
 
-def fate_of(sent: Sent, arrived: Arrived | None) -> Fate:
-    """Say what became of a mail by what its sender was told and what the inbox has."""
+def fate_of(sent: Sent, arrived: Arrived | None, held: Set[tuple[str, str]] = frozenset()) -> Fate:
+    """Say what became of a mail by what its sender was told, what the inbox has, and what is held (Message-ID, recipient)."""
     if sent.code >= 500:
         return Fate.REFUSED
     if sent.code >= 400 or sent.code == 0:
@@ -105,7 +105,8 @@ def fate_of(sent: Sent, arrived: Arrived | None) -> Fate:
     text = sent.text.lower()
     if "discard" in text:
         return Fate.DISCARDED
-    return Fate.QUARANTINED if "quarantine" in text else Fate.LOST
+    key = (Message(sent.sample.raw).text(b"message-id"), sent.sample.recipient)
+    return Fate.QUARANTINED if key in held else Fate.LOST
 
 
 def is_marked(arrived: Message, sent: Message) -> bool:

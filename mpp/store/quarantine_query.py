@@ -73,6 +73,7 @@ class Row:
     sender: str
     author: str
     subject: str
+    message_id: str
     size: int
 
     @property
@@ -254,14 +255,14 @@ def _sender(text: str, box: ColumnElement[str]) -> ColumnElement[bool]:
 _C, _M = copies.c, messages.c
 _SHOWN = (
     _C.message, _C.recipient, _C.received, _C.state, _C.on_hold, _C.verdict, _C.rule, _C.score, _C.reply, _C.expires,
-    _C.changed, _C.claim, _M.sender, _M.author, _M.subject, _M.size,
+    _C.changed, _C.claim, _M.sender, _M.author, _M.subject, _M.message_id, _M.size,
 )  # fmt: skip
 
 
 def _row(row: Any) -> Row:
-    message, recipient, *rest, sender, author, subject, size = row
+    message, recipient, *rest, sender, author, subject, message_id, size = row
     received, state, on_hold, verdict, rule, score, reply, expires, changed, claim = rest
     return Row(
         Key(message, recipient), received, state, on_hold, verdict, rule, score, reply, expires, changed, claim,
-        sender or "", author or "", subject or "", size or 0,
+        sender or "", author or "", subject or "", message_id or "", size or 0,
     )  # fmt: skip

@@ -24,7 +24,7 @@ def arrived(raw: bytes, *recipients: str) -> Arrived:
         (250, "2.0.0 Ok", SAMPLE.raw.replace(b"Lunch", b"***SPAM*** Lunch"), Fate.TAGGED),
         (250, "2.0.0 Ok", b"X-Spam-Flag: NO\r\n" + SAMPLE.raw, Fate.DELIVERED),
         (250, "2.7.0 Ok, discarded, id=1", None, Fate.DISCARDED),
-        (250, "2.7.0 Ok, quarantined, id=1", None, Fate.QUARANTINED),
+        (250, "2.0.0 Ok, quarantined, id=1", None, Fate.LOST),  # words alone are no proof
         (250, "2.0.0 Ok", None, Fate.LOST),
         (554, "5.7.1 Refused", None, Fate.REFUSED),
         (451, "4.3.0 Later", None, Fate.DEFERRED),
@@ -33,6 +33,12 @@ def arrived(raw: bytes, *recipients: str) -> Arrived:
 )
 def test_a_fate_is_what_sender_and_inbox_say(code: int, text: str, came: bytes | None, fate: Fate) -> None:
     assert fate_of(Sent(SAMPLE, code, text), arrived(came) if came else None) is fate
+
+
+def test_what_is_held_is_known_by_message_id_and_recipient() -> None:
+    sent = Sent(SAMPLE, 250, "2.0.0 Ok, taken")
+    assert fate_of(sent, None, {("<1@x>", "bob@example.org")}) is Fate.QUARANTINED
+    assert fate_of(sent, None, {("<1@x>", "carol@example.org")}) is Fate.LOST
 
 
 def test_arrivals_are_known_by_message_id_and_recipient() -> None:
