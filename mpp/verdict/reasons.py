@@ -59,7 +59,7 @@ def gone_on(finding: Finding) -> str:
     if finding.symbol == NOT_ASKED:
         return f"{name_of(finding)} was not asked: {printable(finding.evidence, 200)}"
     if finding.symbol == NOT_COUNTED:
-        return finding.text
+        return printable(finding.text, 500)
     key = "on_oversize" if finding.failure is None else "on_failure"
     return f"{saw(finding)}; scanners.{name_of(finding)}.{key} = 'continue': the message goes on without it"
 
