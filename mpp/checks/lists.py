@@ -6,7 +6,6 @@ Asked by mpp.gateway.pipeline before any scanner, and by `mpp scan`. Never waits
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from mpp.mail.escape import printable
 from mpp.mail.mailboxes import addresses
 from mpp.settings.tenants import Directory
 from mpp.verdict.finding import NOT_COUNTED, Finding, Listed
@@ -48,13 +47,9 @@ def sender_of(transaction: Transaction) -> Sender:
 
 def _findings(match: Match) -> Iterator[Finding]:
     for entry, reason in match.passed[:_TOLD]:
-        yield Finding(CHECK, NOT_COUNTED, text=f"The entry {_shown(str(entry))} does not count: {_shown(reason)}")
+        yield Finding(CHECK, NOT_COUNTED, text=f"The entry {entry} does not count: {reason}")
     holds = match.entry
     if holds is not None:
         kind = Listed(holds.action)
-        text = f"The entry {_shown(str(holds))} holds: {_shown(match.why)}"
-        yield Finding(CHECK, f"list-{kind}", text=text, evidence=_shown(holds.note), listed=kind)
-
-
-def _shown(text: str) -> str:
-    return printable(text, 300)
+        text = f"The entry {holds} holds: {match.why}"
+        yield Finding(CHECK, f"list-{kind}", text=text, evidence=holds.note, listed=kind)
