@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 def check(
     settings: SettingsOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, one for each problem.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line, one for each problem or note.")
+    ] = False,
 ) -> None:
-    """Check settings, ports, servers, certificates, disk and DNS. Exit 1 if there is an error; warnings are told."""
+    """Check settings, ports, servers, certificates, disk and DNS. Exit 1 if there is an error; warnings, and what the servers are, are told."""
     from mpp.gateway.load import load_settings
     from mpp.settings.problem import SettingsError, report
 
@@ -36,7 +38,8 @@ def check(
     if any(problem.severity == "error" for problem in problems):
         raise typer.Exit(1)
     if not as_json:
-        typer.echo(f"{loaded.name}: ready to serve" + (", with warnings" if problems else ""))
+        odd = any(problem.severity == "warning" for problem in problems)
+        typer.echo(f"{loaded.name}: ready to serve" + (", with warnings" if odd else ""))
 
 
 def _problems(settings: "Settings") -> "list[Problem]":

@@ -10,26 +10,23 @@ import socket
 import ssl
 from collections.abc import Coroutine
 
-from mpp.checks.scanners.settings import Served
+from mpp.checks.scanners.scanner import ScannerCheck, Tools
 from mpp.gateway.hop import Hop, HopError, HopSettings
 from mpp.gateway.settings import Route, Settings
 from mpp.mail.escape import printable
 from mpp.net.dns import DnsError, Resolver
 from mpp.net.tls import client_contexts
 from mpp.settings.problem import Path, Problem
-from mpp.settings.values import Endpoint, read_endpoint
+from mpp.settings.values import Endpoint
 
 ANSWER_S = 10.0  # for a whole conversation with one server
-_PING = {"clamd": (b"zPING\0", b"PONG"), "spamd": (b"PING SPAMC/1.5\r\n\r\n", b"SPAMD/")}
 
 
 async def probe(settings: Settings, hostname: str) -> list[Problem]:
-    """Ask all of them at once and return what is wrong."""
+    """Ask all of them at once and return what is wrong, with a note of what each scanner is."""
     asked: list[Coroutine[object, object, Problem | None]] = []
-    for number, scanner in enumerate(settings.scanners):
-        if isinstance(scanner, Served):
-            for item, server in enumerate(scanner.servers):
-                asked.append(ping(("scanners", number, "servers", item), scanner, server))
+    tools = Tools(contexts=client_contexts(settings.tls))
+    checks = [scanner.check(tools) for scanner in settings.scanners]
     for number, route in enumerate(settings.routes):
         path: Path = ("routes", number)
         for item, endpoint in enumerate(route.hosts):
@@ -42,35 +39,14 @@ async def probe(settings: Settings, hostname: str) -> list[Problem]:
             ]
     asked.append(own_name(hostname))
     async with asyncio.TaskGroup() as group:
+        scanners = [
+            group.create_task(check.told(("scanners", number)), name=f"probe scanner {number}")
+            for number, check in enumerate(checks)
+            if isinstance(check, ScannerCheck)
+        ]
         tasks = [group.create_task(question, name=f"probe {number}") for number, question in enumerate(asked)]
-    return [problem for task in tasks if (problem := task.result()) is not None]
-
-
-async def ping(path: Path, scanner: Served, server: str) -> Problem | None:
-    """A scanner's server says that it is there."""
-    question, wanted = _PING[scanner.kind]
-    context = None
-    if server.startswith("tls:"):
-        context = ssl.create_default_context()
-        if not scanner.verify:
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    endpoint: Endpoint = read_endpoint(server.removeprefix("tls:"))
-    cure = f"start {scanner.kind}, or correct the address"
-    try:
-        async with asyncio.timeout(ANSWER_S):
-            if endpoint.path:
-                reader, writer = await asyncio.open_unix_connection(endpoint.path)
-            else:
-                reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port, ssl=context)
-            writer.write(question)
-            answer = await reader.read(200)
-            writer.close()
-    except (OSError, ValueError) as error:  # a time-out is an OSError
-        return Problem(path, f'"{printable(server)}" does not answer: {_cause(error)}', cure)
-    if not answer.startswith(wanted):
-        shown = printable(answer, 60) or "nothing"
-        return Problem(path, f'"{printable(server)}" is no {scanner.kind}: it answers {shown}', cure)
-    return None
+    found = [problem for scanner in scanners for problem in scanner.result()]
+    return found + [problem for task in tasks if (problem := task.result()) is not None]
 
 
 async def next_hop(path: Path, route: Route, endpoint: Endpoint, settings: Settings, hostname: str) -> Problem | None:

@@ -120,6 +120,11 @@ class ClamdCodec:
         self._number = 0  # of the command under way within the session
         self._buffer, self._eof = bytearray(), False
 
+    @property
+    def reusable(self) -> bool:
+        """True where the session may carry a further command."""
+        return self.state is State.IDLE and not self._eof
+
     def send(self, event: Begin | Chunk | End | Version | Ping) -> bytes:
         """Return the octets for `event`; those of a Chunk are its length alone. Raises LocalProtocolError."""
         new = self.state is State.NEW

@@ -14,7 +14,7 @@ from mpp.mail.escape import printable
 Path = tuple[str | int, ...]
 """Way to a value from the top of the file: ("listeners", 0, "address"). Numbers count the items of a list from 0."""
 
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "note"]
 Lines = Mapping[Path, int]
 
 
@@ -24,14 +24,15 @@ class Problem:
 
     path: Path
     what: str  # what is wrong and why, as it follows the key: "is above mark_above (6.2), so it never holds"
-    cure: str  # what to write instead, an instruction: "write a lower number"
+    cure: str  # what to write instead, an instruction: "write a lower number"; "" for a note, which is no fault
     severity: Severity = "error"
 
     @property
     def text(self) -> str:
         """One line without its place; it names the key unless the fault is the whole file's."""
+        told = f"{self.what}; {self.cure}" if self.cure else self.what
         key = dotted(self.path)
-        return f"{key} {self.what}; {self.cure}" if key else f"{self.what}; {self.cure}"
+        return f"{key} {told}" if key else told
 
 
 _BARE = re.compile(r"[A-Za-z0-9_-]{1,60}")
@@ -74,5 +75,5 @@ def line_of(path: Path, lines: Lines) -> int:
 def report(problems: Iterable[Problem], name: str, lines: Lines) -> list[str]:
     """Return `name:line: text` for each problem, sorted by line; a warning says that it is one."""
     placed = sorted(((line_of(problem.path, lines), problem) for problem in problems), key=lambda each: each[0])
-    marks = {"error": "", "warning": "warning: "}
+    marks = {"error": "", "warning": "warning: ", "note": "note: "}
     return [f"{name}:{line}: {marks[problem.severity]}{problem.text}" for line, problem in placed]

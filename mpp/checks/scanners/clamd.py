@@ -4,18 +4,20 @@ A connection is an IDSESSION that is kept for a while after a message; it carrie
 classed by the settings: could not be looked into, a spam score, or a virus.
 """
 
+import calendar
 import re
+import time
 from collections.abc import Iterable, Sequence
 from fnmatch import translate
 
 from mpp.checks.scanners.kinds import Clamd
-from mpp.checks.scanners.scanner import ServedCheck, Tools
+from mpp.checks.scanners.scanner import About, ServedCheck, Tools
+from mpp.checks.scanners.session import Session, Sessions
 from mpp.mail.message import Message
 from mpp.net.connect import Connection, Server
 from mpp.net.pool.asking import PoolError
-from mpp.net.pool.kept import Kept
-from mpp.protocols.clamd import Begin, Chunk, ClamdCodec, Clean, End, Event, Failed, Found, Ping, State, Told, TooLarge
-from mpp.protocols.errors import NEED_DATA, RemoteProtocolError
+from mpp.protocols.clamd import Begin, Chunk, ClamdCodec, Clean, End, Failed, Found, Ping, Told, TooLarge, Version
+from mpp.protocols.errors import RemoteProtocolError
 from mpp.verdict.finding import VIRUS_SCANNED, Finding, Verdict
 from mpp.verdict.transaction import Transaction
 
@@ -31,7 +33,7 @@ class ClamdCheck(ServedCheck[Clamd]):
         super().__init__(settings, tools)
         self._unchecked = _one_of(settings.unchecked_signatures)
         self._spam = _one_of(settings.spam_signatures)
-        self._kept: Kept[_Session] = Kept()
+        self._sessions = Sessions(self.connect, ClamdCodec)
 
     async def examine(self, message: Message, transaction: Transaction) -> list[Finding]:
         """Return a note that the message was scanned and what was found, or why it was not scanned."""
@@ -40,7 +42,7 @@ class ClamdCheck(ServedCheck[Clamd]):
             return [self.too_large(len(raw), f"{self.settings.max_size} (max_size)")]
 
         async def job(server: Server, deadline: float) -> Answer:
-            return await self._scan(server, raw, deadline)
+            return await self._sessions.speak(server, deadline, lambda session: _scan(session, raw))
 
         try:
             answer = await self.ask(job, len(raw), transaction)
@@ -61,58 +63,42 @@ class ClamdCheck(ServedCheck[Clamd]):
         return Finding(self.name, name, text="A signature of a virus", verdict=Verdict.VIRUS)
 
     async def ping(self, connection: Connection) -> None:
-        session = _Session(connection)
+        session = Session(connection, ClamdCodec())
         await connection.write((session.codec.send(Ping()),))
-        if not isinstance(event := await session.answer(), Told):
+        if not isinstance(event := await session.answer(session.codec.next_event), Told):
             raise RemoteProtocolError(f"{type(event).__name__} is no answer to PING")
 
-    async def _scan(self, server: Server, data: bytes, deadline: float) -> Answer:
-        """Scan in a kept session; where that was closed meanwhile, in a fresh one."""
-        while session := self._kept.take(server):
-            try:
-                return await self._scan_in(session, server, data)
-            except (ConnectionError, RemoteProtocolError):
-                if not session.lost:
-                    raise
-        return await self._scan_in(_Session(await self.connect(server, deadline)), server, data)
+    async def tell(self, server: Server, deadline: float) -> About:
+        async def talk(session: Session[ClamdCodec]) -> About:
+            await session.connection.write((session.codec.send(Version()),))
+            event = await session.answer(session.codec.next_event)
+            if not isinstance(event, Told):
+                raise RemoteProtocolError(f"{type(event).__name__} is no answer to VERSION")
+            return _told(event.text)
 
-    async def _scan_in(self, session: "_Session", server: Server, data: bytes) -> Answer:
-        answer: Answer | None = None
-        try:
-            answer = await session.scan(data)
-        finally:
-            if answer is not None and session.codec.state is State.IDLE:
-                self._kept.keep(server, session)
-            else:
-                session.connection.close()
-        return answer
+        return await self._sessions.speak(server, deadline, talk)
 
 
-class _Session:
-    """A connection to a clamd within its IDSESSION."""
+def _told(version: str) -> About:
+    """Read "ClamAV 1.4.1/27400/Mon Sep 16 10:00:00 2024"; without signatures it is "ClamAV 1.4.1"."""
+    program, _, rest = version.partition("/")
+    number, _, when = rest.partition("/")
+    try:
+        signatures = calendar.timegm(time.strptime(when, "%a %b %d %H:%M:%S %Y"))
+    except ValueError:
+        return About(program)
+    return About(f"{program}, daily {number}", signatures)
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.codec = ClamdCodec()
-        self.lost = False  # clamd closed without a word
 
-    async def scan(self, data: bytes) -> Answer:
-        """Return clamd's answer. Raises OSError and RemoteProtocolError."""
-        await self.connection.write(_octets(self.codec, data))
-        event = await self.answer()
-        if isinstance(event, Failed):
-            raise RemoteProtocolError(f"clamd says: {event.text}")
-        if not isinstance(event, Answer):
-            raise RemoteProtocolError(f"{type(event).__name__} is no answer to a scan")
-        return event
-
-    async def answer(self) -> Event:
-        """Return what clamd says next. Raises OSError and RemoteProtocolError."""
-        while (event := self.codec.next_event()) is NEED_DATA:
-            read = await self.connection.read()
-            self.lost = not read
-            self.codec.receive_data(read)
-        return event
+async def _scan(session: Session[ClamdCodec], data: bytes) -> Answer:
+    """Return clamd's answer. Raises OSError and RemoteProtocolError."""
+    await session.connection.write(_octets(session.codec, data))
+    event = await session.answer(session.codec.next_event)
+    if isinstance(event, Failed):
+        raise RemoteProtocolError(f"clamd says: {event.text}")
+    if not isinstance(event, Answer):
+        raise RemoteProtocolError(f"{type(event).__name__} is no answer to a scan")
+    return event
 
 
 def _octets(codec: ClamdCodec, data: bytes) -> Iterable[bytes | memoryview]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import reduce
 from importlib.metadata import entry_points
 from operator import or_
+from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -17,6 +18,7 @@ from mpp.checks.scanners.settings import Scanner, Served, SpamScanner, VirusScan
 from mpp.mail.escape import printable
 from mpp.settings.explain import kind_of
 from mpp.settings.problem import Path, Problem
+from mpp.settings.values import Server
 
 if TYPE_CHECKING:
     from mpp.checks.layers.judge import Check
@@ -83,7 +85,32 @@ class Clamd(VirusScanner, Served):
         return ClamdCheck(self, tools)
 
 
-OURS: tuple[type[Scanner], ...] = (Spamd, Clamd)
+class Rspamd(SpamScanner, Served):
+    """Rspamd, its normal worker. Its scores count on its own scale."""
+
+    kind: Literal["rspamd"] = Field(examples=["rspamd"], description="Rspamd's normal worker (HTTP, port 11333)")
+    on_reject: Literal["score", "spam"] = Field(
+        "score", description="What rspamd's own reject means: its points alone, or spam whatever the points"
+    )
+    on_soft_reject: Literal["ignore", "defer"] = Field(
+        "ignore", description="What its soft reject and greylist mean: nothing, or a 451"
+    )
+    pass_all: bool = Field(True, description="Have it run all of its filters, though the message is judged already")
+    settings_id: str = Field("", pattern=r"^[!-~]{0,64}$", description="Settings-ID: a group of settings in rspamd")
+    controllers: tuple[Server, ...] = Field(
+        (), description='Where it is taught (port 11334): "HOST:PORT", "unix:PATH", "tls:HOST:PORT"'
+    )
+    password_file: FilePath | None = Field(
+        None, examples=["/etc/mpp/rspamd.password"], description="File with the password of its controllers"
+    )
+
+    def check(self, tools: "Tools") -> "Check":
+        from mpp.checks.scanners.rspamd import RspamdCheck
+
+        return RspamdCheck(self, tools)
+
+
+OURS: tuple[type[Scanner], ...] = (Spamd, Clamd, Rspamd)
 
 
 def _theirs(broken: list[Problem]) -> Iterator[type[Scanner]]:

@@ -1,9 +1,10 @@
 """What all scanner adapters have in common: what failure and size mean; and for servers their pool and connections."""
 
 import asyncio
+import os
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -11,16 +12,20 @@ from typing import Generic, TypeVar
 
 from mpp.checks.guards.troubles import Troubles
 from mpp.checks.scanners.settings import OnOversize, Scanner, Served, SpamScanner
+from mpp.mail.escape import printable
 from mpp.net.connect import Connection, Server, connect, server_of
 from mpp.net.pool.asking import Asking, Job, PoolError, T
 from mpp.net.pool.pool import PoolSettings
 from mpp.net.pool.pools import Pools
 from mpp.net.tls import client_contexts
-from mpp.protocols.errors import ClosedEarlyError
+from mpp.protocols.errors import ClosedEarlyError, RemoteProtocolError
 from mpp.settings.common import Tls
+from mpp.settings.problem import Path, Problem
 from mpp.verdict.finding import SCANNER_FAILED, TOO_LARGE, Finding
 from mpp.verdict.transaction import Transaction
 
+ANSWER_S = 10.0  # for a server to tell what it is
+OLD_DAYS = 7  # from then on a virus scanner misses what everybody else knows
 Contexts = Callable[[str], ssl.SSLContext | None]  # mpp.net.tls.client_contexts
 _OVERSIZE_REPLIES: dict[OnOversize, str] = {
     "continue": "",
@@ -55,6 +60,26 @@ class Tools:
     troubles: Troubles = field(default_factory=Troubles)
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a server says of itself, and from when its signatures are where it tells."""
+
+    text: str  # cleaned
+    signatures: float | None = None  # seconds since 1970
+
+    def problems(self, path: Path, now: float) -> Iterator[Problem]:
+        """Yield a note; and a warning where the signatures are old."""
+        if self.signatures is None:
+            yield Problem(path, f"is {self.text}", "", "note")
+            return
+        days = max(0, int((now - self.signatures) / 86400))
+        day = time.strftime("%Y-%m-%d", time.gmtime(self.signatures))
+        yield Problem(path, f"is {self.text}, signatures of {day}", "", "note")
+        if days > OLD_DAYS:
+            what = f"has signatures of {day}, which are {days} days old"
+            yield Problem(path, what, "see why they are not updated there (freshclam, or the vendor's own)", "warning")
+
+
 class ScannerCheck(Generic[S]):
     """The base of the adapters: a Check by its settings, but for `examine`."""
 
@@ -74,6 +99,10 @@ class ScannerCheck(Generic[S]):
         failure = self.settings.on_failure
         return Finding(self.name, SCANNER_FAILED, evidence=evidence, failure=failure, recipients=recipients)
 
+    async def told(self, path: Path) -> list[Problem]:
+        """Return what `mpp check` says of it: what is wrong, and a note of what it is. `path` is its settings' place."""
+        return []
+
     def too_large(self, size: int, limit: str) -> Finding:
         """Return the finding for a message over a limit; it refuses or defers where the settings say so."""
         refusal = _OVERSIZE_REPLIES[self.settings.on_oversize]
@@ -91,7 +120,7 @@ class ServedCheck(ScannerCheck[P]):
         super().__init__(settings, tools)
         servers: list[Server] = [server_of(text) for text in settings.servers]
         self._troubles = tools.troubles
-        self.context = tls_context(settings, servers, tools.contexts)
+        self.context = tls_context(settings.verify, settings.servers, tools.contexts)
         wanted = PoolSettings(
             tuple(servers), settings.connections, settings.balance, settings.weights, settings.groups, settings.timeout
         )
@@ -175,11 +204,44 @@ class ServedCheck(ScannerCheck[P]):
         May wait as long as a busy server needs. Raises OSError and RemoteProtocolError.
         """
 
+    async def tell(self, server: Server, deadline: float) -> About:
+        """Return what a server says of itself. Raises OSError, and RemoteProtocolError where it is something else."""
+        await self.probe(server, deadline)
+        return About("answers")
+
+    async def told(self, path: Path) -> list[Problem]:
+        async with asyncio.TaskGroup() as group:
+            asked = [
+                group.create_task(self._told((*path, "servers", item), server_of(server)), name=f"tell {server}")
+                for item, server in enumerate(self.settings.servers)
+            ]
+        return [problem for task in asked for problem in task.result()]
+
+    async def _told(self, path: Path, server: Server) -> list[Problem]:
+        cure = f"start {self.settings.kind}, or correct the address"
+        deadline = asyncio.get_running_loop().time() + ANSWER_S
+        try:
+            async with asyncio.timeout_at(deadline):
+                told = await self.tell(server, deadline)
+        except RemoteProtocolError as error:
+            what = f'"{printable(server.name)}" is no {self.settings.kind}: {printable(str(error), 200)}'
+            return [Problem(path, what, cure)]
+        except OSError as error:  # a timeout is one
+            cause = f"nothing came within {ANSWER_S:g} s" if isinstance(error, TimeoutError) else _cause(error)
+            return [Problem(path, f'"{printable(server.name)}" does not answer: {cause}', cure)]
+        return list(told.problems(path, time.time()))
+
     def connect_deadline(self, deadline: float) -> float:
         """Return the moment by which a connection begun now must be open."""
         return min(deadline, asyncio.get_running_loop().time() + self.settings.connect_timeout)
 
 
-def tls_context(settings: Served, servers: Sequence[Server], contexts: Contexts) -> ssl.SSLContext | None:
-    """Return how the tls: servers of a pool are spoken to, None where there is none."""
-    return contexts("verify" if settings.verify else "must") if any(server.tls for server in servers) else None
+def tls_context(verify: bool, servers: Iterable[str], contexts: Contexts) -> ssl.SSLContext | None:
+    """Return how the tls: servers among some are spoken to, None where there is none."""
+    return contexts("verify" if verify else "must") if any(each.startswith("tls:") for each in servers) else None
+
+
+def _cause(error: OSError) -> str:
+    if error.errno and error.errno > 0 and not isinstance(error, ssl.SSLError):
+        return os.strerror(error.errno)  # asyncio's own text repeats the address
+    return printable(str(error.strerror or error) or type(error).__name__, 200)

@@ -14,7 +14,7 @@ from math import fsum
 
 from mpp.checks.scanners.kinds import Spamd
 from mpp.checks.scanners.report import Row, read_report
-from mpp.checks.scanners.scanner import ServedCheck
+from mpp.checks.scanners.scanner import About, ServedCheck
 from mpp.checks.scanners.shorten import shortened
 from mpp.mail.address import AddressError, parse_address
 from mpp.mail.message import Message
@@ -120,6 +120,10 @@ class SpamdCheck(ServedCheck[Spamd]):
                 for row in balanced(rows, reply.score)
             ),
         ]
+
+    async def tell(self, server: Server, deadline: float) -> About:
+        await exchange(await self.connect(server, deadline), Request("PING"), ())
+        return About("spamd")
 
 
 async def exchange(connection: Connection, request: Request, message: tuple[Buffer, ...]) -> Reply:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mpp.checks.scanners.kinds import KINDS
+from mpp.checks.scanners.kinds import KINDS, OURS
 from mpp.gateway.rules import RULES
 from mpp.gateway.settings import Settings
 from mpp.settings.explain import kind_of
@@ -68,6 +68,13 @@ def installed(folder: Path, module: str, value: str = "loud:Loud") -> dict[str, 
 def mpp(environment: dict[str, str], *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "mpp", *map(str, arguments)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_examples_of_the_documentation_hold():
+    examples = re.findall(r"```toml\n(\[\[scanners.*?)```", DOCS.read_text(), re.DOTALL)
+    loaded = [load(text, "docs", Settings) for text in examples]
+    assert [each.warnings for each in loaded] == [()] * len(examples)
+    assert {scanner.kind for each in loaded for scanner in each.settings.scanners} == {kind_of(kind) for kind in OURS}
 
 
 def example() -> str:

@@ -248,6 +248,16 @@ async def test_clamd_sessions_are_kept_and_each_message_arrives_whole(serve: Ser
     assert findings[2][1].verdict is Verdict.VIRUS
 
 
+@pytest.mark.parametrize("order", [(b"OK", b"Eicar FOUND"), (b"Eicar FOUND", b"OK")])
+async def test_a_clamd_that_says_clean_and_found_at_once_is_not_believed(
+    serve: Serve, order: tuple[bytes, bytes]
+) -> None:
+    """It passed as clean once."""
+    served = await serve(clamd_saying(b"stream: %b\x001: stream: %b" % order))
+    (finding,) = await clamd(served).examine(Message(RAW), transaction())
+    assert (finding.symbol, finding.failure) == (SCANNER_FAILED, OnFailure.DEFER)
+
+
 async def test_a_kept_session_that_was_closed_is_no_failure(serve: Serve) -> None:
     served = await serve(clamd_saying(b"stream: OK"))
     check = clamd(served)

@@ -98,8 +98,8 @@ def test_the_printed_file_stands_for_the_same(more):
         ({**LEAST, "trust": ("10.0.0.1/8",)}, '--trust "10.0.0.1/8" 10.0.0.1/8 has host bits set; write'),
         ({**LEAST, "trust": ("0.0.0.0/0",)}, "--trust 0.0.0.0/0 is as good as the whole Internet"),
         (
-            {**LEAST, "scanners": ("rspamd:h:1",)},
-            '--scanner rspamd:h:1 "rspamd" is not one of its values; did you mean "spamd"?',
+            {**LEAST, "scanners": ("spamdd:h:1",)},
+            '--scanner spamdd:h:1 "spamdd" is not one of its values; did you mean "spamd"?',
         ),
         ({**LEAST, "scanners": ("spamd:",)}, "--scanner spamd: is an empty list; name at least one"),
         ({**LEAST, "message_size": "big"}, '--message-size "big" is no size; write'),

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from mpp.gateway.probes import next_hop, ping, probe
+from mpp.gateway.probes import next_hop, probe
 from mpp.gateway.settings import Settings
 
 PATH = ("routes", 0, "hosts", 0)
@@ -62,12 +62,17 @@ async def test_a_next_hop_that_is_our_own_listener(address):
 @pytest.mark.parametrize(
     ("kind", "answer", "expected"),
     [
-        ("clamd", b"PONG\0", None),
-        ("spamd", b"SPAMD/1.5 0 PONG\r\n", None),
-        ("clamd", b"220 mail\r\n", "is no clamd: it answers 220 mail\\x0d\\x0a"),
-        ("spamd", b"", "is no spamd: it answers nothing"),
+        ("clamd", b"1: ClamAV 1.4.1\0", ["note: is ClamAV 1.4.1"]),
+        ("clamd", b"1: ClamAV 1.4.1/27400/Sun Nov 23 10:00:00 2036\0", ["note: is ClamAV 1.4.1, daily 27400, signatures of 2036-11-23"]),
+        ("clamd", b"1: ClamAV 1.4.1/27400/Mon Sep 16 10:00:00 2024\0", ["note: is ClamAV 1.4.1, daily 27400, signatures of 2024-09-16", "warning: has signatures of 2024-09-16, which are "]),
+        ("spamd", b"SPAMD/1.5 0 PONG\r\n", ["note: is spamd"]),
+        ("rspamd", b"HTTP/1.1 200 OK\r\nServer: rspamd/3.4\r\nContent-Length: 6\r\n\r\npong\r\n", ["note: is rspamd/3.4"]),
+        ("rspamd", b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", ["error: ADDRESS is no rspamd: it answers 404 Not Found"]),
+        ("clamd", b"220 mail\r\n\0", ["error: ADDRESS is no clamd: not a reply of clamd: 220 mail"]),
+        ("clamd", b"", ["error: ADDRESS is no clamd: closed before its reply"]),
+        ("spamd", b"", ["error: ADDRESS is no spamd: closed before its reply"]),
     ],
-)
+)  # fmt: skip
 async def test_scanners(kind, answer, expected):
     async def serve(reader, writer):
         await reader.read(100)
@@ -77,9 +82,11 @@ async def test_scanners(kind, answer, expected):
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         scanner = {"name": "s", "kind": kind, "servers": [address]}
-        pool = Settings.model_validate({"scanners": [scanner]}).scanners[0]
-        problem = await ping(("scanners", 0), pool, address)
-    assert (problem.what if problem else None) == (f'"{address}" {expected}' if expected else None)
+        problems = await probe(Settings.model_validate({"scanners": [scanner]}), "localhost")
+    told = [f"{each.severity}: {each.what}" for each in problems if each.path == ("scanners", 0, "servers", 0)]
+    assert len(told) == len(expected)
+    for text, start in zip(told, expected, strict=True):
+        assert text.startswith(start.replace("ADDRESS", f'"{address}"'))
 
 
 async def test_all_of_them_are_asked(refusing):

@@ -1,0 +1,100 @@
+"""Heads of HTTP and what was made after it: a first line and fields (RFC 9112, 2 to 5), and bodies in chunks (7.1).
+
+For the codecs of HTTP and ICAP. What a peer says has limits; obsolete folding is read, and never written. Raises
+LocalProtocolError for what we may not write, RemoteProtocolError for what we may not believe.
+"""
+
+import re
+from collections.abc import Iterable
+
+from mpp.mail.escape import printable
+from mpp.protocols.errors import LocalProtocolError, RemoteProtocolError
+
+MAX_HEAD = 16 << 10  # octets of a peer's first line and fields
+Fields = Iterable[tuple[str, str]]
+
+_UNSAFE = re.compile("[\0\r\n]")
+_NAME = re.compile(rb"[!#-'*+.^_`|~0-9A-Za-z-]+")
+_FOLD = re.compile(rb"\r?\n[ \t]+")
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?")
+_MAX_LINE = 1024  # octets of a line between chunks
+
+
+def write_head(first: str, fields: Fields) -> bytes:
+    """Return a first line, the fields that have a value, and the empty line."""
+    lines = [first, *(f"{name}: {value}" for name, value in fields if value)]
+    for line in lines:
+        if _UNSAFE.search(line):
+            raise LocalProtocolError(f"a control character in a field: {printable(line, 80)}")
+    return "\r\n".join([*lines, "\r\n"]).encode("utf-8", "replace")
+
+
+def read_head(buffer: bytearray, searched: int) -> tuple[bytes, dict[str, str]] | None:
+    """Take a head off the buffer: its first line, and values by lower-case name, several of one name joined by commas.
+
+    None where it is not complete; it has no end before `searched`.
+    """
+    end = buffer.find(b"\r\n\r\n", searched)
+    if end > MAX_HEAD or (end < 0 and len(buffer) > MAX_HEAD + 3):
+        raise RemoteProtocolError(f"a head of more than {MAX_HEAD} octets")
+    if end < 0:
+        return None
+    first, _, rest = bytes(buffer[:end]).partition(b"\r\n")
+    del buffer[: end + 4]
+    return first, read_fields(rest)
+
+
+def read_fields(octets: bytes) -> dict[str, str]:
+    """Return the fields of a head without its first line."""
+    fields: dict[str, str] = {}
+    for line in _FOLD.sub(b" ", octets).split(b"\r\n") if octets else ():
+        name, colon, value = line.partition(b":")
+        if not colon or not _NAME.fullmatch(name):
+            raise RemoteProtocolError(f"not a header field: {printable(line, 80)}")
+        key, text = name.decode().lower(), printable(value.strip(b" \t"), MAX_HEAD)
+        fields[key] = f"{fields[key]}, {text}" if key in fields else text
+    return fields
+
+
+class Chunked:
+    """Takes a body in chunks apart as it arrives."""
+
+    def __init__(self) -> None:
+        self.done = False
+        self._left = 0  # octets of the chunk under way
+        self._ending = False  # the line end behind a chunk is due
+        self._trailer = False
+
+    def take(self, buffer: bytearray) -> bytes:
+        """Take off the buffer what is complete and return what it carries; `done` is set behind the last chunk."""
+        found: list[bytes] = []
+        while not self.done and buffer:
+            if self._left:
+                found.append(bytes(buffer[: self._left]))
+                del buffer[: len(found[-1])]
+                self._left -= len(found[-1])
+                self._ending = not self._left
+                continue
+            end = buffer.find(b"\r\n", 0, _MAX_LINE)
+            if end < 0:
+                if len(buffer) >= _MAX_LINE:
+                    raise RemoteProtocolError(f"not a chunk: {printable(bytes(buffer[:80]), 80)}")
+                break
+            line = bytes(buffer[:end])
+            del buffer[: end + 2]
+            self._line(line)
+        return b"".join(found)
+
+    def _line(self, line: bytes) -> None:
+        if self._ending:
+            if line:
+                raise RemoteProtocolError("a chunk that is longer than it says")
+            self._ending = False
+        elif self._trailer:
+            self.done = not line  # fields behind the last chunk say nothing that we need
+        else:
+            match = _CHUNK.fullmatch(line)
+            if not match:
+                raise RemoteProtocolError(f"not a chunk: {printable(line, 80)}")
+            self._left = int(match[1], 16)
+            self._trailer = not self._left
