@@ -218,7 +218,10 @@ def _unknown(path: Path, model: type[Section], values: Mapping[str, Any]) -> Pro
     section = _model_at(path[:-1], model, values)
     own = list(section.model_fields) if section else []
     table = tuple(part for part in path if not isinstance(part, int))
-    elsewhere = {place: kind for place, kind in _places(model) if place[-1] == path[-1]}
+    elsewhere: dict[Path, str] = {}
+    for place, kind in _places(model):
+        if place[-1] == path[-1]:
+            elsewhere.setdefault(place, kind)
     if section and elsewhere.get(table):
         what = f'is no setting of kind "{kind_of(section)}"'
         return Problem(path, what, f'remove it; kind "{elsewhere[table]}" has one of that name')

@@ -5,20 +5,19 @@ classed by the settings: could not be looked into, a spam score, or a virus.
 """
 
 import calendar
-import re
 import time
-from collections.abc import Iterable, Sequence
-from fnmatch import translate
+from collections.abc import Iterable
 
 from mpp.checks.scanners.kinds import Clamd
 from mpp.checks.scanners.scanner import About, ServedCheck, Tools
 from mpp.checks.scanners.session import Session, Sessions
+from mpp.checks.scanners.signatures import SignatureNames
 from mpp.mail.message import Message
 from mpp.net.connect import Connection, Server
 from mpp.net.pool.asking import PoolError
 from mpp.protocols.clamd import Begin, Chunk, ClamdCodec, Clean, End, Failed, Found, Ping, Told, TooLarge, Version
 from mpp.protocols.errors import RemoteProtocolError
-from mpp.verdict.finding import VIRUS_SCANNED, Finding, Verdict
+from mpp.verdict.finding import VIRUS_SCANNED, Finding
 from mpp.verdict.transaction import Transaction
 
 CHUNK = 256 << 10  # octets under one length
@@ -31,8 +30,7 @@ class ClamdCheck(ServedCheck[Clamd]):
 
     def __init__(self, settings: Clamd, tools: Tools) -> None:
         super().__init__(settings, tools)
-        self._unchecked = _one_of(settings.unchecked_signatures)
-        self._spam = _one_of(settings.spam_signatures)
+        self._names = SignatureNames(settings)
         self._sessions = Sessions(self.connect, ClamdCodec)
 
     async def examine(self, message: Message, transaction: Transaction) -> list[Finding]:
@@ -51,16 +49,7 @@ class ClamdCheck(ServedCheck[Clamd]):
         if isinstance(answer, TooLarge):
             return [self.too_large(len(raw), "clamd's StreamMaxLength")]
         scanned = Finding(self.name, VIRUS_SCANNED)
-        return [scanned] if isinstance(answer, Clean) else [scanned, self.classed(answer.name)]
-
-    def classed(self, name: str) -> Finding:
-        """Return the finding that a signature name stands for."""
-        if self._unchecked.fullmatch(name):
-            text = "It could not be looked into (encrypted, or over a limit of the scanner)"
-            return Finding(self.name, name, text=text, verdict=Verdict.UNCHECKED)
-        if self._spam.fullmatch(name):
-            return Finding(self.name, name, self.settings.spam_signature_score, "A signature of spam or phishing")
-        return Finding(self.name, name, text="A signature of a virus", verdict=Verdict.VIRUS)
+        return [scanned] if isinstance(answer, Clean) else [scanned, self._names.classed(self.name, answer.name)]
 
     async def ping(self, connection: Connection) -> None:
         session = Session(connection, ClamdCodec())
@@ -114,8 +103,3 @@ def _octets(codec: ClamdCodec, data: bytes) -> Iterable[bytes | memoryview]:
         yield codec.send(Chunk(len(piece)))
         yield piece
     yield codec.send(End())
-
-
-def _one_of(patterns: Sequence[str]) -> re.Pattern[str]:
-    """Return one expression for shell patterns; letter case has no say, and no pattern matches nothing."""
-    return re.compile("|".join(map(translate, patterns)) or r"(?!)", re.IGNORECASE)

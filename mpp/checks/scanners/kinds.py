@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from mpp.checks.scanners.settings import Scanner, Served, SpamScanner, VirusScanner
+from mpp.checks.scanners.settings import Scanner, Served, Signatures, SpamScanner
 from mpp.mail.escape import printable
 from mpp.settings.explain import kind_of
 from mpp.settings.problem import Path, Problem
@@ -52,32 +52,11 @@ class Spamd(SpamScanner, Served):
             yield Problem((*path, "user_name"), what, "set both or none of them")
 
 
-class Clamd(VirusScanner, Served):
+class Clamd(Signatures, Served):
     """ClamAV's clamd."""
 
     kind: Literal["clamd"] = Field(examples=["clamd"], description="ClamAV's clamd")
     speaks_tls = False
-    spam_signatures: tuple[str, ...] = Field(
-        (
-            "PUA.*",
-            "Heuristics.Phishing*",
-            "Sanesecurity.*",
-            "winnow.*",
-            "SecuriteInfo.com.Spam*",
-            "MBL_*",
-            "Doppelstern.*",
-            "INetMsg.*",
-            "ScamNailer.*",
-            "Porcupine.*",
-            "Phishing*",
-            "*.UNOFFICIAL.Spam*",
-        ),
-        description="Names that are a spam score instead of a virus",
-    )
-    spam_signature_score: float = Field(5.0, description="The score of such a name")
-    unchecked_signatures: tuple[str, ...] = Field(
-        ("Heuristics.Encrypted.*", "*.Limits.Exceeded*"), description="Names that mean: could not be looked into"
-    )
 
     def check(self, tools: "Tools") -> "Check":
         from mpp.checks.scanners.clamd import ClamdCheck
@@ -110,7 +89,34 @@ class Rspamd(SpamScanner, Served):
         return RspamdCheck(self, tools)
 
 
-OURS: tuple[type[Scanner], ...] = (Spamd, Clamd, Rspamd)
+class Icap(Signatures, Served):
+    """An ICAP service: the door to most commercial virus scanners and sandboxes."""
+
+    kind: Literal["icap"] = Field(examples=["icap"], description="An ICAP service (RFC 3507, port 1344)")
+    service: str = Field(
+        pattern=r"^/[!-~]{0,200}$", examples=["/avscan"], description="Its path, as the vendor names it"
+    )
+    method: Literal["RESPMOD", "REQMOD"] = Field(
+        "RESPMOD", description="How the message is shown to it: as a download or as an upload"
+    )
+    preview: bool = Field(True, description="Show it the first octets alone where it asks for that")
+    unmarked: Literal["compare", "clean", "virus", "unchecked"] = Field(
+        "compare",
+        description="What an answer with content means that names no threat: clean where the content is what it was given, else virus; or always the same",
+    )
+    threat_fields: tuple[str, ...] = Field(
+        ("X-Infection-Found", "X-Virus-ID", "X-Virus-Name", "X-Violations-Found"),
+        description="Fields of an answer that name a threat, the most telling first",
+    )
+    tell_client: bool = Field(True, description="Tell it the address of the client (X-Client-IP)")
+
+    def check(self, tools: "Tools") -> "Check":
+        from mpp.checks.scanners.icap import IcapCheck
+
+        return IcapCheck(self, tools)
+
+
+OURS: tuple[type[Scanner], ...] = (Spamd, Clamd, Rspamd, Icap)
 
 
 def _theirs(broken: list[Problem]) -> Iterator[type[Scanner]]:

@@ -227,8 +227,7 @@ class ServedCheck(ScannerCheck[P]):
             what = f'"{printable(server.name)}" is no {self.settings.kind}: {printable(str(error), 200)}'
             return [Problem(path, what, cure)]
         except OSError as error:  # a timeout is one
-            cause = f"nothing came within {ANSWER_S:g} s" if isinstance(error, TimeoutError) else _cause(error)
-            return [Problem(path, f'"{printable(server.name)}" does not answer: {cause}', cure)]
+            return [Problem(path, f'"{printable(server.name)}" does not answer: {_cause(error)}', cure)]
         return list(told.problems(path, time.time()))
 
     def connect_deadline(self, deadline: float) -> float:
@@ -242,6 +241,9 @@ def tls_context(verify: bool, servers: Iterable[str], contexts: Contexts) -> ssl
 
 
 def _cause(error: OSError) -> str:
-    if error.errno and error.errno > 0 and not isinstance(error, ssl.SSLError):
-        return os.strerror(error.errno)  # asyncio's own text repeats the address
-    return printable(str(error.strerror or error) or type(error).__name__, 200)
+    first = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    if isinstance(first, TimeoutError):
+        return str(error) or f"nothing came within {ANSWER_S:g} s"
+    if first.errno and first.errno > 0 and not isinstance(first, ssl.SSLError):
+        return os.strerror(first.errno)  # asyncio's own text repeats the address
+    return printable(str(first.strerror or first) or type(first).__name__, 200)

@@ -47,16 +47,20 @@ class Session(Generic[C]):
         return found
 
     async def answer(self, event: Callable[[], R | NeedData]) -> R:
-        """Return the event that ends the talk. Raises as `heard`, and where more was said than one answer.
+        """Return the event that ends the talk. Raises as `heard`, and where more was said than one answer."""
+        found = await self.heard(event)
+        await self.settle()
+        return found
+
+    async def settle(self) -> None:
+        """Raises RemoteProtocolError where something came behind the answer.
 
         A server that says "OK" and "FOUND" to one message is not to be believed either way.
         """
-        found = await self.heard(event)
         if self.connection.readable:
             self.codec.receive_data(await self.connection.read())
         if not isinstance(self.codec.next_event(), NeedData):
             raise RemoteProtocolError("more than one answer to one request")
-        return found
 
 
 Connect = Callable[[Server, float], Awaitable[Connection]]

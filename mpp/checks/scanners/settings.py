@@ -69,6 +69,32 @@ class VirusScanner(Scanner):
     """A scanner without which nothing is to pass."""
 
 
+class Signatures(VirusScanner):
+    """A virus scanner that names what it found."""
+
+    spam_signatures: tuple[str, ...] = Field(
+        (
+            "PUA.*",
+            "Heuristics.Phishing*",
+            "Sanesecurity.*",
+            "winnow.*",
+            "SecuriteInfo.com.Spam*",
+            "MBL_*",
+            "Doppelstern.*",
+            "INetMsg.*",
+            "ScamNailer.*",
+            "Porcupine.*",
+            "Phishing*",
+            "*.UNOFFICIAL.Spam*",
+        ),
+        description="Names that are a spam score instead of a virus",
+    )
+    spam_signature_score: float = Field(5.0, description="The score of such a name")
+    unchecked_signatures: tuple[str, ...] = Field(
+        ("Heuristics.Encrypted.*", "*.Limits.Exceeded*"), description="Names that mean: could not be looked into"
+    )
+
+
 class SpamScanner(Scanner):
     """A scanner that gives scores, and without which mail goes on."""
 

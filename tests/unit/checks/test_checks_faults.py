@@ -23,24 +23,39 @@ ANSWERS = {
     "spamd": b"SPAMD/1.1 0 EX_OK\r\nContent-length: 2\r\nSpam: False ; 0.1 / 5.0\r\n\r\nxx",
     "clamd": b"1: stream: OK\0",
     "rspamd": HTTP % (len(RSPAMD), RSPAMD),
+    "icap": b"ICAP/1.0 204 Unmodified\r\nEncapsulated: null-body=0\r\n\r\n",
 }
 FOREIGN = {
     "spamd": b"SPAMD/1.1 0 PONG\r\n\r\n",
     "clamd": b"2: stream: OK\0",
     "rspamd": 2 * ANSWERS["rspamd"],
+    "icap": 2 * ANSWERS["icap"],
 }
 ENDLESS = {
     "spamd": b"SPAMD/1.1 0 EX_OK\r\nSpam: False ; 0.1 / 5.0\r\n\r\n",
     "clamd": b"1: stream: ",
     "rspamd": b"HTTP/1.1 200 OK\r\n\r\n",
+    "icap": b"ICAP/1.0 200 OK\r\nEncapsulated: res-body=0\r\n\r\n6400000\r\n",
 }
+
+
+async def shown(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Return when RAW was shown; an ICAP service is asked for its options before."""
+    seen = b""
+    while b"hello\r\n" not in seen:
+        seen += (piece := await reader.read(4096))
+        if not piece:
+            raise ConnectionResetError
+        if seen.startswith(b"OPTIONS"):
+            writer.write(b"ICAP/1.0 200 OK\r\nEncapsulated: null-body=0\r\n\r\n")
+            seen = b""
 
 
 def saying(*octets: bytes, hang: bool = False) -> Handler:
     """Waits for the end of RAW, speaks, and closes or hangs."""
 
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"hello\r\n")
+        await shown(reader, writer)
         for piece in octets:
             writer.write(piece)
             await writer.drain()
@@ -52,7 +67,7 @@ def saying(*octets: bytes, hang: bool = False) -> Handler:
 
 async def flooding(start: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """100 MiB, or until the other side has had enough."""
-    await reader.readuntil(b"hello\r\n")
+    await shown(reader, writer)
     writer.write(start)
     for _ in range(1600):
         writer.write(b"x" * 65536)
@@ -70,8 +85,17 @@ WAYS: dict[str, Callable[[str], Handler]] = {
 }  # fmt: skip
 
 
+MORE = {"icap": {"service": "/av"}}
+
+
 def settings(kind: str, address: str) -> dict[str, object]:
-    return {"name": "x", "kind": kind, "servers": [address], "timeout": 0.3, "connect_timeout": 0.3}
+    return MORE.get(kind, {}) | {
+        "name": "x",
+        "kind": kind,
+        "servers": [address],
+        "timeout": 0.3,
+        "connect_timeout": 0.3,
+    }
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
