@@ -24,6 +24,12 @@ def files(settings: Settings) -> Iterator[Problem]:
         for number, route in enumerate(settings.routes)
         if route.recipients
     ]
+    named += [
+        (("scanners", number, key), path)
+        for number, scanner in enumerate(settings.scanners)
+        for key in ("password_file", "token_file")
+        if (path := getattr(scanner, key, None)) is not None
+    ]
     problems = [problem for key, path in named if (problem := _unreadable(key, path))]
     yield from problems
     bad = {problem.path for problem in problems}

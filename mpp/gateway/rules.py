@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator
 
 from mpp.checks.content.problems import filter_problems
 from mpp.checks.layers.contradictions import layer_problems, vote_problems
-from mpp.checks.scanners.kinds import BROKEN
+from mpp.checks.scanners.kinds import BROKEN, Command
 from mpp.checks.scanners.settings import Served
 from mpp.gateway.settings import PATIENCE_S, Listener, Route, Settings
+from mpp.mail.escape import printable
 from mpp.settings.problem import Path, Problem, Rule, dotted
 from mpp.settings.tenants import tenant_problems
 from mpp.settings.values import Endpoint
@@ -127,6 +128,9 @@ def scanners(settings: Settings) -> Iterator[Problem]:
     for number, scanner in enumerate(settings.scanners):
         path: Path = ("scanners", number)
         yield from scanner.problems(path)
+        if isinstance(scanner, Command) and scanner.program not in settings.node.programs:
+            what = f'"{printable(str(scanner.program))}" is not among node.programs'
+            yield Problem((*path, "program"), what, "add it there, or name one that is")
         if isinstance(scanner, Served):
             yield from _twice([((*path, "servers", n), each) for n, each in enumerate(scanner.servers)], "a server")
         if scanner.timeout > settings.limits.checks_timeout:

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Literal
 
 from mpp.mail.escape import printable
-from mpp.protocols.errors import NEED_DATA, LocalProtocolError, NeedData, RemoteProtocolError
+from mpp.protocols.errors import NEED_DATA, ClosedEarlyError, LocalProtocolError, NeedData, RemoteProtocolError
 from mpp.protocols.heads import Chunked, read_head, write_head
 
 
@@ -98,7 +98,7 @@ class HttpCodec:
 
     def _more(self) -> NeedData:
         if self._eof:
-            raise RemoteProtocolError("closed before its answer was complete")
+            raise ClosedEarlyError("closed before its answer was complete")
         return NEED_DATA
 
     def _read_head(self) -> bool:

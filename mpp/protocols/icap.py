@@ -13,7 +13,14 @@ from enum import Enum
 from typing import Literal
 
 from mpp.mail.escape import printable
-from mpp.protocols.errors import NEED_DATA, LocalProtocolError, NeedData, ProtocolError, RemoteProtocolError
+from mpp.protocols.errors import (
+    NEED_DATA,
+    ClosedEarlyError,
+    LocalProtocolError,
+    NeedData,
+    ProtocolError,
+    RemoteProtocolError,
+)
 from mpp.protocols.heads import MAX_HEAD, Chunked, read_head, write_head
 
 Method = Literal["RESPMOD", "REQMOD"]
@@ -186,7 +193,7 @@ class IcapCodec:
 
     def _more(self) -> NeedData:
         if self._eof:
-            raise RemoteProtocolError("closed before its answer was complete")
+            raise ClosedEarlyError("closed before its answer was complete")
         return NEED_DATA
 
     def _read_head(self) -> Event | None:

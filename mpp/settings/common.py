@@ -30,6 +30,9 @@ class Node(Section):
     resolvers: tuple[Resolver, ...] = Field(
         (), description='DNS servers, "192.0.2.53" or "127.0.0.1:5353"; none: those of the system'
     )
+    programs: tuple[Path, ...] = Field(
+        (), description="Programs that scanners of kind command may run; a scanner can name no other"
+    )
     contact: str = Field("postmaster", description="Address of a person, for {contact} in reject texts")
 
 

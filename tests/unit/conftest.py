@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import pytest
 import uvloop
 
-_ON_BOTH = {"test_net_connect.py", "test_checks_scanners.py"}
+_ON_BOTH = {"test_checks_command.py", "test_net_connect.py", "test_checks_scanners.py"}
 
 
 def pytest_asyncio_loop_factories(

@@ -5,6 +5,7 @@ lines). Ours and theirs are the same thing: a model on the bases of mpp.checks.s
 Adapters are imported when a check is made, so that reading settings stays cheap.
 """
 
+import re
 from collections.abc import Iterator
 from functools import reduce
 from importlib.metadata import entry_points
@@ -14,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from mpp.checks.scanners.settings import Scanner, Served, Signatures, SpamScanner
+from mpp.checks.scanners.settings import Scanner, Served, Signatures, SpamScanner, VirusScanner
 from mpp.mail.escape import printable
 from mpp.settings.explain import kind_of
 from mpp.settings.problem import Path, Problem
-from mpp.settings.values import Server
+from mpp.settings.values import Server, Size
 
 if TYPE_CHECKING:
     from mpp.checks.layers.judge import Check
@@ -116,7 +117,104 @@ class Icap(Signatures, Served):
         return IcapCheck(self, tools)
 
 
-OURS: tuple[type[Scanner], ...] = (Spamd, Clamd, Rspamd, Icap)
+class Http(SpamScanner, Served):
+    """A service of one's own: it gets the message or its digests over HTTP and answers with findings as JSON."""
+
+    kind: Literal["http"] = Field(examples=["http"], description="A service over HTTP that answers with JSON")
+    path: str = Field("/", pattern=r"^/[!-~]{0,500}$", description="Where the service is: the path of its URL")
+    host: str = Field("", pattern=r"^[!-~]{0,255}$", description="Its name in Host; empty: that of the server")
+    send: Literal["message", "digests"] = Field(
+        "message", description="What it gets: the message itself, or digests and names of its parts alone"
+    )
+    token_file: FilePath | None = Field(
+        None,
+        examples=["/etc/mpp/service.token"],
+        description="File with the token that it wants (Authorization: Bearer)",
+    )
+
+    def check(self, tools: "Tools") -> "Check":
+        from mpp.checks.scanners.http_service import HttpCheck
+
+        return HttpCheck(self, tools)
+
+
+class Hashes(VirusScanner):
+    """Lists of digests of known attachments, followed while the gateway runs."""
+
+    kind: Literal["hashes"] = Field(
+        examples=["hashes"], description="Files of digests, an MD5, SHA-1 or SHA-256 a line"
+    )
+    files: tuple[FilePath, ...] = Field(
+        min_length=1, examples=[["/var/lib/mpp/bad.sha256"]], description="The files; all of them are looked up"
+    )
+    found: Literal["virus", "banned", "score"] = Field("virus", description="What a digest that is listed means")
+    score: float = Field(5.0, description="The score for found = score")
+
+    def check(self, tools: "Tools") -> "Check":
+        from mpp.checks.scanners.hashes import HashesCheck
+
+        return HashesCheck(self, tools)
+
+
+class Command(Signatures):
+    """A program that looks at a message: the door to scanners that come as a command line."""
+
+    kind: Literal["command"] = Field(examples=["command"], description="A program; node.programs must allow it")
+    program: FilePath = Field(examples=["/usr/bin/clamscan"], description="Its absolute path")
+    arguments: tuple[str, ...] = Field(
+        (),
+        description='Its arguments; "{file}" is the path of a file with the message, without it the message is its input',
+    )
+    mode: Literal["once", "lines"] = Field(
+        "once",
+        description="once: run for each message; lines: kept warm, it reads a path a line and answers each with a line that begins with it",
+    )
+    answers: Literal["text", "json"] = Field("text", description="What it says: text, or findings as JSON")
+    found_pattern: str = Field(
+        "", description="A regular expression for text that means found; its first group is the name"
+    )
+    clean_line: str = Field("OK", description="How a line ends that means clean, for mode = lines")
+    clean_codes: tuple[int, ...] = Field((0,), description="Exit codes that mean clean")
+    found_codes: tuple[int, ...] = Field((1,), description="Exit codes that mean found; any other is a failure")
+    version: tuple[str, ...] = Field((), description="Arguments with which it tells its version, for mpp check")
+    processes: int = Field(2, ge=1, le=64, description="How many run at a time for each worker")
+    memory: Size = Field(2 << 30, ge=16 << 20, description="Address space of each of its processes")
+    output: Size = Field(256 << 10, ge=1024, description="What it may say; more is a failure")
+    file: Size = Field(256 << 20, ge=1 << 20, description="Largest file that it may write")
+    children: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="Processes that its user may have, all runs together; 0: any. For a user of its own",
+    )
+    user: str = Field("", pattern=r"^[A-Za-z0-9_.-]{0,32}$", description="User to run it as, where MPP runs as root")
+
+    def check(self, tools: "Tools") -> "Check":
+        from mpp.checks.scanners.command import CommandCheck
+
+        return CommandCheck(self, tools)
+
+    def problems(self, path: Path) -> Iterator[Problem]:
+        yield from super().problems(path)
+        if not self.program.is_absolute():
+            yield Problem((*path, "program"), "is no absolute path", "write it from the root")
+        try:
+            re.compile(self.found_pattern.encode())
+        except re.error as error:
+            what = f"is no regular expression: {error.msg} at position {error.pos}"
+            yield Problem((*path, "found_pattern"), what, "correct it")
+        if both := sorted(set(self.clean_codes) & set(self.found_codes)):
+            yield Problem(
+                (*path, "found_codes"), f"has {both[0]}, which clean_codes has too", "remove it from one of them"
+            )
+        if self.mode == "lines" and any("{file}" in word for word in self.arguments):
+            yield Problem((*path, "arguments"), 'name "{file}", which is known only line by line', 'remove "{file}"')
+        if self.mode == "lines" and self.answers == "text" and not self.found_pattern:
+            what = "is empty, so nothing it says could mean found"
+            yield Problem((*path, "found_pattern"), what, 'write one such as ": (.+) FOUND$"')
+
+
+OURS: tuple[type[Scanner], ...] = (Spamd, Clamd, Rspamd, Icap, Http, Hashes, Command)
 
 
 def _theirs(broken: list[Problem]) -> Iterator[type[Scanner]]:

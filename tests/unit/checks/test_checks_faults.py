@@ -16,6 +16,7 @@ from servers.transactions import a_transaction
 
 RAW = b"Subject: hi\r\n\r\nhello\r\n"
 HTTP = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b"
+FINDINGS = b'{"findings": []}'
 RSPAMD = b'{"score": 1.5, "action": "no action", "symbols": {"A": {"score": 1.5}}}'
 
 # What a server of each kind would say to RAW, and what it says when it answers somebody else.
@@ -23,6 +24,7 @@ ANSWERS = {
     "spamd": b"SPAMD/1.1 0 EX_OK\r\nContent-length: 2\r\nSpam: False ; 0.1 / 5.0\r\n\r\nxx",
     "clamd": b"1: stream: OK\0",
     "rspamd": HTTP % (len(RSPAMD), RSPAMD),
+    "http": HTTP % (len(FINDINGS), FINDINGS),
     "icap": b"ICAP/1.0 204 Unmodified\r\nEncapsulated: null-body=0\r\n\r\n",
 }
 FOREIGN = {
@@ -30,11 +32,13 @@ FOREIGN = {
     "clamd": b"2: stream: OK\0",
     "rspamd": 2 * ANSWERS["rspamd"],
     "icap": 2 * ANSWERS["icap"],
+    "http": HTTP % (29, b'{"id": "other", "findings":[]}'[:29]),
 }
 ENDLESS = {
     "spamd": b"SPAMD/1.1 0 EX_OK\r\nSpam: False ; 0.1 / 5.0\r\n\r\n",
     "clamd": b"1: stream: ",
     "rspamd": b"HTTP/1.1 200 OK\r\n\r\n",
+    "http": b"HTTP/1.1 200 OK\r\n\r\n",
     "icap": b"ICAP/1.0 200 OK\r\nEncapsulated: res-body=0\r\n\r\n6400000\r\n",
 }
 
