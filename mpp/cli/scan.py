@@ -119,7 +119,7 @@ def _scan_all(
     from mpp.verdict.decide import decide
 
     timeout_s = settings.limits.checks_timeout
-    tools = Tools(contexts=client_contexts(settings.tls))
+    tools = Tools(contexts=client_contexts(settings.tls), resolvers=settings.node.resolvers)
     rules, now = rules_of(settings), datetime.now().astimezone()
     layers = layers_of(settings.scanners, settings.layers, settings.votes, tools)
     with asyncio.Runner() as runner:

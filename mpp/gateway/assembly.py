@@ -17,7 +17,8 @@ from mpp.checks.guards.jumps import Jumps, Share
 from mpp.checks.guards.troubles import Troubles
 from mpp.checks.layers.build import layers_of
 from mpp.checks.layers.judge import Layers
-from mpp.checks.scanners.scanner import Contexts, Tools
+from mpp.checks.reputation.clients import ClientLists
+from mpp.checks.scanners.scanner import Tools
 from mpp.gateway.asking import Asker
 from mpp.gateway.destinations import Destinations
 from mpp.gateway.hops import Hops
@@ -58,6 +59,7 @@ class Assembly:
     asker: Asker
     rules: Rules
     layers: Layers
+    client_lists: ClientLists
     directory: Directory
     lists: KnownLists
     message_limits: MessageLimits
@@ -87,6 +89,8 @@ def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> 
     hostname = settings.node.hostname or own_hostname()
     limits = settings.limits
     contexts = client_contexts(settings.tls)
+    troubles = Troubles(shared.table.table.learned.troubles, shared.table.slot)
+    tools = Tools(shared.pools, contexts, troubles, settings.node.resolvers)
     targets = Targets(settings, hostname, Resolver(settings.node.resolvers))
     policies = PolicySelector(settings.policies, settings.policy_rules, settings.groups, settings.tenants)
     parts = Assembly(
@@ -101,7 +105,8 @@ def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> 
         directory=Directory(settings.tenants, settings.groups),
         rules=rules_of(settings, shared.table.slot),
         lists=shared.lists,
-        layers=_layers(settings, shared, contexts),
+        layers=_layers(settings, shared, tools),
+        client_lists=ClientLists(settings.scanners if settings.checks else (), tools),
         message_limits=MessageLimits(
             parts=limits.parts, depth=limits.depth, header_fields=limits.header_fields, header_size=limits.header_size
         ),
@@ -116,14 +121,12 @@ def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> 
     return parts
 
 
-def _layers(settings: Settings, shared: Shared, contexts: Contexts) -> Layers:
+def _layers(settings: Settings, shared: Shared, tools: Tools) -> Layers:
     if not settings.checks:
         return Layers(())
     learned, slot = shared.table.table.learned, shared.table.slot
-    troubles = Troubles(learned.troubles, slot)
     memory = Memory(settings.campaigns, learned, slot) if settings.campaigns.on else None
-    guard = Guard(troubles, Jumps(settings.guards, learned.hits, slot, _told), settings.guards.troubles)
-    tools = Tools(shared.pools, contexts, troubles)
+    guard = Guard(tools.troubles, Jumps(settings.guards, learned.hits, slot, _told), settings.guards.troubles)
     return layers_of(settings.scanners, settings.layers, settings.votes, tools, memory, guard)
 
 

@@ -25,7 +25,7 @@ ANSWER_S = 10.0  # for a whole conversation with one server
 async def probe(settings: Settings, hostname: str) -> list[Problem]:
     """Ask all of them at once and return what is wrong, with a note of what each scanner is."""
     asked: list[Coroutine[object, object, Problem | None]] = []
-    tools = Tools(contexts=client_contexts(settings.tls))
+    tools = Tools(contexts=client_contexts(settings.tls), resolvers=settings.node.resolvers)
     checks = [scanner.check(tools) for scanner in settings.scanners]
     for number, route in enumerate(settings.routes):
         path: Path = ("routes", number)

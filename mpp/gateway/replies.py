@@ -44,3 +44,8 @@ BAD_SENDER = Reply(501, "5.1.7", "Bad sender address syntax")
 FULL = Reply(421, "4.3.2", "Too many connections, please try again later")
 BY_HOST = Reply(421, "4.7.0", "Too many connections from your host")
 OFFENDER = Reply(421, "4.7.0", "Too many errors from your host, please try again later")
+
+
+def listed(zone: str) -> Reply:
+    """A client that a DNS list knows; the list has a page on which it says why."""
+    return Reply(554, "5.7.1", f"Your address is listed by {zone}")

@@ -4,12 +4,14 @@ Called by mpp.gateway.connection, which owns the socket. Here are the limits of 
 connection and what each command means (design section 3); RCPT is answered by mpp.gateway.recipients. Never touches a socket; reads the clock it is given.
 """
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from mpp.checks.reputation.clients import Standing
 from mpp.gateway import replies
 from mpp.gateway.assembly import Assembly
 from mpp.gateway.budget import Budget, Reservation, client_network
@@ -66,10 +68,13 @@ class Session:
         self._exempt = exempt(parts, client.address)  # from the budget's limit by network
         self._transaction: Transaction | None = None
         self._reservation = Reservation(client_network(client.address), self._give_way)
+        self._standing: asyncio.Task[Standing] | None = None  # with the lists that RCPT heeds
+        self._waited = False
         self._extend()
 
     def greeting(self) -> bytes:
         parts = self._assembly()
+        self._ask_lists()
         return b"220 %b\r\n" % replies.greeting(parts.hostname, parts.settings.node.instance, lmtp=self.lmtp).encode()
 
     def _extend(self) -> None:
@@ -159,7 +164,31 @@ class Session:
                 return replies.BAD_SENDER
         return None
 
+    def _ask_lists(self) -> None:
+        """Have the lists asked while the client still talks."""
+        lists, address = self._assembly().client_lists, self.client.address
+        self._standing = None
+        if lists and address and not self._trusted:
+            self._standing = asyncio.create_task(lists.ask(address), name=f"lists {address}")
+
     def _rcpt(self, event: smtp.Rcpt) -> Reply | Awaitable[Reply]:
+        return self._recipient(event) if self._standing is None else self._by_lists(event)
+
+    async def _by_lists(self, event: smtp.Rcpt) -> Reply:
+        """Answer RCPT by what the lists say of the client; its postmaster is always reached (RFC 5321, 4.5.1)."""
+        assert self._standing is not None
+        standing = await self._standing
+        if standing.refused_by and event.address.partition("@")[0].lower() != "postmaster":
+            return self._error(replies.listed(standing.refused_by))
+        if standing.delay_s and not self._waited:
+            self._waited = True
+            await asyncio.sleep(standing.delay_s)
+        answer = self._recipient(event)
+        if isinstance(answer, Reply):
+            return self._error(answer) if answer.code >= 500 else answer
+        return await answer
+
+    def _recipient(self, event: smtp.Rcpt) -> Reply | Awaitable[Reply]:
         assert self._transaction is not None
         answer = add_recipient(self._transaction, event.address, event.parameters, self._clock)
         if not isinstance(answer, Reply):
@@ -326,6 +355,7 @@ class Session:
         self._trusted = parts.trusted(client.address)
         self._exempt = exempt(parts, client.address)
         self._reservation = Reservation(client_network(client.address), self._give_way)
+        self._ask_lists()
         return Reply(220, "", f"{self._assembly().hostname} {'LMTP' if self.lmtp else 'ESMTP'} MPP")
 
     def _xforward(self, event: smtp.Xforward) -> Reply:

@@ -13,13 +13,14 @@ from operator import or_
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from mpp.checks.reputation.names import read_code
 from mpp.checks.scanners.settings import Scanner, Served, Signatures, SpamScanner, VirusScanner
 from mpp.mail.escape import printable
 from mpp.settings.explain import kind_of
 from mpp.settings.problem import Path, Problem
-from mpp.settings.values import Server, Size
+from mpp.settings.values import Domain, Duration, Resolver, Server, Size
 
 if TYPE_CHECKING:
     from mpp.checks.layers.judge import Check
@@ -214,7 +215,52 @@ class Command(Signatures):
             yield Problem((*path, "found_pattern"), what, 'write one such as ": (.+) FOUND$"')
 
 
-OURS: tuple[type[Scanner], ...] = (Spamd, Clamd, Rspamd, Icap, Http, Hashes, Command)
+def _read_code(text: str) -> str:
+    read_code(text)
+    return text
+
+
+ListCode = Annotated[str, AfterValidator(_read_code)]
+
+
+class DnsList(SpamScanner):
+    """A DNS list of addresses, domains or hosts of links (RFC 5782)."""
+
+    kind: Literal["dns-list"] = Field(examples=["dns-list"], description="A DNS list of addresses or domains")
+    zone: Domain = Field(examples=["bl.example.org"], description="The zone of the list")
+    ask: tuple[Literal["client", "helo", "from", "links"], ...] = Field(
+        ("client",),
+        min_length=1,
+        description="What it is asked about: the client's address; the name it gives; domains of the sender and of From; hosts of links",
+    )
+    codes: tuple[ListCode, ...] = Field(
+        (),
+        examples=[["127.0.0.2 = 4.5", "127.0.0.4/30 = 3", "& 8 = 2"]],
+        description="Points by answer: an address, a network, or a bit of the last octet; all that fit count",
+    )
+    score: float = Field(3.0, description="Points of a listing whose answer no code fits")
+    symbol: str = Field("", pattern=r"^[A-Za-z0-9_.-]{0,64}$", description="Symbol of its findings; empty: LISTED")
+    most_links: int = Field(20, ge=1, le=200, description="Hosts of links that are asked for in one message")
+    at_rcpt: Literal["none", "refuse", "delay"] = Field(
+        "none",
+        description="What RCPT answers a listed client that is not trusted: nothing of it, 554, or only after delay",
+    )
+    delay: Duration = Field(10.0, gt=0, le=60, description="How long RCPT waits for at_rcpt = delay, once a connection")
+    resolvers: tuple[Resolver, ...] = Field((), description="DNS servers for this list; none: node.resolvers")
+    timeout: Duration = Field(5.0, gt=0, description="Time for one lookup")
+
+    def check(self, tools: "Tools") -> "Check":
+        from mpp.checks.reputation.dnslist import DnsListCheck
+
+        return DnsListCheck(self, tools)
+
+    def problems(self, path: Path) -> Iterator[Problem]:
+        yield from super().problems(path)
+        if self.at_rcpt != "none" and "client" not in self.ask:
+            yield Problem((*path, "at_rcpt"), "judges clients, which ask does not name", 'add "client" to ask')
+
+
+OURS: tuple[type[Scanner], ...] = (Spamd, Clamd, Rspamd, Icap, Http, Hashes, Command, DnsList)
 
 
 def _theirs(broken: list[Problem]) -> Iterator[type[Scanner]]:

@@ -14,6 +14,7 @@ from mpp.checks.guards.troubles import Troubles
 from mpp.checks.scanners.settings import OnOversize, Scanner, Served, SpamScanner
 from mpp.mail.escape import printable
 from mpp.net.connect import Connection, Server, connect, server_of
+from mpp.net.lookups import Lookups
 from mpp.net.pool.asking import Asking, Job, PoolError, T
 from mpp.net.pool.pool import PoolSettings
 from mpp.net.pool.pools import Pools
@@ -58,6 +59,15 @@ class Tools:
     pools: Pools = field(default_factory=Pools)
     contexts: Contexts = field(default_factory=lambda: client_contexts(Tls()))
     troubles: Troubles = field(default_factory=Troubles)
+    resolvers: tuple[str, ...] = ()  # of DNS; none: the system's
+    _lookups: dict[tuple[tuple[str, ...], float], Lookups] = field(default_factory=dict)
+
+    def lookups(self, resolvers: tuple[str, ...], timeout_s: float) -> Lookups:
+        """Return the cache of DNS answers that all who ask these resolvers share; none: the usual ones."""
+        key = (resolvers or self.resolvers, timeout_s)
+        if key not in self._lookups:
+            self._lookups[key] = Lookups(key[0], timeout_s=timeout_s)
+        return self._lookups[key]
 
 
 @dataclass(frozen=True, slots=True)
