@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import balance, campaign, crowd, filters, lag, parse, relay, scanner, store, trace
+from bench import balance, campaign, crowd, filters, kinds, lag, parse, relay, scanner, store, trace
 from bench.results import Row, table
 from bench.stand import BenchError, Stand, machine_busy_s
 
@@ -29,6 +29,7 @@ BENCHES: dict[str, Callable[[Stand], list[Row]]] = {
     "large": crowd.large,
     "idle": crowd.idle,
     "scanner": scanner.scanner,
+    "kinds": kinds.kinds,
     "balance": balance.balance,
     "campaign": campaign.campaign,
     "parse": parse.parse,

@@ -103,7 +103,8 @@ class IcapCheck(ServedCheck[Icap]):
         self, session: Talk, server: Server, known: _Known, raw: bytes, fields: list[tuple[str, str]]
     ) -> list[Finding]:
         codec, connection = session.codec, session.connection
-        preview = known.preview if raw else None
+        # A small message goes at once: asking whether its rest is wanted would cost more than the rest.
+        preview = None if known.allow_204 and len(raw) <= SMALL else known.preview
         begin = codec.send(
             Begin(
                 self.settings.method,
