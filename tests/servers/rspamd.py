@@ -30,7 +30,7 @@ worker "controller" {{
 actions {{ reject = 15; add_header = 6; greylist = 4; }}
 lua = "{folder}/rules.lua";
 classifier "bayes" {{
-  tokenizer {{ name = "osb"; }} min_tokens = 1; min_learns = 1; backend = "sqlite3";
+  cache {{ path = "{folder}/learned"; }} tokenizer {{ name = "osb"; }} min_tokens = 1; min_learns = 1; backend = "sqlite3";
   statfile {{ symbol = "BAYES_HAM"; path = "{folder}/ham"; spam = false; }}
   statfile {{ symbol = "BAYES_SPAM"; path = "{folder}/spam"; spam = true; }}
 }}
