@@ -45,14 +45,14 @@ async def icap(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
             writer.write(b"ICAP/1.0 200 OK\r\n%b\r\n\r\n" % told)
             continue
         await reader.readexactly(int(head.rpartition(b"-body=")[2]))
-        if await _chunks(reader):
+        if await _chunks(reader) and b"\r\nPreview: " in head:
             writer.write(b"ICAP/1.0 100 Continue\r\n\r\n")
             await _chunks(reader)
         writer.write(b"ICAP/1.0 204 Unmodified\r\n\r\n")
 
 
 async def _chunks(reader: asyncio.StreamReader) -> bool:
-    """Read to the last chunk; True where more is there behind a preview."""
+    """Read to the last chunk; True where it does not say that a preview was all there is."""
     while True:
         line = (await reader.readuntil(b"\r\n")).strip()
         size = int(line.partition(b";")[0], 16)
