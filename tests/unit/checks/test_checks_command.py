@@ -142,7 +142,10 @@ async def test_its_environment_is_its_own(make: Make, monkeypatch: pytest.Monkey
 
 
 async def test_only_so_many_run_at_a_time(make: Make, tmp_path: Path) -> None:
-    script = f"echo x >>{tmp_path}/now; wc -l <{tmp_path}/now >>{tmp_path}/seen; sleep 0.05; sed -i 1d {tmp_path}/now"
+    (tmp_path / "now").mkdir()
+    script = (
+        f"mkdir {tmp_path}/now/$$; ls {tmp_path}/now | wc -l >>{tmp_path}/seen; sleep 0.05; rmdir {tmp_path}/now/$$"
+    )
     check = make(script, processes=2)
     await asyncio.gather(*(found(check) for _ in range(6)))
     assert max(int(line) for line in (tmp_path / "seen").read_text().split()) <= 2
