@@ -110,11 +110,10 @@ def _exchange(process: subprocess.Popen[bytes], octets: bytes, until: float) -> 
     os.set_blocking(target, False)
     rest, answer, length = memoryview(octets), bytearray(), 8
     while len(answer) < length:
-        readable, writable, _ = select.select(
-            [source], [target] if rest else [], [], max(0.0, until - time.monotonic())
-        )
-        if not readable and not writable:
+        left = until - time.monotonic()
+        if left <= 0:
             raise HelperError("over its time")
+        readable, writable, _ = select.select([source], [target] if rest else [], [], left)
         try:
             if writable:
                 rest = rest[os.write(target, rest[:_PIECE]) :]
