@@ -87,7 +87,9 @@ class About:
         yield Problem(path, f"is {self.text}, signatures of {day}", "", "note")
         if days > OLD_DAYS:
             what = f"has signatures of {day}, which are {days} days old"
-            yield Problem(path, what, "see why they are not updated there (freshclam, or the vendor's own)", "warning")
+            yield Problem(
+                path, what, "see why they are not updated there (freshclam, sa-update, or the vendor's own)", "warning"
+            )
 
 
 class ScannerCheck(Generic[S]):

@@ -16,6 +16,7 @@ from mpp.checks.scanners.kinds import Spamd
 from mpp.checks.scanners.report import Row, read_report
 from mpp.checks.scanners.scanner import About, ServedCheck
 from mpp.checks.scanners.shorten import shortened
+from mpp.checks.scanners.spamd_host import described
 from mpp.mail.address import AddressError, parse_address
 from mpp.mail.message import Message
 from mpp.mail.trace import received_field
@@ -30,6 +31,7 @@ TOTAL = "SPAMD_SCORE"  # a symbol of ours, for points that the report names no r
 
 MAX_REPORT = 256 << 10  # octets; a usual one has a few KiB
 _EVERYONE: frozenset[str] = frozenset()
+_SMALL = b"Subject: which version?\r\n\r\n"
 
 
 class SpamdCheck(ServedCheck[Spamd]):
@@ -122,8 +124,10 @@ class SpamdCheck(ServedCheck[Spamd]):
         ]
 
     async def tell(self, server: Server, deadline: float) -> About:
-        await exchange(await self.connect(server, deadline), Request("PING"), ())
-        return About("spamd")
+        """Its HEADERS method alone names its version; what it tells of a mail of two lines is not looked at."""
+        request = Request("HEADERS", len(_SMALL))
+        reply = await exchange(await self.connect(server, deadline), request, (_SMALL,))
+        return About(*described(reply.body, server))
 
 
 async def exchange(connection: Connection, request: Request, message: tuple[Buffer, ...]) -> Reply:

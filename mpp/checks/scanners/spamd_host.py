@@ -89,10 +89,8 @@ def described(header: bytes, server: Server) -> tuple[str, float | None]:
     """Return what a spamd is, in words, and from when its rules are; `header` is what its HEADERS method gave."""
     version = version_in(header)
     text = f"SpamAssassin {version}" if version else "SpamAssassin"
-    if not on_this_machine(server):
-        return text, None
-    children = children_of(server)
-    return text if children is None else f"{text}, {children} children", rules_since()
+    children = children_of(server) if on_this_machine(server) else None
+    return (text, None) if children is None else (f"{text}, {children} children", rules_since())
 
 
 def on_this_machine(server: Server) -> bool:

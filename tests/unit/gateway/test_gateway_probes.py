@@ -65,7 +65,7 @@ async def test_a_next_hop_that_is_our_own_listener(address):
         ("clamd", b"1: ClamAV 1.4.1\0", ["note: is ClamAV 1.4.1"]),
         ("clamd", b"1: ClamAV 1.4.1/27400/Sun Nov 23 10:00:00 2036\0", ["note: is ClamAV 1.4.1, daily 27400, signatures of 2036-11-23"]),
         ("clamd", b"1: ClamAV 1.4.1/27400/Mon Sep 16 10:00:00 2024\0", ["note: is ClamAV 1.4.1, daily 27400, signatures of 2024-09-16", "warning: has signatures of 2024-09-16, which are "]),
-        ("spamd", b"SPAMD/1.5 0 PONG\r\n", ["note: is spamd"]),
+        ("spamd", b"SPAMD/1.1 0 EX_OK\r\nContent-length: 46\r\nSpam: False ; 0.0 / 5.0\r\n\r\nX-Spam-Checker-Version: SpamAssassin 4.0.1 (x)", ["note: is SpamAssassin 4.0.1"]),
         ("rspamd", b"HTTP/1.1 200 OK\r\nServer: rspamd/3.4\r\nContent-Length: 6\r\n\r\npong\r\n", ["note: is rspamd/3.4"]),
         ("rspamd", b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", ["error: ADDRESS is no rspamd: it answers 404 Not Found"]),
         ("clamd", b"220 mail\r\n\0", ["error: ADDRESS is no clamd: not a reply of clamd: 220 mail"]),
