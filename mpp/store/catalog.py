@@ -5,6 +5,7 @@ refuses what does not fit. Every use is one transaction: `with catalog.read() as
 What goes wrong within raises CatalogError. Engines do not survive a fork: each process opens its own.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from mpp.store.errors import CatalogError, CatalogRefusedError, CommitLostError,
 LEAST_SQLITE = (3, 51, 3)  # earlier ones may lose committed pages when the WAL is reset
 LEAST_POSTGRESQL = 15
 BUSY_S = 10.0  # wait for another writer of a SQLite file
+_AGAIN_S = 0.02
 _SAFETY_PAGES = 16384  # 64 MiB of WAL: the background process checkpoints long before, a writer only if there is none
 _UPGRADE = 0x6D7070  # advisory lock of PostgreSQL for upgrades of the schema
 _WRITING = "mpp_writing"
@@ -154,8 +156,23 @@ _POSTGRESQL_OPTIONS = {
 
 def _sqlite_connected(connection: Any, _: object) -> None:
     connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
-    for pragma in ("journal_mode=wal", "synchronous=full", f"wal_autocheckpoint={_SAFETY_PAGES}", "foreign_keys=on"):
+    _into_wal(connection)
+    for pragma in ("synchronous=full", f"wal_autocheckpoint={_SAFETY_PAGES}", "foreign_keys=on"):
         connection.execute(f"pragma {pragma}")
+
+
+def _into_wal(connection: Any) -> None:
+    """Have the file written by WAL. SQLite waits for nobody here: of several that open a new file all but one are told "locked"."""
+    until = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("pragma journal_mode=wal")
+        except sqlite.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(_AGAIN_S)
+        else:
+            return
 
 
 def _sqlite_begins(connection: Connection) -> None:
