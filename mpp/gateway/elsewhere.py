@@ -44,7 +44,7 @@ class Elsewhere:
         for address in self.targets:
             outcome = outcomes.get(address)
             if outcome is not None and outcome.state is State.REFUSED:
-                cause = f"refused: {outcome.reply.code} {outcome.reply.enhanced} {outcome.reply.text}"
+                cause = f"refused: {outcome.reply.words}"
                 outcomes[address] = Outcome(State.DEFERRED, NO_WAY, outcome.host, cause)
         for address in self.redirected:
             theirs = [outcomes[each] for each in plan.fates[address].to]

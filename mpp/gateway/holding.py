@@ -96,9 +96,8 @@ def _copies(received: "Received", plan: Plan, outcomes: Mapping[str, Outcome]) -
             continue
         fate = plan.fates.get(address)
         if outcome.host or fate is None:
-            reply = outcome.reply
-            said = f"{reply.code} {reply.enhanced} {reply.text}"
-            copies.append(Copy(address, UNDELIVERABLE, "next hop", fate.score if fate else 0.0, said))
+            score = fate.score if fate else 0.0
+            copies.append(Copy(address, UNDELIVERABLE, "next hop", score, outcome.reply.words))
         else:
             copies.append(Copy(address, fate.verdict, fate.rule, fate.score))
     return tuple(copies)

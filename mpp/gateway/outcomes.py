@@ -43,10 +43,7 @@ def join(outcomes: Mapping[str, Outcome]) -> Answer:
     return Answer(
         NOT_KEPT if len(done) == len(outcomes) else PARTLY,
         {address: _kept(outcome) for address, outcome in done.items()},
-        {
-            address: f"{outcome.reply.code} {outcome.reply.enhanced} {outcome.reply.text}"
-            for address, outcome in refused.items()
-        },
+        {address: outcome.reply.words for address, outcome in refused.items()},
     )
 
 

@@ -321,9 +321,8 @@ async def _thrown_away(received: Received, plan: Plan, assembly: Assembly) -> di
 
 def _settled(fate: Fate) -> Outcome:
     """The outcome of a fate that is nothing but a reply."""
-    code, enhanced, text = fate.reply.split(" ", 2)
     state = State.REFUSED if fate.disposition is Disposition.REJECT else State.DEFERRED
-    return Outcome(state, Reply(int(code), enhanced, text), "", fate.rule)
+    return Outcome(state, Reply.read(fate.reply), "", fate.rule)
 
 
 def _refused(received: Received, reply: Reply) -> Result:

@@ -54,8 +54,7 @@ def add_recipient(
         return _after_a_look(transaction, text, parameters, clock)
     if (late := parts.memo.refusal(transaction.reverse_path, found.address)) is not None:
         transaction.refused_before.append(found.address)
-        code, enhanced, words = late.split(" ", 2)
-        return Reply(int(code), enhanced, words)
+        return Reply.read(late)
     recipient = Recipient(found.address, parameters)
     if found.target is None:
         return _by_mx(transaction, found, recipient, clock)

@@ -169,7 +169,7 @@ def node_name() -> str:
 
 
 def _settled_as(key: Key, outcome: Outcome, to: str, order: Order) -> Settled:
-    reply = f"{outcome.reply.code} {outcome.reply.enhanced} {outcome.reply.text}"
+    reply = outcome.reply.words
     if outcome.state is State.ACCEPTED:
         return Settled(key, "released", reply, outcome.host, to)
     if outcome.state is State.UNKNOWN:

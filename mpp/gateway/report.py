@@ -15,7 +15,7 @@ from mpp.gateway.log import event as log
 from mpp.gateway.log import plain
 from mpp.gateway.pipeline import Received, Result
 from mpp.gateway.recipients import Transaction
-from mpp.gateway.tracing import Refused, refused_trace, reply_text, trace_of
+from mpp.gateway.tracing import Refused, refused_trace, trace_of
 from mpp.mail.envelope import Client
 from mpp.net.metrics import MESSAGES, Counter, Histogram
 from mpp.net.table import SlotWriter
@@ -104,7 +104,7 @@ class Reporter:
             outcome=_several(told.states),
             hops=_several(told.hops),
             causes=_several(told.causes),
-            reply=f"{reply.code} {reply.enhanced} {reply.text}",
+            reply=reply.words,
             checked_ms=round(result.checked_s * 1000, 1),
             ms=round(took * 1000, 1),
         )
@@ -126,7 +126,7 @@ class Reporter:
         answers = {
             address: Answer(
                 _ANSWERED.get(outcome.state, "accepted"),
-                f"{outcome.reply.code} {outcome.reply.enhanced} {outcome.reply.text}",
+                outcome.reply.words,
             )
             for address, outcome in result.outcomes.items()
             if outcome.host
@@ -144,10 +144,10 @@ class Reporter:
             client=client.address,
             sender=transaction.reverse_path,
             recipients=recipients,
-            reply=f"{reply.code} {reply.enhanced} {reply.text}",
+            reply=reply.words,
         )
         copies = [*transaction.refused, *((recipient, reply) for recipient in recipients)]
-        transaction.assembly.recorder.add(self._unjudged(transaction, client, copies, reply_text(reply)))
+        transaction.assembly.recorder.add(self._unjudged(transaction, client, copies, reply.words))
         self._table.add(MESSAGES["reject" if reply.code >= 500 else "defer"])
         if reply is replies.NO_MEMORY:
             self._table.add(Counter.MESSAGES_OVER_BUDGET)

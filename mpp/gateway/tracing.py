@@ -65,7 +65,7 @@ def trace_of(
         plan.why if plan is not None else (),
         broken_signatures(message, edits) if edits and message is not None else (),
         tuple(copies),
-        reply_text(result.reply),
+        result.reply.words,
         settings,
         stored,
     )
@@ -75,7 +75,7 @@ def _copy(address: str, outcome: Outcome, fate: Fate | None, data: bytes, tenant
     copy = CopyTrace(
         address,
         outcome.state.value,
-        reply=reply_text(outcome.reply),
+        reply=outcome.reply.words,
         host=outcome.host,
         cause=outcome.cause,
         tenant=tenant,
@@ -166,12 +166,8 @@ def _refused(refused: Sequence[Refused], tenant: Callable[[str], str]) -> tuple[
         CopyTrace(
             recipient[:320],
             "refused" if reply.code >= 500 else "deferred",
-            reply=reply_text(reply),
+            reply=reply.words,
             tenant=tenant(recipient),
         )
         for recipient, reply in refused
     )
-
-
-def reply_text(reply: Reply) -> str:
-    return f"{reply.code} {reply.enhanced} {reply.text}"

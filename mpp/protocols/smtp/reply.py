@@ -36,6 +36,17 @@ class Reply:
         self.wire = self._write()
         return self.wire
 
+    @classmethod
+    def read(cls, words: str) -> "Reply":
+        """Return the reply that `words` wrote. Raises ValueError for other text."""
+        code, enhanced, text = words.split(" ", 2)
+        return cls(int(code), enhanced, text)
+
+    @property
+    def words(self) -> str:
+        """Code, enhanced code and text in one, as logs, traces, memo and store have it; nothing is cleaned."""
+        return f"{self.code} {self.enhanced} {self.text}"
+
     @property
     def positive(self) -> bool:
         return self.code < 300

@@ -63,3 +63,16 @@ def test_equal_replies_are_equal_whether_written_or_not() -> None:
     assert written.wire is written.wire
     assert written == fresh
     assert hash(written) == hash(fresh)
+
+
+@pytest.mark.parametrize(
+    "reply", [Reply(250, "2.0.0", "Ok, id=1"), Reply(550, "5.1.1", ""), Reply(354, "", "Go  ahead")]
+)
+def test_what_words_wrote_is_read_back(reply):
+    assert Reply.read(reply.words) == reply
+
+
+def test_other_words_are_no_reply():
+    for words in ("", "250", "250 2.0.0", "Ok 2.0.0 fine", "999 9.9.9 none"):
+        with pytest.raises(ValueError):
+            Reply.read(words)
