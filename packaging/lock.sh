@@ -8,7 +8,7 @@ lock() {
     local file=$1
     shift
     uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-        --no-emit-index-url --no-header --custom-compile-command packaging/lock.sh "$@" --output-file "$file"
+        --no-header --custom-compile-command packaging/lock.sh "$@" --output-file "$file"
 }
 
 lock requirements.txt "$@" pyproject.toml
