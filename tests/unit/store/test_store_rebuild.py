@@ -7,7 +7,7 @@ import shutil
 import pytest
 from sqlalchemy import delete, select, update
 
-from mpp.store.catalog import prepare
+from mpp.store.catalog import catalog_url, open_catalog, prepare
 from mpp.store.check import Counts, check
 from mpp.store.events import Event, record
 from mpp.store.forget import drop, overwrite
@@ -215,6 +215,29 @@ async def test_the_journal_tells_what_a_lost_catalog_knew(store, make_letter):
     assert [event.action for event in events] == ["released"]
     rebuilt(store, events)
     assert "released" in "".join(everything(store)[0]["copies"])
+
+
+def test_a_look_for_new_events_does_not_walk_the_old_ones(tmp_path):
+    """It is done each second: SQLite does as much for it whatever number of events is there."""
+    url = catalog_url("", "", tmp_path)
+    prepare(url)
+    catalog, journal, steps = open_catalog(url), Journal(tmp_path), []
+    with catalog.read() as connection:
+        connection.connection.driver_connection.set_progress_handler(lambda: steps.append(1) or 0, 1)
+
+    def looked(number: int) -> int:
+        with catalog.write() as connection:
+            record(connection, [Event("user", "seen", tenant) for tenant in ("two", "one") for _ in range(number)])
+        assert journal.take(catalog) == 2 * number
+        steps.clear()
+        assert journal.take(catalog) == 0
+        return len(steps)
+
+    assert looked(10) == looked(2000) > 0
+    of = [event.tenant for event in told(tmp_path, catalog)]
+    assert of == ["one"] * 10 + ["two"] * 10 + ["one"] * 2000 + ["two"] * 2000
+    journal.close()
+    catalog.close()
 
 
 def test_random_octets_are_no_segment(store):
