@@ -130,7 +130,7 @@ def _fill(days: TraceDays, spool: Path, wanted: int) -> tuple[list[list[str]], f
         days.load(made[0].at_ms // 86_400_000, frames)
         spent += time.process_time() - before
         path.unlink()
-    days.checkpoint()
+    days.write_back()
     return words, spent / wanted * 1e6
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import delete, insert, select
 
 from mpp.store import master
-from mpp.store.catalog import Catalog, open_catalog, prepare, told
+from mpp.store.catalog import Catalog, open_catalog, prepare
 from mpp.store.checkpoint import Checkpoint, signing_key
 from mpp.store.compact import compact
 from mpp.store.evidence import Evidence
@@ -163,10 +163,8 @@ class Tasks:
 
     def write_back(self) -> bool:
         """Write SQLite's logs back into their files; writers do not wait for it."""
-        if self.catalog.sqlite:
-            with told(), self.catalog.engine.connect() as connection:
-                connection.exec_driver_sql("pragma wal_checkpoint(passive)")
-        self._days.checkpoint()
+        self.catalog.write_back()
+        self._days.write_back()
         return False
 
     def tell(self, work: str) -> None:

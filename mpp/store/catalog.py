@@ -63,6 +63,12 @@ class Catalog:
             except DBAPIError as error:
                 raise CommitLostError(_text(error)) from error
 
+    def write_back(self) -> None:
+        """Write SQLite's log back into its file, nothing elsewhere; writers do not wait for it. Raises CatalogError."""
+        if self.sqlite:
+            with told(), self.engine.connect() as connection:
+                connection.exec_driver_sql("pragma wal_checkpoint(passive)")
+
     def close(self) -> None:
         self.engine.dispose()
 

@@ -181,12 +181,10 @@ class TraceDays:
                 connection.execute(upsert, numbers)
         return Loaded(loaded, unreadable)
 
-    def checkpoint(self) -> None:
+    def write_back(self) -> None:
         """Write SQLite's logs back into the files of the days; nobody waits for it."""
         for base in self._open.values():
-            if base.sqlite:
-                with base.engine.connect() as connection:
-                    connection.exec_driver_sql("pragma wal_checkpoint(passive)")
+            base.write_back()
 
     # looking
 

@@ -1,12 +1,14 @@
 """Spool and days: every trace is loaded once, found by its words, counted, and goes with its day."""
 
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from mpp.store.catalog import Catalog
+from mpp.store.catalog import Catalog, catalog_url, open_catalog, prepare
+from mpp.store.errors import CatalogError
 from mpp.store.spool import FILE_AGE_S, MAGIC, SpoolError, SpoolFile, SpoolWriter, spool_files
 from mpp.store.trace import CopyTrace, Trace, write
 from mpp.store.trace_days import TraceDays, day_name, day_of
@@ -185,3 +187,22 @@ def test_a_line_of_a_later_version_hinders_nothing(days: TraceDays, tmp_path):
 def test_a_day_has_one_name():
     assert day_of(day_name(20_784)) == 20_784
     assert day_name(0) == "19700101"
+
+
+def test_a_disk_that_fails_while_logs_are_written_back_is_told(tmp_path):
+    """The background process goes on after a CatalogError; anything else would end it."""
+    prepare(url := catalog_url("", "", tmp_path))
+    catalog = open_catalog(url)
+    days = TraceDays(catalog, tmp_path / "traces")
+    days.load(20_000, list(spooled(tmp_path / "spool", lines(1)).frames(MOST)))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(CatalogError):
+            days.write_back()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    days.write_back()
+    assert [trace.id for trace in days.find("id1", None, 9)] == ["id1"]
+    days.close()
+    catalog.close()
