@@ -23,11 +23,10 @@ from mpp.store.rows import HELD
 from mpp.store.schema import copies, nodes, now_ms
 from mpp.store.segment import Limits
 from mpp.store.settings import Store
-from mpp.store.spool import Frame, SpoolFile, spool_files
+from mpp.store.spool import Frame, SpoolFile, remove_unfinished, spool_files
 from mpp.store.trace_days import TraceDays, day_name, traces_folder
 
 DAY_MS = 86_400_000
-SLICE = 1 << 20  # octets of frames loaded at a time from one file
 EXPIRED = 50  # copies let go in a transaction
 KEYS_A_TURN = 1000  # overwritten, and in a statement that ends their notes
 MOST_TRACES = 4000  # in a transaction: the more, the fewer pages are written for each
@@ -64,6 +63,7 @@ class Tasks:
     def load_traces(self, folder: Path) -> Loading:
         """Load some of what the workers have spooled; remove files that are complete and loaded."""
         done = Loading()
+        remove_unfinished(folder)
         paths = spool_files(folder)
         self._files = {path: self._files.get(path) or SpoolFile(path) for path in paths}
         for path, file in self._files.items():
@@ -90,7 +90,7 @@ class Tasks:
     def _next(file: SpoolFile) -> tuple[list[Frame], bool]:
         """Return frames up to a fair number of traces, and whether there are more."""
         frames, count = [], 0
-        for frame in file.frames(SLICE):
+        for frame in file.frames():
             frames.append(frame)
             count += frame.count
             if count >= MOST_TRACES:

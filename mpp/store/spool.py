@@ -16,6 +16,7 @@ import struct
 import time
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ FILE_AGE_S = 60.0
 MOST_LINES = 1000  # in a frame
 LARGEST = 8 << 20  # octets of a frame's lines
 SUFFIX = ".traces"
+_UNFINISHED = ".new"
 _HEAD = struct.Struct(">4sII")
 _ABOUT = struct.Struct(">IQI")
 _MARK = b"\xf5MPT"
@@ -138,22 +140,32 @@ class SpoolWriter:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = os.urandom(8)
         path = self._folder / f"{self._name}-{name.hex()}{SUFFIX}"
-        descriptor = os.open(path.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        unfinished = path.with_suffix(_UNFINISHED)
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.write(descriptor, MAGIC + name)
-            path.with_suffix(".new").rename(path)  # locked before anybody can see it
+            unfinished.rename(path)  # locked before anybody can see it
         except OSError:
             os.close(descriptor)
-            path.with_suffix(".new").unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
             raise
         self._descriptor, self._path = descriptor, path
         self._size, self._number, self._begun = len(MAGIC) + 8, 0, time.monotonic()
 
 
 def spool_files(folder: Path) -> list[Path]:
-    """Return the files of a spool, in no order; those of writers that died in making one are removed when old."""
+    """Return the files of a spool, in no order."""
     return [path for path in folder.iterdir() if path.suffix == SUFFIX] if folder.is_dir() else []
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what writers left that died while they made a file. One that lives needs a moment for it, not FILE_AGE_S."""
+    old = time.time() - FILE_AGE_S
+    for path in folder.glob(f"*{_UNFINISHED}"):
+        with suppress(FileNotFoundError):  # finished meanwhile
+            if path.stat().st_mtime < old:
+                path.unlink()
 
 
 class SpoolFile:
@@ -165,8 +177,8 @@ class SpoolFile:
         self.damaged = 0  # octets passed over, since they are no frame
         self.name: int | None = None
 
-    def frames(self, most: int) -> Iterator[Frame]:
-        """Yield whole frames from `offset` on, and move it behind each; at most about `most` octets of them."""
+    def frames(self, most: int = LARGEST + 64) -> Iterator[Frame]:
+        """Yield whole frames from `offset` on, and move it behind each; at most `most` octets, or as many as the largest has."""
         with self.path.open("rb") as file:
             if self.name is None:
                 head = file.read(len(MAGIC) + 8)

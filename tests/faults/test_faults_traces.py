@@ -236,10 +236,7 @@ def test_the_nth_write_or_sync_fails_and_no_frame_is_torn(
     monkeypatch.undo()
     writer.close()
     found = [
-        line.decode()
-        for path in spool_files(tmp_path)
-        for frame in SpoolFile(path).frames(1 << 20)
-        for line in frame.lines()
+        line.decode() for path in spool_files(tmp_path) for frame in SpoolFile(path).frames() for line in frame.lines()
     ]
     assert found == written
     assert not list(tmp_path.glob("*.new"))

@@ -42,7 +42,7 @@ def data(tmp_path: Path) -> Path:
     writer.close()
     (path,) = spool_files(spool_folder(folder))
     days = TraceDays(catalog, traces_folder(folder))
-    days.load(20_000, list(SpoolFile(path).frames(1 << 20)))
+    days.load(20_000, list(SpoolFile(path).frames()))
     days.close()
     path.unlink()
     writer.write([write(trace(3))])

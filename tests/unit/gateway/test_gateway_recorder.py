@@ -17,12 +17,7 @@ MIB = 1 << 20
 
 
 def kept(folder: Path) -> list[Trace]:
-    return [
-        read(line)
-        for path in spool_files(folder)
-        for frame in SpoolFile(path).frames(8 * MIB)
-        for line in frame.lines()
-    ]
+    return [read(line) for path in spool_files(folder) for frame in SpoolFile(path).frames() for line in frame.lines()]
 
 
 def refusal(host: str, number: int) -> Trace:

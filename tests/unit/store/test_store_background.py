@@ -1,5 +1,7 @@
 """The background process's tasks on the store: held copies expire, their keys and their room go, events reach the journal."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from mpp.store.journal import journal_path
 from mpp.store.opening import prepare_store
 from mpp.store.schema import copies, forgotten, leaves, messages, now_ms
 from mpp.store.settings import Store
+from mpp.store.spool import FILE_AGE_S, MAGIC
 from servers.held import fill, held
 
 
@@ -56,3 +59,15 @@ async def test_what_expires_goes_for_good_and_is_told(tasks: Tasks, tmp_path: Pa
     assert [(each.log, each.size) for each in tasks.sign()] == [("events", 3), ("messages", 4)]
     again(tasks.compact)
     assert count(tasks, messages) == 1
+
+
+def test_what_writers_left_that_died_in_making_a_file_is_removed(tmp_path: Path):
+    tasks, spool = open_tasks(Store(), tmp_path, "node"), tmp_path / "spool"
+    spool.mkdir()
+    old, young = spool / "0-dead.new", spool / "1-alive.new"
+    for path in (old, young):
+        path.write_bytes(MAGIC)
+    os.utime(old, times=(time.time() - FILE_AGE_S - 1,) * 2)
+    assert tasks.load_traces(spool).damaged == 0
+    assert list(spool.iterdir()) == [young]
+    tasks.close()

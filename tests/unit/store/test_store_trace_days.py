@@ -13,7 +13,6 @@ from mpp.store.spool import FILE_AGE_S, MAGIC, SpoolError, SpoolFile, SpoolWrite
 from mpp.store.trace import CopyTrace, Trace, write
 from mpp.store.trace_days import TraceDays, day_name, day_of
 
-MOST = 1 << 20
 BOUND = 1 << 20
 
 
@@ -47,10 +46,10 @@ def spooled(folder: Path, *batches: list[str]) -> SpoolFile:
 
 def test_frames_come_back_as_written(tmp_path):
     file = spooled(tmp_path, lines(1, 2), lines(3))
-    frames = list(file.frames(MOST))
+    frames = list(file.frames())
     assert [frame.number for frame in frames] == [1, 2]
     assert [line.decode() for frame in frames for line in frame.lines()] == lines(1, 2, 3)
-    assert list(file.frames(MOST)) == []
+    assert list(file.frames()) == []
     assert file.complete
     assert file.damaged == 0
 
@@ -60,10 +59,10 @@ def test_a_file_in_writing_is_read_but_not_complete(tmp_path):
     writer.write(lines(1))
     (path,) = spool_files(tmp_path)
     file = SpoolFile(path)
-    assert len(list(file.frames(MOST))) == 1
+    assert len(list(file.frames())) == 1
     assert not file.complete
     writer.write(lines(2))
-    assert [frame.number for frame in file.frames(MOST)] == [2]
+    assert [frame.number for frame in file.frames()] == [2]
     writer.turn(10**9)
     assert file.complete
 
@@ -79,23 +78,23 @@ def test_a_file_ends_by_age(tmp_path):
 
 def test_a_torn_tail_is_passed_over_at_every_octet(tmp_path):
     whole = spooled(tmp_path, lines(1), lines(2)).path.read_bytes()
-    first = next(SpoolFile(next(iter(spool_files(tmp_path)))).frames(MOST)).end
+    first = next(SpoolFile(next(iter(spool_files(tmp_path)))).frames()).end
     torn = tmp_path / "torn.traces"
     for end in range(len(whole)):
         torn.write_bytes(whole[:end])
-        assert len(list(SpoolFile(torn).frames(MOST))) == (end >= first), end
+        assert len(list(SpoolFile(torn).frames())) == (end >= first), end
 
 
 def test_a_flipped_bit_costs_its_frame_alone(tmp_path):
     file = spooled(tmp_path, lines(1), lines(2), lines(3))
     data = bytearray(file.path.read_bytes())
-    first, second, _ = [frame.end for frame in file.frames(MOST)]
+    first, second, _ = [frame.end for frame in file.frames()]
     for at in range(first, second):
         flipped = bytearray(data)
         flipped[at] ^= 16
         file.path.write_bytes(flipped)
         again = SpoolFile(file.path)
-        assert [frame.number for frame in again.frames(MOST)] == [1, 3], at
+        assert [frame.number for frame in again.frames()] == [1, 3], at
         assert again.damaged == second - first
 
 
@@ -122,18 +121,18 @@ def test_a_write_in_part_leaves_no_torn_frame(tmp_path, monkeypatch):
     writer.write(lines(3))
     writer.close()
     (path,) = spool_files(tmp_path)
-    assert [frame.lines()[0].decode() for frame in SpoolFile(path).frames(MOST)] == lines(1, 3)
+    assert [frame.lines()[0].decode() for frame in SpoolFile(path).frames()] == lines(1, 3)
 
 
 def test_what_is_no_spool_file_gives_nothing(tmp_path):
     for name, data in (("empty", b""), ("short", MAGIC), ("other", b"x" * 100)):
         path = tmp_path / f"{name}.traces"
         path.write_bytes(data)
-        assert list(SpoolFile(path).frames(MOST)) == []
+        assert list(SpoolFile(path).frames()) == []
 
 
 def test_a_frame_is_loaded_once(days: TraceDays, tmp_path):
-    frames = list(spooled(tmp_path / "spool", lines(1, 2), lines(3)).frames(MOST))
+    frames = list(spooled(tmp_path / "spool", lines(1, 2), lines(3)).frames())
     assert days.load(frames[0].day, frames[:1]).traces == 2
     assert days.load(frames[0].day, frames).traces == 1
     assert days.load(frames[0].day, frames).traces == 0
@@ -142,7 +141,7 @@ def test_a_frame_is_loaded_once(days: TraceDays, tmp_path):
 
 
 def test_a_trace_is_found_by_each_of_its_words(days: TraceDays, tmp_path):
-    frames = list(spooled(tmp_path / "spool", lines(1, 2), lines(3)).frames(MOST))
+    frames = list(spooled(tmp_path / "spool", lines(1, 2), lines(3)).frames())
     days.load(20_000, frames)
     for word in ("id2", "<2@M>", "2@m", "Q2", "R2@Example.org"):
         assert days.find(word, "default", 5) == [trace(2)], word
@@ -151,14 +150,14 @@ def test_a_trace_is_found_by_each_of_its_words(days: TraceDays, tmp_path):
 
 
 def test_the_newest_come_first_over_days(days: TraceDays, tmp_path):
-    days.load(20_000, list(spooled(tmp_path / "a", lines(1, 2)).frames(MOST)))
-    days.load(20_001, list(spooled(tmp_path / "b", lines(3, 4)).frames(MOST)))
+    days.load(20_000, list(spooled(tmp_path / "a", lines(1, 2)).frames()))
+    days.load(20_001, list(spooled(tmp_path / "b", lines(3, 4)).frames()))
     assert [each.at_ms for each in days.find("s@example.com", None, 3)] == [4, 3, 2]
     assert days.days() == [20_001, 20_000]
 
 
 def test_tenants_do_not_meet(days: TraceDays, tmp_path):
-    days.load(20_000, list(spooled(tmp_path / "a", lines(1, tenant="one"), lines(2, tenant="two")).frames(MOST)))
+    days.load(20_000, list(spooled(tmp_path / "a", lines(1, tenant="one"), lines(2, tenant="two")).frames()))
     for tenant, number in (("one", 1), ("two", 2)):
         assert days.find("s@example.com", tenant, 9) == [trace(number, tenant)]
         assert days.newest(tenant, 9) == [trace(number, tenant)]
@@ -166,8 +165,8 @@ def test_tenants_do_not_meet(days: TraceDays, tmp_path):
 
 
 def test_a_day_goes_and_its_counts_stay(days: TraceDays, tmp_path):
-    days.load(20_000, list(spooled(tmp_path / "a", lines(1, 2)).frames(MOST)))
-    days.load(20_001, list(spooled(tmp_path / "b", lines(3)).frames(MOST)))
+    days.load(20_000, list(spooled(tmp_path / "a", lines(1, 2)).frames()))
+    days.load(20_001, list(spooled(tmp_path / "b", lines(3)).frames()))
     before = days.counts(20_000)
     assert before["default", "disposition deliver"] == 2
     assert days.drop_before(20_001) == [20_000]
@@ -179,7 +178,7 @@ def test_a_day_goes_and_its_counts_stay(days: TraceDays, tmp_path):
 
 def test_a_line_of_a_later_version_hinders_nothing(days: TraceDays, tmp_path):
     later = '{"v":2}'
-    loaded = days.load(20_000, list(spooled(tmp_path / "a", [later, *lines(1)]).frames(MOST)))
+    loaded = days.load(20_000, list(spooled(tmp_path / "a", [later, *lines(1)]).frames()))
     assert loaded == (1, 1)
     assert days.find("id1", None, 5) == days.newest(None, 5) == [trace(1)]
 
@@ -194,7 +193,7 @@ def test_a_disk_that_fails_while_logs_are_written_back_is_told(tmp_path):
     prepare(url := catalog_url("", "", tmp_path))
     catalog = open_catalog(url)
     days = TraceDays(catalog, tmp_path / "traces")
-    days.load(20_000, list(spooled(tmp_path / "spool", lines(1)).frames(MOST)))
+    days.load(20_000, list(spooled(tmp_path / "spool", lines(1)).frames()))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
     try:
