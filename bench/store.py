@@ -13,6 +13,7 @@ from bench.timed import Load
 from mpp.mail.envelope import Client, Envelope, Recipient
 from mpp.mail.line_ends import normalise
 from mpp.mail.message import Message
+from mpp.store.clock import now_ms
 from mpp.store.letter import Copy, Letter
 from mpp.store.opening import open_store_catalog, open_writer, prepare_store
 from mpp.store.reader import Reader
@@ -118,7 +119,7 @@ async def _fill(data: Path, settings: Store, raws: list[bytes]) -> None:
 def _letter(number: int, raw: bytes) -> Letter:
     recipient = f"user{number % 1000}@example.org"
     copy = Copy(recipient, "spam", "policies.default.quarantine_above", 7.5)
-    now = time.time_ns() // 1_000_000
+    now = now_ms()
     envelope, client = Envelope("", (Recipient(recipient),)), Client("192.0.2.1", 25000, "", "mx.example", "ESMTP")
     return Letter(os.urandom(12).hex(), now, envelope, client, Message(raw), (copy,), now + _AHEAD_MS)
 

@@ -24,6 +24,7 @@ from mpp.gateway.supervisor import BackgroundContext
 from mpp.net.metrics import Counter, Gauge
 from mpp.store.background import Tasks, open_tasks
 from mpp.store.catalog import Catalog, told
+from mpp.store.clock import now_ms
 from mpp.store.errors import StoreError
 
 TURN_S = 0.25
@@ -158,7 +159,7 @@ class _Background:
                 log("error", "background.failed", task=task.name, cause=task.error)
             return False
         task.runs, task.error = task.runs + 1, ""
-        task.last_ms = time.time_ns() // 1_000_000
+        task.last_ms = now_ms()
         self._table.add(Counter.BACKGROUND_RUNS)
         return more
 

@@ -15,6 +15,7 @@ from mpp.gateway.log import event as log
 from mpp.gateway.outcomes import NOT_KEPT, UNARCHIVED
 from mpp.mail.message import Message
 from mpp.protocols.smtp.reply import Reply
+from mpp.store.clock import now_ms
 from mpp.store.errors import StoreError
 from mpp.store.letter import UNDELIVERABLE, Copy, Letter
 from mpp.verdict.finding import Finding
@@ -141,18 +142,18 @@ def _letter(
     *,
     unread: bool,
 ) -> Letter:
-    settings, now_ms = assembly.settings.store, time.time_ns() // 1_000_000
+    settings, now = assembly.settings.store, now_ms()
     for copy in copies:
-        copy.until_ms = now_ms + int(assembly.directory.keep_s(tenant, copy.verdict, settings.keep_held) * 1000)
+        copy.until_ms = now + int(assembly.directory.keep_s(tenant, copy.verdict, settings.keep_held) * 1000)
     return Letter(
         id=received.id,
-        received_ms=now_ms,
+        received_ms=now,
         envelope=received.envelope,
         client=received.client,
         message=message,
         copies=copies,
-        held_until_ms=now_ms + int(settings.keep_held * 1000),
-        archived_until_ms=now_ms + int(settings.keep_archived * 1000) if archived else None,
+        held_until_ms=now + int(settings.keep_held * 1000),
+        archived_until_ms=now + int(settings.keep_archived * 1000) if archived else None,
         direction=received.direction,
         tenant=tenant,
         about=_about(plan, findings, archived),

@@ -29,6 +29,7 @@ from mpp.mail.message import Message
 from mpp.mail.trace import count_hops, digest, received_field
 from mpp.net.metrics import Counter
 from mpp.protocols.smtp.reply import Reply
+from mpp.store.clock import now_ms
 from mpp.store.errors import StoreError
 from mpp.store.spool import SpoolError
 from mpp.verdict.decide import decide
@@ -312,7 +313,7 @@ async def _thrown_away(received: Received, plan: Plan, assembly: Assembly) -> di
     if not rules:
         return {}
     try:
-        await assembly.recorder.durable(discard_trace(received, plan, time.time_ns() // 1_000_000, assembly))
+        await assembly.recorder.durable(discard_trace(received, plan, now_ms(), assembly))
     except SpoolError as error:
         log("error", "discard-unrecorded", id=received.id, cause=str(error))
         return dict.fromkeys(rules, Outcome(State.DEFERRED, NO_RECORD, "", str(error)))

@@ -15,6 +15,7 @@ from mpp.gateway.log import event as log
 from mpp.mail.envelope import Client
 from mpp.net.metrics import Counter
 from mpp.net.table import SlotWriter
+from mpp.store.clock import now_ms
 from mpp.store.spool import SpoolError, SpoolWriter
 from mpp.store.trace import Trace, write
 
@@ -120,7 +121,7 @@ class Recorder:
             return
         self._minute, counted = minute, self._counted
         self._counted = {}
-        at = time.time_ns() // 1_000_000
+        at = now_ms()
         for host, number in counted.items():
             self.add(Trace(f"counted-{at}-{host}", at, "counted", client=Client(host), count=number))
 

@@ -4,7 +4,6 @@ Called by mpp.gateway.session. All outside text is escaped by the log.
 """
 
 import asyncio
-import time
 from collections.abc import Collection, Coroutine, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -20,6 +19,7 @@ from mpp.mail.envelope import Client
 from mpp.net.metrics import MESSAGES, Counter, Histogram
 from mpp.net.table import SlotWriter
 from mpp.protocols.smtp.reply import Reply
+from mpp.store.clock import now_ms
 from mpp.store.trace import Trace
 from mpp.verdict.amavis_log import Answer, amavis_lines
 from mpp.verdict.plan import Fate
@@ -74,10 +74,6 @@ def _told(outcomes: Mapping[str, Outcome], fates: Mapping[str, Fate]) -> _Told:
     return _Told(states, rules, hops, causes, became)
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 class Reporter:
     def __init__(self, table: SlotWriter) -> None:
         self._table = table
@@ -115,7 +111,7 @@ class Reporter:
             table.add(MESSAGES[disposition])
         parts = transaction.assembly
         parts.recorder.add(
-            trace_of(received, result, took, _now_ms(), parts.revision, parts.directory.tenant, transaction.refused)
+            trace_of(received, result, took, now_ms(), parts.revision, parts.directory.tenant, transaction.refused)
         )
 
     @staticmethod
@@ -166,7 +162,7 @@ class Reporter:
             transaction.reverse_path,
             copies,
             reply,
-            _now_ms(),
+            now_ms(),
             transaction.assembly.revision,
             transaction.assembly.directory.tenant,
         )

@@ -13,9 +13,9 @@ from mpp.gateway.settings import Settings
 from mpp.settings.problem import SettingsError, report
 from mpp.settings.read import Loaded, load
 from mpp.settings.revisions import Revision, Standing, body_of, differences, digest, merged, standing
+from mpp.settings.tenants import DEFAULT_TENANT
 from mpp.store.catalog import Catalog
 from mpp.store.revisions import append, newest
-from mpp.store.schema import DEFAULT_TENANT
 
 _SAID = "# file "  # the first line of the good settings: the digest of what the file said when they were taken
 

@@ -11,10 +11,10 @@ from mpp.gateway import log, privileges
 from mpp.gateway.settings import Settings
 from mpp.net.metrics import Counter
 from mpp.net.table import SlotWriter
+from mpp.settings.tenants import DEFAULT_TENANT
 from mpp.store import master
 from mpp.store.errors import CatalogError, CatalogRefusedError, StoreError
 from mpp.store.opening import prepare_store
-from mpp.store.schema import DEFAULT_TENANT
 from mpp.store.tenants import tenants_file
 
 _AWAY = 3  # exit status of a child that could not reach the catalog

@@ -12,6 +12,7 @@ from sqlalchemy import delete, insert, select
 from mpp.store import master
 from mpp.store.catalog import Catalog, open_catalog, prepare
 from mpp.store.checkpoint import Checkpoint, signing_key
+from mpp.store.clock import now_ms
 from mpp.store.compact import compact
 from mpp.store.evidence import Evidence
 from mpp.store.forget import overwrite
@@ -20,7 +21,7 @@ from mpp.store.opening import url_of
 from mpp.store.quarantine import expire
 from mpp.store.reader import Reader
 from mpp.store.rows import HELD
-from mpp.store.schema import copies, nodes, now_ms
+from mpp.store.schema import copies, nodes
 from mpp.store.segment import Limits
 from mpp.store.settings import Store
 from mpp.store.spool import Frame, SpoolFile, remove_unfinished, spool_files

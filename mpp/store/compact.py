@@ -12,11 +12,12 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from mpp.store.catalog import Catalog
+from mpp.store.clock import now_ms
 from mpp.store.files import being_written, segments_here
 from mpp.store.keyfile import KeyFile, sync_folder
 from mpp.store.reader import Reader
 from mpp.store.rows import Place
-from mpp.store.schema import blobs, forgotten, messages, now_ms, segments
+from mpp.store.schema import blobs, forgotten, messages, segments
 from mpp.store.segment import SLOT_SIZE, Limits, Moved, SegmentWriter, key_path, segment_path
 
 UNFINISHED = -1  # in segments.records: it is being made by compaction, or to be removed by it

@@ -12,8 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, insert, select
 
+from mpp.settings.tenants import DEFAULT_TENANT
+from mpp.store.clock import now_ms
 from mpp.store.rows import text
-from mpp.store.schema import DEFAULT_TENANT, events, now_ms
+from mpp.store.schema import events
 
 BATCH = 5000  # rows in one statement
 

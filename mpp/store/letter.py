@@ -6,7 +6,7 @@ from typing import Any
 
 from mpp.mail.envelope import Client, Envelope
 from mpp.mail.message import Message
-from mpp.store.schema import DEFAULT_TENANT
+from mpp.settings.tenants import DEFAULT_TENANT
 
 UNDELIVERABLE = "undeliverable"  # in place of a verdict: refused by the next hop after another recipient was accepted
 

@@ -13,11 +13,13 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
+from mpp.settings.tenants import DEFAULT_TENANT
 from mpp.settings.values import read_network
 from mpp.store.catalog import Catalog
+from mpp.store.clock import now_ms
 from mpp.store.errors import CatalogError
 from mpp.store.revisions import NAME as REVISIONS
-from mpp.store.schema import DEFAULT_TENANT, list_entries, now_ms
+from mpp.store.schema import list_entries
 from mpp.store.versions import numbers, raise_version
 from mpp.verdict.lists import Entry, Level, Lists
 

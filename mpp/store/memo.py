@@ -15,8 +15,9 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection, delete, insert, select, tuple_
 
+from mpp.settings.tenants import DEFAULT_TENANT
 from mpp.store.errors import StoreError
-from mpp.store.schema import DEFAULT_TENANT, memo_accepted, memo_refused
+from mpp.store.schema import memo_accepted, memo_refused
 from mpp.store.writer import Change
 
 KEEP_S = 5 * 86400.0

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from sqlalchemy.engine import URL
 
+from mpp.settings.tenants import DEFAULT_TENANT
 from mpp.store.catalog import Catalog, catalog_url, open_catalog, prepare
 from mpp.store.errors import KeysError
-from mpp.store.schema import DEFAULT_TENANT
 from mpp.store.segment import Limits, SegmentWriter, segments_folder
 from mpp.store.settings import Store
 from mpp.store.tenants import Public, prepare_tenants, read_tenants

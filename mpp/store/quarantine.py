@@ -14,9 +14,10 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, tuple_, update
 
 from mpp.store import forget
+from mpp.store.clock import now_ms
 from mpp.store.events import Event, record
 from mpp.store.quarantine_query import Key
-from mpp.store.schema import copies, now_ms
+from mpp.store.schema import copies
 
 STALE_MS = 15 * 60_000  # no delivery takes so long
 CHUNK = 500  # keys in one statement

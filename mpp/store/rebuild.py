@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from mpp.store.catalog import Catalog
 from mpp.store.check import Fault, place_of
+from mpp.store.clock import now_ms
 from mpp.store.content import read_description
 from mpp.store.files import records, segments_here
 from mpp.store.forget import drop
@@ -23,7 +24,7 @@ from mpp.store.journal import Told
 from mpp.store.reader import DamageError, ForgottenError, Reader
 from mpp.store.record import DamagedError, Kind, Record
 from mpp.store.rows import Place, copy_rows, message_row, use_rows
-from mpp.store.schema import blob_uses, blobs, copies, forgotten, messages, now_ms, segments
+from mpp.store.schema import blob_uses, blobs, copies, forgotten, messages, segments
 from mpp.store.tenants import Public, read_tenants
 
 BATCH = 500  # messages a transaction

@@ -5,9 +5,10 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from mpp.store.clock import now_ms
 from mpp.store.events import Event, record
 from mpp.store.quarantine_query import Key
-from mpp.store.schema import now_ms, requests
+from mpp.store.schema import requests
 
 _C = requests.c
 

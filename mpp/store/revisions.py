@@ -5,9 +5,10 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from mpp.settings.revisions import Revision, digest
+from mpp.store.clock import now_ms
 from mpp.store.errors import StoreError
 from mpp.store.events import Event, record
-from mpp.store.schema import now_ms, revisions
+from mpp.store.schema import revisions
 from mpp.store.versions import raise_version
 
 NAME = "revisions"  # of the version that a change raises

@@ -1,11 +1,10 @@
 """The tables of the catalog, the same on SQLite and PostgreSQL (design section 6).
 
 The tenant is the first column of every key; what belongs to a node rather than to a customer is in NODE_TABLES. Times are
-milliseconds since 1970, UTC (`now_ms`). Content is never here: it is in segments, and its keys in key files. Changes go with a
+milliseconds since 1970, UTC (mpp.store.clock). Content is never here: it is in segments, and its keys in key files. Changes go with a
 migration in mpp.store.migrations; 0001 makes these tables as they stand until the first release.
 """
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -31,13 +30,6 @@ from mpp.store.mailbox import mailbox
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
 )  # fmt: skip
-
-DEFAULT_TENANT = "default"
-
-
-def now_ms() -> int:
-    """Return the time as the catalog writes it."""
-    return time.time_ns() // 1_000_000
 
 
 def _mailbox_of(name: str) -> Callable[[DefaultExecutionContext], str]:

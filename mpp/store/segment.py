@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 
+from mpp.store.clock import now_ms
 from mpp.store.errors import StoreError
 from mpp.store.keyfile import KeyFile, sync_folder, write_all
 from mpp.store.record import HEAD_SIZE, seal_of, write_head, write_record
@@ -148,7 +149,7 @@ class _Open:
 
     def __init__(self, data: Path) -> None:
         self.made = time.time()
-        self.identifier = f"{time.time_ns() // 1_000_000:012x}{os.urandom(6).hex()}"
+        self.identifier = f"{now_ms():012x}{os.urandom(6).hex()}"
         self.usable = True
         self._sealing, self._slot = SegmentKeys(), 0
         path = segment_path(data, self.identifier)

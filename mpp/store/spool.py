@@ -22,6 +22,8 @@ from pathlib import Path
 
 import zstandard
 
+from mpp.store.clock import now_ms
+
 MAGIC = b"MPPSPOL1"
 FILE_SIZE = 4 << 20  # octets from which a new file is begun
 FILE_AGE_S = 60.0
@@ -119,7 +121,7 @@ class SpoolWriter:
     def _append(self, body: bytes, count: int) -> None:
         if self._descriptor < 0:
             self._begin()
-        about = _ABOUT.pack(self._number + 1, time.time_ns() // 1_000_000, count)
+        about = _ABOUT.pack(self._number + 1, now_ms(), count)
         frame = _HEAD.pack(_MARK, len(body), zlib.crc32(body, zlib.crc32(about))) + about + body
         self._synced = False
         try:

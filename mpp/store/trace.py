@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from mpp.mail.envelope import Client
-from mpp.store.schema import DEFAULT_TENANT
+from mpp.settings.tenants import DEFAULT_TENANT
 from mpp.verdict.finding import Counts, Finding, Listed, OnFailure, Verdict
 
 VERSION = 1

@@ -20,13 +20,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from mpp.store import blobs
 from mpp.store.catalog import Catalog
+from mpp.store.clock import now_ms
 from mpp.store.content import Cut, cuts_of, write_content
 from mpp.store.dictionary import Compressor
 from mpp.store.errors import CatalogError, CommitLostError, StoreError, ValueRefusedError
 from mpp.store.letter import Letter
 from mpp.store.record import Kind
 from mpp.store.rows import Place, copy_rows, message_row, use_rows
-from mpp.store.schema import copies, messages, now_ms, segments
+from mpp.store.schema import copies, messages, segments
 from mpp.store.segment import Content, Limits, SegmentWriter
 from mpp.store.tenants import Public
 

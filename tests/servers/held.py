@@ -6,9 +6,10 @@ from pathlib import Path
 
 from mpp.mail.envelope import Client, Envelope, Recipient
 from mpp.mail.message import Message
+from mpp.settings.tenants import DEFAULT_TENANT
+from mpp.store.clock import now_ms
 from mpp.store.letter import Copy, Letter
 from mpp.store.opening import open_writer
-from mpp.store.schema import DEFAULT_TENANT, now_ms
 from mpp.store.settings import Store
 
 MONTH_MS = 30 * 86_400_000

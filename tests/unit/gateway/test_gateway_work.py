@@ -9,7 +9,7 @@ from mpp.gateway.settings import Settings
 from mpp.gateway.work import LATE_S, background
 from mpp.settings.common import Node
 from mpp.store.background import open_tasks
-from mpp.store.schema import now_ms
+from mpp.store.clock import now_ms
 from mpp.store.settings import Store
 
 

@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy import func, select
 
 from mpp.store.background import Tasks, open_tasks
+from mpp.store.clock import now_ms
 from mpp.store.events import all_events
 from mpp.store.journal import journal_path
 from mpp.store.opening import prepare_store
-from mpp.store.schema import copies, forgotten, leaves, messages, now_ms
+from mpp.store.schema import copies, forgotten, leaves, messages
 from mpp.store.settings import Store
 from mpp.store.spool import FILE_AGE_S, MAGIC
 from servers.held import fill, held

@@ -6,11 +6,12 @@ import pytest
 from sqlalchemy import insert, select
 
 from mpp.store import quarantine, quarantine_query, requests
+from mpp.store.clock import now_ms
 from mpp.store.events import about
 from mpp.store.opening import prepare_store
 from mpp.store.quarantine import Settled
 from mpp.store.quarantine_query import FEW, LOOKED, OPEN, Filter, Key
-from mpp.store.schema import copies, messages, now_ms
+from mpp.store.schema import copies, messages
 from servers.held import fill, held
 
 BOB, EVE = "bob@example.org", "Eve@Sub.example.org"
