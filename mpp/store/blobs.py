@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from mpp.store.catalog import inserting
 from mpp.store.errors import StoreError
-from mpp.store.rows import Place
+from mpp.store.rows import Place, place_columns
 from mpp.store.schema import blob_uses, blobs
 
 Name = tuple[str, bytes]
@@ -33,8 +33,7 @@ def use(connection: Connection, uses: Sequence[Mapping[str, Any]], stored: Mappi
     Another process may have stored the same one meanwhile: then that one is used, and `superfluous` tells ours.
     """
     one_more = {"used": blobs.c.used + 1}
-    upsert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(blobs)
-    upsert = upsert.on_conflict_do_update(index_elements=["tenant", "digest"], set_=one_more)
+    upsert = inserting(connection, blobs).on_conflict_do_update(index_elements=["tenant", "digest"], set_=one_more)
     for row in uses:
         name = (row["tenant"], row["digest"])
         if name in stored:
@@ -77,8 +76,7 @@ def release(connection: Connection, tenant: str, message: str) -> list[tuple[str
 
 
 def place_of(connection: Connection, name: Name) -> Place | None:
-    where = select(blobs.c.segment, blobs.c.position, blobs.c.length, blobs.c.slot).where(_is(name))
-    row = connection.execute(where).one_or_none()
+    row = connection.execute(select(*place_columns(blobs)).where(_is(name))).one_or_none()
     return Place(*row) if row else None
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from pysqlite3 import dbapi2 as sqlite
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
@@ -120,6 +122,11 @@ def open_catalog(url: URL) -> Catalog:
 def open_file(path: Path) -> Catalog:
     """Open or make a SQLite file beside the catalog; whoever uses it makes its tables. Raises CatalogError."""
     return Catalog(_engine(URL.create("sqlite", database=str(path))))
+
+
+def inserting(connection: Connection, table: Table) -> sqlite_dialect.Insert | postgresql.Insert:
+    """Return an insert that can be told what to do with rows that are there already (on_conflict_...), on both databases."""
+    return sqlite_dialect.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from mpp.store.catalog import Catalog
 from mpp.store.files import being_written, records, segments_here
 from mpp.store.reader import DamageError, ForgottenError, Reader
 from mpp.store.record import DamagedError, Kind, Record
-from mpp.store.rows import Place
 from mpp.store.schema import blob_uses, blobs, copies, messages
 from mpp.store.segment import segment_path
 
@@ -139,7 +138,3 @@ def _messages(connection: Connection, reader: Reader, here: set[str]) -> Iterato
                 reader.message(connection, tenant, identifier)
             except (DamageError, ForgottenError) as error:
                 yield Fault(f"message {identifier} of tenant {tenant}: {error}")
-
-
-def place_of(record: Record, segment: str) -> Place:
-    return Place(segment, record.position, record.length, record.slot)

@@ -16,7 +16,7 @@ from mpp.store.clock import now_ms
 from mpp.store.files import being_written, segments_here
 from mpp.store.keyfile import KeyFile, sync_folder
 from mpp.store.reader import Reader
-from mpp.store.rows import Place
+from mpp.store.rows import Place, place_columns, segment_row
 from mpp.store.schema import blobs, forgotten, messages, segments
 from mpp.store.segment import SLOT_SIZE, Limits, Moved, SegmentWriter, key_path, segment_path
 
@@ -50,8 +50,7 @@ def _named(connection: Connection, segment: str) -> list[Place]:
     """What the catalog names of a segment, in its order."""
     found: list[Place] = []
     for table in (messages, blobs):
-        c = table.c
-        rows = connection.execute(select(c.segment, c.position, c.length, c.slot).where(c.segment == segment))
+        rows = connection.execute(select(*place_columns(table)).where(table.c.segment == segment))
         found += [Place(*row) for row in rows]
     return sorted(found, key=lambda place: place.position)
 
@@ -72,8 +71,7 @@ def _move(
         writer = SegmentWriter(data, limits)
         try:
             with catalog.write() as connection:
-                row = {"id": writer.begin(), "node": node, "made": now_ms(), "size": 0, "records": UNFINISHED}
-                connection.execute(insert(segments), row)
+                connection.execute(insert(segments), segment_row(writer.begin(), node, UNFINISHED))
             moved = [
                 place
                 for start in range(0, len(named), SLICE)

@@ -19,7 +19,7 @@ from mpp.store.dictionary import Decompressor
 from mpp.store.errors import KeysError, StoreError
 from mpp.store.keyfile import KeyFile
 from mpp.store.record import MOST, DamagedError, Record, read_record
-from mpp.store.rows import Place
+from mpp.store.rows import Place, place_columns
 from mpp.store.schema import messages
 from mpp.store.seals import WRAPPED, Sealed, TenantKeys
 from mpp.store.segment import SLOT_SIZE, Moved, key_path, segment_path
@@ -62,10 +62,8 @@ class Reader:
 
     def message(self, connection: Connection, tenant: str, identifier: str) -> Stored | None:
         """Return a message, or None where the tenant has none of this id. Raises DamageError, ForgottenError."""
-        where = select(messages.c.segment, messages.c.position, messages.c.length, messages.c.slot).where(
-            messages.c.tenant == tenant, messages.c.id == identifier
-        )
-        row = connection.execute(where).one_or_none()
+        where = (messages.c.tenant == tenant, messages.c.id == identifier)
+        row = connection.execute(select(*place_columns(messages)).where(*where)).one_or_none()
         if row is None:
             return None
         place = Place(*row)
@@ -118,7 +116,7 @@ class Reader:
 
     def opened(self, segment: str, record: Record) -> bytes:
         """Return the content of a record that was read. Raises DamageError, ForgottenError."""
-        place = Place(segment, record.position, record.length, record.slot)
+        place = Place.of(segment, record)
         keys = self._key_file(segment)
         try:
             wrapped = keys.read(record.slot)

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Table, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from mpp.store.catalog import Catalog
-from mpp.store.check import Fault, place_of
+from mpp.store.catalog import Catalog, inserting
+from mpp.store.check import Fault
 from mpp.store.clock import now_ms
 from mpp.store.content import read_description
 from mpp.store.files import records, segments_here
@@ -23,7 +22,7 @@ from mpp.store.forget import drop
 from mpp.store.journal import Told
 from mpp.store.reader import DamageError, ForgottenError, Reader
 from mpp.store.record import DamagedError, Kind, Record
-from mpp.store.rows import Place, copy_rows, message_row, use_rows
+from mpp.store.rows import Place, copy_rows, message_row, segment_row, use_rows
 from mpp.store.schema import blob_uses, blobs, copies, forgotten, messages, segments
 from mpp.store.tenants import Public, read_tenants
 
@@ -89,9 +88,8 @@ class _Making:
         self.done = Rebuilt()
 
     def begin(self, segment: str, node: str) -> None:
-        row = {"id": segment, "node": node, "made": int(segment[:12], 16), "size": 0, "records": 0}
         with self._catalog.write() as connection:
-            _add(connection, segments, [row])
+            _add(connection, segments, [segment_row(segment, node)])
 
     def take(self, segment: str, record: Record) -> None:
         """Gather what a record says; what cannot be opened is a fault, or gone."""
@@ -99,9 +97,9 @@ class _Making:
         try:
             content = self._reader.opened(segment, record)
             if record.kind == Kind.MESSAGE:
-                self._message(read_description(content), place_of(record, segment))
+                self._message(read_description(content), Place.of(segment, record))
             else:
-                self._blob(content, record, place_of(record, segment))
+                self._blob(content, record, Place.of(segment, record))
         except ForgottenError:
             self.done.gone += 1
         except (DamageError, ValueError) as error:
@@ -141,5 +139,4 @@ class _Making:
 def _add(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
     """Insert rows; those that are there already stay as they are."""
     if rows:
-        dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-        connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+        connection.execute(inserting(connection, table).on_conflict_do_nothing(), rows)

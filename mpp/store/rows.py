@@ -1,9 +1,13 @@
 """From a message's description to its rows in the catalog: when it is stored, and when the catalog is rebuilt. Pure."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mpp.store.mailbox import mailbox
+from mpp.store.record import Record
+
+if TYPE_CHECKING:
+    from sqlalchemy import Column, Table
 
 
 class Place(NamedTuple):
@@ -13,6 +17,15 @@ class Place(NamedTuple):
     position: int
     length: int
     slot: int
+
+    @classmethod
+    def of(cls, segment: str, record: Record) -> "Place":
+        return cls(segment, record.position, record.length, record.slot)
+
+
+def place_columns(table: "Table") -> "list[Column[Any]]":
+    """The columns of messages or blobs that make a Place, in its order."""
+    return [table.c[name] for name in Place._fields]
 
 
 HELD = "held"
@@ -36,6 +49,11 @@ def message_row(described: Mapping[str, Any], place: Place) -> dict[str, Any]:
         "archived_until": described["archived"],
         **place._asdict(),
     }
+
+
+def segment_row(identifier: str, node: str, records: int = 0) -> dict[str, Any]:
+    """The row of a segment that was just begun; its id begins with the time (mpp.store.segment)."""
+    return {"id": identifier, "node": node, "made": int(identifier[:12], 16), "size": 0, "records": records}
 
 
 def copy_rows(described: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -17,12 +17,13 @@ from contextlib import ExitStack, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
+    Executable,
     Integer,
     LargeBinary,
     MetaData,
@@ -36,9 +37,8 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
-from mpp.store.catalog import Catalog, open_file
+from mpp.store.catalog import Catalog, inserting, open_file
 from mpp.store.schema import counts as kept_counts
 from mpp.store.spool import Frame, unpack
 from mpp.store.trace import Trace, TraceError, folded, read, words
@@ -174,7 +174,7 @@ class TraceDays:
             if rows:
                 _insert_words(connection, day_name(day), sorted(rows))
             if counted:
-                upsert = _adding(made.counts, self._catalog.sqlite)
+                upsert = _adding(connection, made.counts)
                 numbers = [
                     {"tenant": tenant, "name": name, "number": n} for (tenant, name), n in sorted(counted.items())
                 ]
@@ -365,9 +365,9 @@ def _counted(trace: Trace) -> Mapping[tuple[str, str], int]:
     return found
 
 
-def _adding(table: Table, is_sqlite: bool) -> Any:
+def _adding(connection: Connection, table: Table) -> Executable:
     """Return the statement that adds numbers to those that are there."""
-    statement = (sqlite if is_sqlite else postgresql).insert(table)
+    statement = inserting(connection, table)
     return statement.on_conflict_do_update(
         index_elements=list(table.primary_key.columns), set_={"number": table.c.number + statement.excluded.number}
     )

@@ -16,17 +16,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
 
 from mpp.store import blobs
-from mpp.store.catalog import Catalog
-from mpp.store.clock import now_ms
+from mpp.store.catalog import Catalog, inserting
 from mpp.store.content import Cut, cuts_of, write_content
 from mpp.store.dictionary import Compressor
 from mpp.store.errors import CatalogError, CommitLostError, StoreError, ValueRefusedError
 from mpp.store.letter import Letter
 from mpp.store.record import Kind
-from mpp.store.rows import Place, copy_rows, message_row, use_rows
+from mpp.store.rows import Place, copy_rows, message_row, segment_row, use_rows
 from mpp.store.schema import copies, messages, segments
 from mpp.store.segment import Content, Limits, SegmentWriter
 from mpp.store.tenants import Public
@@ -239,9 +237,8 @@ class Writer:
     def _name_segment(self, identifier: str, connection: Connection) -> None:
         """Put the segment into the catalog, with the first batch of it that is committed."""
         if identifier != self._named:
-            add = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(segments)
-            row = {"id": identifier, "node": self._node, "made": now_ms(), "size": 0, "records": 0}
-            connection.execute(add.values(row).on_conflict_do_nothing())
+            row = segment_row(identifier, self._node)
+            connection.execute(inserting(connection, segments).on_conflict_do_nothing(), row)
 
     def _ask(self, jobs: list[_Job], error: CatalogError) -> None:
         """After a lost answer: is it in the catalog? Where that cannot be known, nothing is promised."""
