@@ -46,7 +46,7 @@ def _problems(settings: "Settings") -> "list[Problem]":
     import asyncio
     import time
 
-    from mpp.gateway.assembly import own_hostname
+    from mpp.gateway.assembly import hostname_of
     from mpp.gateway.machine import machine
     from mpp.gateway.probes import probe
     from mpp.gateway.trial import sample_problems
@@ -60,7 +60,7 @@ def _problems(settings: "Settings") -> "list[Problem]":
         found += sample_problems(settings)
     except (OSError, ValueError) as error:
         found.append(Problem(("filters",), f"cannot be made: {printable(str(error), 200)}", "run it as node.user"))
-    return found + asyncio.run(probe(settings, settings.node.hostname or own_hostname()))
+    return found + asyncio.run(probe(settings, hostname_of(settings)))
 
 
 def json_lines(problems: "Iterable[Problem]", name: str, lines: "Lines") -> None:

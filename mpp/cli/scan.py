@@ -153,7 +153,7 @@ def _transaction(
     message: "Message", settings: "Settings", listener: "Listener | None", who: Sender, is_ours: bool
 ) -> "Transaction":
     """What the session would have made of it. Without --rcpt the recipient counts as one of ours."""
-    from mpp.gateway.assembly import own_hostname
+    from mpp.gateway.assembly import hostname_of
     from mpp.gateway.routes import RouteTable
     from mpp.mail.address import parse_address
     from mpp.mail.envelope import Client, Envelope, Recipient
@@ -185,7 +185,7 @@ def _transaction(
         trusted=trusted,
         ours=ours,
         policies={recipient: select.choose(name, recipient, directions[recipient]) for recipient in who.recipients},
-        hostname=settings.node.hostname or own_hostname(),
+        hostname=hostname_of(settings),
         contact=settings.node.contact,
     )
 

@@ -47,6 +47,7 @@ def check(settings: SettingsOption = None, data: FolderOption = None, as_json: J
 
 def rebuild(settings: SettingsOption = None, data: FolderOption = None, as_json: JsonOption = False) -> None:
     """Add to the catalog all that it lacks, from segments, key files and event log. What it has stays. Stop the gateway first."""
+    from mpp.gateway.assembly import hostname_of
     from mpp.mail.escape import printable
     from mpp.store.errors import StoreError
     from mpp.store.forget import overwrite
@@ -60,7 +61,7 @@ def rebuild(settings: SettingsOption = None, data: FolderOption = None, as_json:
     done = Rebuilt()
     try:
         events = list(told(value.node.data, catalog))
-        for done in make(catalog, value.node.data, reader, events, value.node.instance):
+        for done in make(catalog, value.node.data, reader, events, hostname_of(value)):
             if not as_json:
                 typer.echo(f"{done.octets >> 20} MiB read, {done.messages} messages", err=True)
         overwrite(catalog, value.node.data)
@@ -85,6 +86,7 @@ def rebuild(settings: SettingsOption = None, data: FolderOption = None, as_json:
 
 def compact(settings: SettingsOption = None, data: FolderOption = None, as_json: JsonOption = False) -> None:
     """Free the room of what was deleted or has expired: segments that are mostly empty are written anew without it."""
+    from mpp.gateway.assembly import hostname_of
     from mpp.mail.escape import printable
     from mpp.store.compact import compact as once
     from mpp.store.errors import StoreError
@@ -96,7 +98,7 @@ def compact(settings: SettingsOption = None, data: FolderOption = None, as_json:
     freed = 0
     try:
         overwrite(catalog, value.node.data)
-        while done := once(catalog, value.node.data, reader, value.node.instance, Limits.of(value.store)):
+        while done := once(catalog, value.node.data, reader, hostname_of(value), Limits.of(value.store)):
             freed += done.freed
             if as_json:
                 typer.echo(json.dumps(done._asdict()))

@@ -41,9 +41,13 @@ from mpp.store.writer import Writer
 from mpp.verdict.select import PolicySelector
 
 
+def hostname_of(settings: Settings) -> str:
+    """Return the node's name: what the settings say, else the machine's fully qualified name."""
+    return settings.node.hostname or _own_hostname()
+
+
 @lru_cache
-def own_hostname() -> str:
-    """Return the machine's fully qualified name, for where the settings give none."""
+def _own_hostname() -> str:
     return socket.getfqdn()
 
 
@@ -86,7 +90,7 @@ class Shared:
 
 def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> Assembly:
     """Make the running parts. To be called within the running loop. Raises OSError for certificates."""
-    hostname = settings.node.hostname or own_hostname()
+    hostname = hostname_of(settings)
     limits = settings.limits
     contexts = client_contexts(settings.tls)
     troubles = Troubles(shared.table.table.learned.troubles, shared.table.slot)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from mpp.gateway.assembly import own_hostname
+from mpp.gateway.assembly import hostname_of
 from mpp.gateway.log import event as log
 from mpp.gateway.recorder import spool_folder
 from mpp.gateway.supervisor import BackgroundContext
@@ -115,7 +115,9 @@ class _Background:
     def _begin(self, now: float) -> bool:
         self._open_at = now + OPEN_AGAIN_S
         try:
-            opened = self._open = open_tasks(self._settings.store, self._settings.node.data, self._node())
+            opened = self._open = open_tasks(
+                self._settings.store, self._settings.node.data, hostname_of(self._settings)
+            )
         except (StoreError, OSError) as error:
             if now - self._refused_at >= QUIET_S:
                 self._refused_at = now
@@ -136,9 +138,6 @@ class _Background:
         ]
         log("info", "background.ready")
         return True
-
-    def _node(self) -> str:
-        return self._settings.node.hostname or own_hostname()
 
     def _elected(self) -> bool:
         assert self._election is not None

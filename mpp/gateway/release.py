@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mpp.gateway.assembly import own_hostname
+from mpp.gateway.assembly import hostname_of
 from mpp.gateway.delivery import Content, Delivery, Outcome, State, deliver
 from mpp.gateway.hops import Hops
 from mpp.gateway.routes import RouteTable
@@ -52,7 +52,7 @@ class Releaser:
 
     def __init__(self, settings: Settings, catalog: Catalog, reader: Reader) -> None:
         self._settings, self._catalog, self._reader = settings, catalog, reader
-        self._hostname = settings.node.hostname or own_hostname()
+        self._hostname = hostname_of(settings)
         self._routes = RouteTable(settings)
         self._targets = Targets(settings, self._hostname, Resolver(settings.node.resolvers))
         self._hops = Hops(client_contexts(settings.tls), most=AT_ONCE)

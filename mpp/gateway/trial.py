@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from mpp.gateway.assembly import own_hostname, rules_of
+from mpp.gateway.assembly import hostname_of, rules_of
 from mpp.gateway.routes import RouteTable
 from mpp.gateway.settings import Settings
 from mpp.mail.address import AddressError, parse_address
@@ -53,7 +53,7 @@ class Trial:
         self.rules = rules_of(settings)
         self._routes = RouteTable(settings)
         self._policies = PolicySelector(settings.policies, settings.policy_rules, settings.groups, settings.tenants)
-        self._hostname = settings.node.hostname or own_hostname()
+        self._hostname = hostname_of(settings)
         self._now = datetime.now().astimezone()
 
     def judge(self, message: Message, sender: str = "", recipient: str = "") -> Tried:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import uvloop
 
-from mpp.gateway.assembly import Shared, assemble
+from mpp.gateway.assembly import Shared, assemble, hostname_of
 from mpp.gateway.budget import Budget
 from mpp.gateway.doors import Doors
 from mpp.gateway.hop import HopError
@@ -63,7 +63,7 @@ class Worker:
         context, loop = self._context, asyncio.get_running_loop()
         settings = context.settings
         self._budget = Budget(settings.memory.in_flight)
-        store = open_writer(settings.node.data, settings.store, settings.node.instance)
+        store = open_writer(settings.node.data, settings.store, hostname_of(settings))
         self._memo = Memo(store.change, MemoChanges(context.table), shared=bool(settings.store.catalog))
         self._shared = Shared(
             Hops(client_contexts(settings.tls)),

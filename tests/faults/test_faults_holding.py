@@ -5,6 +5,7 @@ import random
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from mpp.store.check import Counts, check
 from mpp.store.opening import open_store_catalog
 from mpp.store.reader import Reader
-from mpp.store.schema import messages
+from mpp.store.schema import messages, nodes, segments
 from mpp.store.settings import Store
 from servers.dialogue import Dialogue
 from servers.gateway import Gateway, MakeGateway
@@ -49,6 +50,16 @@ def test_what_is_held_is_there_octet_for_octet(gateway: MakeGateway, sink: Sink,
     assert message.described["about"]["why"]
     assert sink.messages == []
     assert made.metrics()['mpp_messages_total{disposition="quarantine"}'] == 1
+
+
+def test_a_segment_is_of_the_node_that_the_background_process_names(gateway: MakeGateway, sink: Sink) -> None:
+    made = gateway(sink, more={"policies": {"default": HOLD}})
+    made.wait_for("event=background.ready")
+    assert attempt(made.port, BOB) == [250, 250]
+    deadline = time.monotonic() + 20
+    while not (told := rows(data_of(made), nodes)):
+        assert time.monotonic() < deadline
+    assert [row["node"] for row in rows(data_of(made), segments)] == [row["name"] for row in told] == ["mpp.example"]
 
 
 def two_policies(**more: object) -> dict:

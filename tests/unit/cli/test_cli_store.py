@@ -11,7 +11,9 @@ from mpp.mail.envelope import Client, Envelope, Recipient
 from mpp.mail.message import Message
 from mpp.store.letter import Copy, Letter
 from mpp.store.opening import open_writer, prepare_store
+from mpp.store.schema import segments
 from mpp.store.settings import Store
+from servers.stored import rows
 
 
 @pytest.fixture
@@ -51,6 +53,15 @@ def test_a_lost_catalog_is_made_anew(data):
     assert done.exit_code == 0
     assert "3 messages and 0 attachments are in the catalog" in done.output
     assert run("check", "--data", data).exit_code == 0
+
+
+def test_a_segment_is_of_the_node_that_the_background_process_names(data):
+    settings = data.parent / "mpp.toml"
+    settings.write_text(f'node = {{ hostname = "gw.example", data = "{data}" }}\n')
+    for path in data.glob("catalog.db*"):
+        path.unlink()
+    assert run("rebuild", "--settings", settings).exit_code == 0
+    assert [row["node"] for row in rows(data, segments)] == ["gw.example"]
 
 
 def test_damage_is_named_and_the_exit_code_says_so(data):
