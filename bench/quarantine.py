@@ -70,7 +70,7 @@ def rows(number: int) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
             "tenant": "default", "id": identifier, "received": received,
             "sender": f"s{chance.randrange(50_000)}@bulk{chance.randrange(100)}.example", "author": "Somebody <a@b.example>",
             "subject": subject, "message_id": f"<{identifier}@b.example>", "size": 4000, "digest": bytes(32),
-            "direction": "inbound", "client": "192.0.2.1", "archived": False, "archived_until": None, "segment": "s" * 20,
+            "direction": "inbound", "client": "192.0.2.1", "archived_until": None, "segment": "s" * 20,
             "position": n * 2000, "length": 1900, "slot": n % 100_000,
         }  # fmt: skip
         copy = {

@@ -12,7 +12,6 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from mpp.store.catalog import Catalog
-from mpp.store.clock import now_ms
 from mpp.store.files import being_written, segments_here
 from mpp.store.keyfile import KeyFile, sync_folder
 from mpp.store.reader import Reader
@@ -20,7 +19,6 @@ from mpp.store.rows import Place, place_columns, segment_row
 from mpp.store.schema import blobs, forgotten, messages, segments
 from mpp.store.segment import SLOT_SIZE, Limits, Moved, SegmentWriter, key_path, segment_path
 
-UNFINISHED = -1  # in segments.records: it is being made by compaction, or to be removed by it
 LIVELY = 0.5  # part of its octets that is still named: above it a segment stays as it is
 SLICE = 32  # records in memory at a time
 
@@ -71,7 +69,7 @@ def _move(
         writer = SegmentWriter(data, limits)
         try:
             with catalog.write() as connection:
-                connection.execute(insert(segments), segment_row(writer.begin(), node, UNFINISHED))
+                connection.execute(insert(segments), segment_row(writer.begin(), node, unfinished=True))
             moved = [
                 place
                 for start in range(0, len(named), SLICE)
@@ -81,7 +79,7 @@ def _move(
             writer.close()
         _rename(catalog, segment, dict(zip(named, moved, strict=True)))
     with catalog.write() as connection:
-        connection.execute(update(segments).where(segments.c.id == segment).values(records=UNFINISHED))
+        connection.execute(update(segments).where(segments.c.id == segment).values(unfinished=True))
     _remove_unfinished(catalog, data)
 
 
@@ -96,8 +94,8 @@ def _rename(catalog: Catalog, segment: str, moved: dict[Place, Place]) -> None:
         for old, new in moved.items():
             if not any(_changed(connection, table, old, new) for table in (messages, blobs)):
                 connection.execute(insert(forgotten), {"tenant": "", "segment": new.segment, "slot": new.slot})
-        connection.execute(update(segments).where(segments.c.id == target).values(records=len(moved), sealed=now_ms()))
-        connection.execute(update(segments).where(segments.c.id == segment).values(records=UNFINISHED))
+        connection.execute(update(segments).where(segments.c.id == target).values(unfinished=False))
+        connection.execute(update(segments).where(segments.c.id == segment).values(unfinished=True))
 
 
 def _changed(connection: Connection, table: Table, old: Place, new: Place) -> bool:
@@ -109,7 +107,7 @@ def _changed(connection: Connection, table: Table, old: Place, new: Place) -> bo
 def _remove_unfinished(catalog: Catalog, data: Path) -> None:
     """What a compaction that was interrupted left: no row points into it."""
     with catalog.read() as connection:
-        names = list(connection.scalars(select(segments.c.id).where(segments.c.records == UNFINISHED)))
+        names = list(connection.scalars(select(segments.c.id).where(segments.c.unfinished)))
     for segment in names:
         if segment_path(data, segment).exists() and not being_written(data, segment):
             with catalog.read() as connection:

@@ -20,7 +20,7 @@ import pybase64
 from mpp.mail.envelope import Client, Envelope, Recipient
 from mpp.mail.message import Message
 from mpp.mail.part import Part
-from mpp.store.letter import Copy, Letter
+from mpp.store.letter import Letter
 
 LARGE = 1 << 16  # decoded octets from which an attachment is stored by itself
 SHOWN = 200  # characters of a header field that the catalog keeps
@@ -140,7 +140,3 @@ def envelope_of(described: Mapping[str, Any]) -> Envelope:
 
 def client_of(described: Mapping[str, Any]) -> Client:
     return Client(*described["client"])
-
-
-def copies_of(described: Mapping[str, Any]) -> list[Copy]:
-    return [Copy(*each) for each in described["copies"]]

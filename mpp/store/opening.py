@@ -43,12 +43,10 @@ def url_of(data: Path, settings: Store) -> URL:
     return catalog_url(settings.catalog, secret(settings.catalog_password) if settings.catalog_password else "", data)
 
 
-def prepare_store(
-    data: Path, settings: Store, tenants: Iterable[str] = (DEFAULT_TENANT,), owner: tuple[int, int] | None = None
-) -> None:
+def prepare_store(data: Path, settings: Store, tenants: Iterable[str] = (DEFAULT_TENANT,)) -> None:
     """Make folders, keys and schema, or bring them up to date."""
     segments_folder(data).mkdir(mode=0o700, parents=True, exist_ok=True)
-    prepare_tenants(data, settings.master_key, tenants, owner)
+    prepare_tenants(data, settings.master_key, tenants)
     prepare(url_of(data, settings))
 
 

@@ -23,7 +23,6 @@ HEAD_SIZE = _HEAD.size + 4
 _RECORD = struct.Struct("<4sBBHII8s")  # magic, kind, dictionary, nothing, slot, length of the content, tenant
 _CRC = struct.Struct("<I")
 RECORD_HEAD = _RECORD.size + 4
-OVERHEAD = RECORD_HEAD + 4
 MOST = 1 << 30  # octets of a content: a length beyond is damage
 
 

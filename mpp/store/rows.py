@@ -45,15 +45,14 @@ def message_row(described: Mapping[str, Any], place: Place) -> dict[str, Any]:
         "digest": bytes.fromhex(described["digest"]),
         "direction": described["direction"],
         "client": text(described["client"][0]),
-        "archived": described["archived"] is not None,
         "archived_until": described["archived"],
         **place._asdict(),
     }
 
 
-def segment_row(identifier: str, node: str, records: int = 0) -> dict[str, Any]:
+def segment_row(identifier: str, node: str, *, unfinished: bool = False) -> dict[str, Any]:
     """The row of a segment that was just begun; its id begins with the time (mpp.store.segment)."""
-    return {"id": identifier, "node": node, "made": int(identifier[:12], 16), "size": 0, "records": records}
+    return {"id": identifier, "node": node, "made": int(identifier[:12], 16), "unfinished": unfinished}
 
 
 def copy_rows(described: Mapping[str, Any]) -> list[dict[str, Any]]:

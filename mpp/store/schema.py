@@ -18,7 +18,6 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
-    SmallInteger,
     Table,
     Text,
     text,
@@ -60,8 +59,7 @@ messages = _table(
     Column("digest", LargeBinary, nullable=False),  # SHA-256 of these octets; the leaf of the Merkle log is made of it
     Column("direction", Text, nullable=False),
     Column("client", Text, nullable=False),  # its address
-    Column("archived", Boolean, nullable=False),  # a copy is kept whatever becomes of the recipients' copies
-    Column("archived_until", BigInteger),  # when that copy expires
+    Column("archived_until", BigInteger),  # until then it is kept whatever becomes of the copies; None: not archived
     Column("segment", Text, nullable=False),
     Column("position", BigInteger, nullable=False),  # of its record in the segment
     Column("length", BigInteger, nullable=False),  # of that record
@@ -216,7 +214,7 @@ revisions = _table(
     Column("body", Text, nullable=False),  # TOML
     PrimaryKeyConstraint("tenant", "number"),
 )
-# Counters that tell whoever keeps a copy of a table that it has changed: "lists", "revisions", "memo".
+# Counters that tell whoever keeps a copy of a table that it has changed: "lists", "revisions".
 versions = _table(
     "versions",
     Column("tenant", Text, nullable=False),
@@ -252,10 +250,7 @@ segments = _table(
     Column("id", Text, nullable=False),
     Column("node", Text, nullable=False),  # whose disk it is on
     Column("made", BigInteger, nullable=False),
-    Column("sealed", BigInteger),  # None while it is written
-    Column("size", BigInteger, nullable=False),  # once sealed
-    Column("records", Integer, nullable=False),
-    Column("digest", LargeBinary),  # SHA-256 of the sealed file
+    Column("unfinished", Boolean, nullable=False),  # it is being made by compaction, or to be removed by it
     PrimaryKeyConstraint("id"),
 )
 nodes = _table(
@@ -265,13 +260,5 @@ nodes = _table(
     Column("work", Text, nullable=False),  # what its background process did last, JSON
     PrimaryKeyConstraint("name"),
 )
-elections = _table(
-    "elections",
-    Column("name", Text, nullable=False),
-    Column("holder", Text, nullable=False),
-    Column("until", BigInteger, nullable=False),
-    Column("term", SmallInteger, nullable=False),
-    PrimaryKeyConstraint("name"),
-)
 
-NODE_TABLES = frozenset({leaves, checkpoints, segments, nodes, elections})
+NODE_TABLES = frozenset({leaves, checkpoints, segments, nodes})

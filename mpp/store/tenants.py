@@ -49,20 +49,20 @@ def tenants_file(data: Path) -> Path:
     return keys_folder(data) / FILE
 
 
-def prepare_tenants(data: Path, setting: str, tenants: Iterable[str], owner: tuple[int, int] | None = None) -> None:
+def prepare_tenants(data: Path, setting: str, tenants: Iterable[str]) -> None:
     """Make what lacks: the folder, the first master key, a key pair for each tenant that has none."""
     folder, where = keys_folder(data), master.reference(setting, data)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(folder):
         if not (folder / FILE).exists():
-            _begin(folder, data, where, owner)
+            _begin(folder, data, where)
         known = read_tenants(data)
         lacking = [tenant for tenant in dict.fromkeys(tenants) if tenant not in known]
         if lacking:
             _add(folder, lacking, len(known), master.read_master_key(where))
 
 
-def _begin(folder: Path, data: Path, where: str, owner: tuple[int, int] | None) -> None:
+def _begin(folder: Path, data: Path, where: str) -> None:
     """Make the file, and the master key where this is the first start; a store that has segments is refused."""
     if any(folder.glob("*.keys")):
         raise KeysError(
@@ -73,7 +73,7 @@ def _begin(folder: Path, data: Path, where: str, owner: tuple[int, int] | None) 
     except KeysError:
         if master.exists(where):
             raise
-        master.make_master_key(where, data, owner)
+        master.make_master_key(where, data)
         key = master.read_master_key(where)
     nonce = os.urandom(12)
     half = folder / f"{FILE}.new"

@@ -100,7 +100,7 @@ def test_the_archive_has_a_copy_of_what_was_accepted_only(gateway: MakeGateway, 
     assert rows(data_of(made), messages) == []
     assert attempt(made.port, BOB) == [250, 250]
     (row,) = rows(data_of(made), messages)
-    assert row["archived"]
+    assert row["archived_until"]
     assert held(data_of(made)) == {}
     assert opened(data_of(made))[0].raw == TEXT
 

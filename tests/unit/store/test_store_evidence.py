@@ -26,7 +26,7 @@ OTHER = signing_key(bytes([1]) * 32)
 
 def message(identity: str, received: int) -> dict[str, object]:
     texts = dict.fromkeys(("sender", "author", "subject", "message_id", "direction", "client", "segment"), "")
-    row = {"tenant": "default", "id": identity, "received": received, "size": 5, "digest": b"\1\2", "archived": False}
+    row = {"tenant": "default", "id": identity, "received": received, "size": 5, "digest": b"\1\2"}
     numbers = dict.fromkeys(("position", "length", "slot"), 0)
     more = {
         column.name: "" for column in messages.c if not column.nullable and column.name not in row | texts | numbers
