@@ -8,7 +8,7 @@ or a sync failed (after which the kernel forgets what it could not write), the s
 import fcntl
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,29 +180,31 @@ class _Open:
         self.keys.path.unlink(missing_ok=True)
 
     def append(self, contents: Sequence[Content]) -> list[Place]:
-        records, wrapped, places = [], [], []
-        at, slot = self.size, self._slot
-        for each in contents:
-            mark = each.tenant.mark
-            sealed = self._sealing.seal(each.data, seal_of(each.kind, each.dictionary, mark), slot, each.tenant.public)
-            records.append(write_record(each.kind, each.dictionary, slot, mark, sealed.content))
-            wrapped.append(sealed.wrapped)
-            places.append(Place(self.identifier, at, len(records[-1]), slot))
-            at, slot = at + len(records[-1]), slot + 1
-        self._write(b"".join(records), wrapped)
-        self.size, self._slot = at, slot
-        return places
+        return self._add(self._sealed(each, slot) for slot, each in enumerate(contents, self._slot))
 
     def move(self, moved: Sequence[Moved]) -> list[Place]:
+        return self._add(self._wrapped(each, slot) for slot, each in enumerate(moved, self._slot))
+
+    def _sealed(self, each: Content, slot: int) -> tuple[bytes, bytes]:
+        mark = each.tenant.mark
+        sealed = self._sealing.seal(each.data, seal_of(each.kind, each.dictionary, mark), slot, each.tenant.public)
+        return write_record(each.kind, each.dictionary, slot, mark, sealed.content), sealed.wrapped
+
+    def _wrapped(self, each: Moved, slot: int) -> tuple[bytes, bytes]:
+        record = write_record(each.kind, each.dictionary, slot, each.tenant_mark, each.content)
+        return record, self._sealing.wrap(each.key, slot, each.tenant_public)
+
+    def _add(self, made: Iterable[tuple[bytes, bytes]]) -> list[Place]:
+        """Write records with their wrapped keys, made for the slots from the next one on."""
         records, wrapped, places = [], [], []
-        at, slot = self.size, self._slot
-        for each in moved:
-            records.append(write_record(each.kind, each.dictionary, slot, each.tenant_mark, each.content))
-            wrapped.append(self._sealing.wrap(each.key, slot, each.tenant_public))
-            places.append(Place(self.identifier, at, len(records[-1]), slot))
-            at, slot = at + len(records[-1]), slot + 1
+        at = self.size
+        for slot, (record, key) in enumerate(made, self._slot):
+            records.append(record)
+            wrapped.append(key)
+            places.append(Place(self.identifier, at, len(record), slot))
+            at += len(record)
         self._write(b"".join(records), wrapped)
-        self.size, self._slot = at, slot
+        self.size, self._slot = at, self._slot + len(records)
         return places
 
     def _write(self, data: bytes, wrapped: list[bytes]) -> None:
