@@ -19,8 +19,12 @@ MULTILINE = 0x00000400
 UCP = 0x00020000
 UNGREEDY = 0x00040000
 UTF = 0x00080000
+MATCH_INVALID_UTF = 0x04000000
+"""With UTF, for patterns that search one text many times: no search looks first whether all of the text is UTF-8.
+
+Octets that are none match nothing, where a pattern without it finds nothing in the whole text."""
 ANCHORED = 0x80000000
-_ALT_BSUX, _NO_UTF_CHECK = 0x00000002, 0x40000000
+_ALT_BSUX = 0x00000002
 
 MATCH_LIMIT = 200_000
 """Steps of one search; the worst that was measured needs 1 ms for them."""

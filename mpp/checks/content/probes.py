@@ -88,12 +88,15 @@ class Probes:
     def _add(self, place: Place, condition: Condition) -> None:
         scope = self._scopes.setdefault((condition.where, condition.raw or condition.where in OCTETS), _Scope())
         options = options_of(condition)
+        for_many = (
+            options | pcre.CASELESS | (pcre.MATCH_INVALID_UTF if options & pcre.UTF else 0)
+        )  # as all_texts searches
         for pattern in condition.match:
             scope.expressions.append(Expression(pattern.encode(), options))
             scope.places.append(place)
         for name in condition.ready:
             scope.ready[len(scope.expressions)] = name
-            scope.expressions.append(Expression(READY[name].pattern.encode(), options | pcre.CASELESS))
+            scope.expressions.append(Expression(READY[name].pattern.encode(), for_many))
             scope.places.append(place)
         if words := words_of(condition):
             scope.words.append((place, words, condition.case))

@@ -1,14 +1,16 @@
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from mpp.checks.content import pcre
 from mpp.checks.content.count import Count, read_counts
 from mpp.checks.content.problems import file_problems, filter_problems
 from mpp.checks.content.ready import READY, is_right
 from mpp.checks.content.rules import TOO_SLOW, Rules
-from mpp.checks.content.settings import Content, Filter
+from mpp.checks.content.settings import TEXT_OPTIONS, Content, Filter
 from mpp.checks.content.times import read_times
 from mpp.mail.edits import apply_edits
 from mpp.mail.envelope import Client, Envelope, Recipient
@@ -237,6 +239,37 @@ def test_numbers_are_counted_once_each_and_not_shown():
     assert not judged(filters, one)[0]
     (found,) = judged(filters, one + b" GB82WEST12345698765432")[0]
     assert "370400" not in found.evidence
+
+
+def test_a_mail_full_of_numbers_does_not_hold_up_the_others():
+    numbers = [f"{number:09}" for number in range(100_000_007, 199_999_999, 999_983)] * 1000
+    raw = b"\r\n" + b"\r\n".join(" ".join(numbers[at : at + 10]).encode() for at in range(0, len(numbers), 10))
+    right = {number for number in numbers if is_right("nl-bsn", number)}
+    began = time.process_time()  # seconds of this process: other load does not count
+    ((found,), _) = judged([rule(where="body", ready=["nl-bsn"])], raw)
+    assert time.process_time() - began < 2  # 6 s where each search reads all of the text first
+    assert found.evidence == f"{len(right)}, the first {min(right)[:2]}...{min(right)[-2:]}"
+    assert len(right) > 1
+
+
+@pytest.mark.parametrize("name", READY)
+def test_a_text_that_is_not_read_first_has_the_same_numbers(name):
+    numbers = (
+        "DE89 3704 0044 0532 0130 00",
+        "4111-1111-1111-1111",
+        "86095742719",
+        "X1234567L",
+        "RSSMRA85T10A562S",
+        "١٢٣٤٥٦٧٨٩",
+    )
+    text = "".join(
+        f"ä{number} {number}é {number}\n{number}🙂{number}\0"
+        for number in (*numbers, "219-09-9999", "756.9217.0769.85", "255081416802538")
+    ).encode()
+    source, options = READY[name].pattern.encode(), pcre.CASELESS | TEXT_OPTIONS
+    found = list(pcre.Pattern(source, options | pcre.MATCH_INVALID_UTF).all_texts(text))
+    assert found == list(pcre.Pattern(source, options).all_texts(text))
+    assert found
 
 
 @pytest.mark.parametrize(
