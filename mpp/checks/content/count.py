@@ -14,7 +14,7 @@ class Line:
     """Of one rule."""
 
     hits: int = 0
-    cost_s: float = 0.0  # in pcre2; hyperscan's scan is shared by all rules of a scope
+    cost_s: float = 0.0  # its own; hyperscan's scan and the words of a text are shared by all rules of a scope
     given_up: int = 0
     last: float = 0.0  # seconds since 1970
 

@@ -36,6 +36,15 @@ class Held:
     took_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The dictionary of a condition."""
+
+    place: Place
+    scores: dict[str, float]
+    phrases: tuple[str, ...]  # what is more than one word is looked for by itself
+
+
 @dataclass(slots=True)
 class _Scope:
     """All that is looked for in one text."""
@@ -43,7 +52,7 @@ class _Scope:
     expressions: list[Expression] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     ready: dict[int, str] = field(default_factory=dict)  # number of the expression: its name
-    words: list[tuple[Place, dict[str, float], bool]] = field(default_factory=list)
+    words: dict[bool, list[_Words]] = field(default_factory=dict)  # by whether letter case has a say
     search: Search | None = None
 
 
@@ -99,7 +108,8 @@ class Probes:
             scope.expressions.append(Expression(READY[name].pattern.encode(), for_many))
             scope.places.append(place)
         if words := words_of(condition):
-            scope.words.append((place, words, condition.case))
+            phrases = tuple(word for word in words if " " in word)
+            scope.words.setdefault(condition.case, []).append(_Words(place, words, phrases))
 
     def place(self, search: Search, number: int) -> Place | None:
         """Return whose a pattern is."""
@@ -119,8 +129,9 @@ class Probes:
             text = scopes.text(where, raw=raw)
             if scope.search is not None:
                 self._patterns(scope, scope.search, text, patience, held)
-            for place, words, case in scope.words:
-                self._words(place, words, case, text, held)
+            subject = text.decode("utf-8", "replace") if scope.words else ""
+            for case, dictionaries in scope.words.items():
+                self._words(dictionaries, subject if case else subject.casefold(), held)
         return held
 
     def _patterns(
@@ -142,18 +153,17 @@ class Probes:
             if len(found) >= self._conditions[place[0]][place[1]].at_least:
                 held.setdefault(place, Held(None, f"{len(found)}, the first {_masked(min(found))}"))
 
-    def _words(self, place: Place, words: dict[str, float], case: bool, text: bytes, held: dict[Place, Held]) -> None:
-        began = time.perf_counter()
-        subject = text.decode("utf-8", "replace")
-        there = set(_WORD.findall(subject if case else subject.casefold()))
-        found = words.keys() & there
-        found |= {phrase for phrase in _phrases(words) if phrase in (subject if case else subject.casefold())}
-        if sum(words[word] for word in found) >= self._conditions[place[0]][place[1]].words_above and found:
-            held.setdefault(place, Held(None, ", ".join(sorted(found)[:10]), time.perf_counter() - began))
-
-
-def _phrases(words: dict[str, float]) -> list[str]:
-    return [word for word in words if " " in word]
+    def _words(self, dictionaries: Sequence[_Words], subject: str, held: dict[Place, Held]) -> None:
+        there = set(_WORD.findall(subject))
+        for each in dictionaries:
+            began = time.perf_counter()
+            found = each.scores.keys() & there
+            found |= {phrase for phrase in each.phrases if phrase in subject}
+            number, condition = each.place
+            least = self._conditions[number][condition].words_above
+            if found and sum(each.scores[word] for word in found) >= least:
+                shown = ", ".join(sorted(found)[:10])
+                held.setdefault(each.place, Held(None, shown, time.perf_counter() - began))
 
 
 def _right_ones(pattern: pcre.Pattern, name: str, text: bytes) -> set[str]:

@@ -79,6 +79,11 @@ def fate(filters, raw=RAW, **more):
         ({"where": "body", "words": ["ponzi = 2", "hello = 1.5", "won = 9"], "words_above": 3.5}, True),
         ({"where": "body", "words": ["ponzi = 2", "wor = 5"], "words_above": 3}, False),
         ({"where": "body", "words": ["the word is"]}, True),
+        ({"where": "body", "words": ["hello"], "case": True}, False),
+        (
+            {"where": "body", "words": ["Hello"], "case": True, "conditions": [{"where": "body", "words": ["WORD"]}]},
+            True,
+        ),
     ],
 )
 def test_when_a_rule_holds(keys, holds):
