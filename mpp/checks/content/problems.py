@@ -5,7 +5,9 @@
 
 import difflib
 from collections.abc import Iterator, Sequence, Set
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from mpp.checks.content import pcre
 from mpp.checks.content.fill import groups_of
@@ -18,6 +20,10 @@ from mpp.mail.escape import printable
 from mpp.settings.problem import Path as KeyPath
 from mpp.settings.problem import Problem
 
+_looks = attrgetter(
+    "where", "match", "words", "words_file", "words_above", "ready", "at_least", "negate", "raw", "case", "conditions", "of",
+    "direction", "policies", "recipients", "times",
+)  # fmt: skip
 _FATES = ("reject", "quarantine", "discard", "redirect", "accept")
 _MOST_WORDS = 500_000
 _TOLD = 20  # warnings of one table
@@ -26,6 +32,7 @@ _TOLD = 20  # warnings of one table
 def filter_problems(filters: Sequence[Filter], policies: Set[str]) -> Iterator[Problem]:
     """Patterns that are broken or match everything, names twice, actions that contradict each other."""
     names: dict[str, int] = {}
+    alike: dict[Any, list[tuple[int, Filter]]] = {}  # by what they look for, and for whom
     for number, rule in enumerate(filters):
         path: KeyPath = ("filters", number)
         first = names.setdefault(rule.name, number)
@@ -42,7 +49,9 @@ def filter_problems(filters: Sequence[Filter], policies: Set[str]) -> Iterator[P
         yield from _patterns(path, rule)
         for each, condition in enumerate(rule.conditions):
             yield from _patterns((*path, "conditions", each), condition)
-        yield from _shadowed(path, number, filters)
+        earlier = alike.setdefault(_looks(rule), [])
+        yield from _shadowed(path, rule, earlier)
+        earlier.append((number, rule))
 
 
 def _actions(path: KeyPath, rule: Filter) -> Iterator[Problem]:
@@ -99,36 +108,16 @@ def _cure(cause: str) -> str:
     return "see pcre2pattern(3); put a \\ before signs that are meant as they stand"
 
 
-def _shadowed(path: KeyPath, number: int, filters: Sequence[Filter]) -> Iterator[Problem]:
-    """A rule that looks for the same as one before it, and whose fate can never be seen."""
-    rule = filters[number]
-    for earlier, other in enumerate(filters[:number]):
-        if _same(rule, other) and (fates := {*rule.action, *other.action} & set(_FATES)):
+def _shadowed(path: KeyPath, rule: Filter, earlier: Sequence[tuple[int, Filter]]) -> Iterator[Problem]:
+    """A rule that looks for the same as those before it, and whose fate can never be seen."""
+    for number, other in earlier:
+        if fates := {*rule.action, *other.action} & set(_FATES):
             if len(fates) > 1:
-                what = f'looks for the same as "{other.name}" (filters[{earlier + 1}]) and contradicts it'
+                what = f'looks for the same as "{other.name}" (filters[{number + 1}]) and contradicts it'
                 yield Problem((*path, "action"), f"{what}: {' and '.join(sorted(fates))}", "keep one of the two")
             else:
-                what = f'looks for the same as "{other.name}" (filters[{earlier + 1}]) and does the same'
+                what = f'looks for the same as "{other.name}" (filters[{number + 1}]) and does the same'
                 yield Problem(path, what, "remove one of the two", "warning")
-
-
-def _same(one: Filter, other: Filter) -> bool:
-    looks = (
-        "where",
-        "match",
-        "words",
-        "ready",
-        "negate",
-        "raw",
-        "case",
-        "conditions",
-        "of",
-        "direction",
-        "policies",
-        "recipients",
-        "times",
-    )
-    return not other.map and not one.map and all(getattr(one, key) == getattr(other, key) for key in looks)
 
 
 def file_problems(filters: Sequence[Filter]) -> Iterator[Problem]:

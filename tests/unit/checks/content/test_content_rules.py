@@ -321,6 +321,25 @@ def test_what_is_wrong_with_rules_is_told_with_its_place():
     assert problems(rule(match=["a"], action=["score"], score=1, of=2)) == [(("filters", 0, "of"), "error")]
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"words_file": "a"}, {"words_file": "b"}),
+        ({"words": ["a = 2"], "words_above": 2}, {"words": ["a = 2"], "words_above": 4}),
+        ({"ready": ["iban"], "at_least": 1}, {"ready": ["iban"], "at_least": 5}),
+    ],
+)
+def test_rules_of_other_words_or_numbers_do_not_contradict_each_other(one, other):
+    assert problems(rule(action="reject", **one), rule(name="s", action="accept", **other)) == []
+    assert problems(rule(action="reject", **one), rule(name="s", action="accept", **one)) != []
+
+
+def test_each_earlier_rule_that_looks_for_the_same_is_told_in_order():
+    rules = [rule(name=str(number), match=["ab"[number % 2]], action="reject") for number in range(6)]
+    told = [each.what for each in filter_problems(rules, set())]
+    assert [what.split('"')[1] for what in told] == ["0", "1", "0", "2", "1", "3"]
+
+
 def test_tables_and_lists_that_cannot_be_read_are_told(table, tmp_path):
     table.write_text("/ok/ REJECT\n/broken( REJECT\n/x/ NONSENSE\n/y/ FILTER x")
     told = [each.what for each in file_problems([rule(map=f"pcre:{table}")])]
