@@ -33,9 +33,9 @@ def tarred(files: dict[str, bytes], links: dict[str, str] | None = None, mode: s
     return target.getvalue()
 
 
-def packed(folder: Path, command: list[str], name: str) -> bytes:
+def packed(folder: Path, command: list[str], name: str, data: bytes = b"hidden words\n") -> bytes:
     """Run an archiver of the system in a folder with one file, secret.txt."""
-    (folder / "secret.txt").write_bytes(b"hidden words\n")
+    (folder / "secret.txt").write_bytes(data)
     subprocess.run([*command, name, "secret.txt"], cwd=folder, check=True, capture_output=True)
     return (folder / name).read_bytes()
 

@@ -6,8 +6,8 @@ Called in the confined process, and by `mpp attachments inspect`. Never raises f
 opened is `damaged`, what grows too much is a `bomb`, and both say that something was not looked at.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from mpp.checks.attachments.budget import Budget
@@ -37,10 +37,10 @@ def inspect(files: Sequence[File], limits: Limits, passwords: Sequence[str] = ()
     return state.items
 
 
-def _look(file: File, state: _State, depth: int) -> set[Flag]:
-    """Add the items of a file and of all inside it; return its flags."""
+def _look(file: File, state: _State, depth: int, given: Set[Flag] = frozenset()) -> Set[Flag]:
+    """Add the items of a file and of all inside it; return its flags, with those that its container gave it."""
     kind = kind_of(file.data)
-    flags = by_name(file.name, within=depth > 0)
+    flags = by_name(file.name, within=depth > 0) | given
     if is_program(kind):
         flags.add(Flag.EXECUTABLE)
     elif is_script(file.data, kind):
@@ -48,10 +48,12 @@ def _look(file: File, state: _State, depth: int) -> set[Flag]:
     if lies(file.name, kind):
         flags.add(Flag.MISMATCH)
     place = len(state.items)
-    state.items.append(_item(file, kind, flags))
+    digest = sha256(file.data).hexdigest()
+    item = Item(file.path, file.name, file.declared, kind, len(file.data), digest, frozenset(flags))
+    state.items.append(item)
     if not state.stopped:
         flags |= _look_inside(file, kind, state, depth)
-        state.items[place] = _item(file, kind, flags)
+        state.items[place] = replace(item, flags=frozenset(flags))
     return flags
 
 
@@ -67,7 +69,7 @@ def _look_inside(file: File, kind: str, state: _State, depth: int) -> set[Flag]:
             if depth >= state.budget.limits.depth:
                 raise BombError("too many levels")
             inner = File(f"{file.path}/{found.name}", found.name, "", found.data)
-            flags |= _inherit(found, _look(inner, state, depth + 1), state)
+            flags |= _look(inner, state, depth + 1, found.flags) & _INHERITED
             if state.stopped:
                 flags.add(Flag.BOMB)
                 break
@@ -77,24 +79,3 @@ def _look_inside(file: File, kind: str, state: _State, depth: int) -> set[Flag]:
     except UnreadableError as error:
         flags |= error.flags or {Flag.DAMAGED}
     return flags
-
-
-def _inherit(member: Member, flags: set[Flag], state: _State) -> set[Flag]:
-    """Put a member's own flags on its item, and return what its container takes over."""
-    if member.flags:
-        place = next(n for n in range(len(state.items) - 1, -1, -1) if state.items[n].path.endswith(f"/{member.name}"))
-        item = state.items[place]
-        state.items[place] = Item(
-            item.path, item.name, item.declared, item.type, item.size, item.sha256, item.flags | member.flags
-        )
-    return (flags | member.flags) & _INHERITED
-
-
-def _item(file: File, kind: str, flags: set[Flag]) -> Item:
-    digest = sha256(file.data).hexdigest()
-    return Item(file.path, file.name, file.declared, kind, len(file.data), digest, frozenset(flags))
-
-
-def flagged(items: Sequence[Item]) -> Iterator[Flag]:
-    """Yield each flag that any of the items has, once."""
-    yield from frozenset().union(*(item.flags for item in items))

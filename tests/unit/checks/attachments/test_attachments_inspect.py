@@ -102,6 +102,14 @@ def test_an_encrypted_zip_opens_with_a_password_of_the_message(tmp_path):
     assert (closed.size, "encrypted" in closed.flags) == (0, True)
 
 
+def test_what_is_said_of_a_member_is_not_said_of_one_of_its_name_inside_it(tmp_path):
+    data = packed(tmp_path, ["zip", "-q", "-P", "letmein"], "a.zip", zipped({"secret.txt": TEXT}))
+    found = {item.path: item for item in look("a.zip", data, passwords=["letmein"])}
+    assert "encrypted" in found["2/secret.txt"].flags
+    assert found["2/secret.txt/secret.txt"].flags == set()
+    assert found["2/secret.txt/secret.txt"].sha256 == sha256(TEXT).hexdigest()
+
+
 def bomb_zip():
     return zipped({f"{n}.zip": zipped({"zeros": bytes(20 << 20)}) for n in range(10)})
 
