@@ -241,8 +241,8 @@ def stats(settings: given.SettingsOption = None, as_json: JsonOption = False) ->
     count = read_counts(value.node.data / "filters")
     trial = _trial(value)
     slow: dict[str, list[str]] = {}
-    for place, pattern in trial.rules.probes.slow():
-        slow.setdefault(value.filters[place[0]].name, []).append(pattern)
+    for name, pattern in trial.rules.slow():
+        slow.setdefault(name, []).append(pattern)
     near = list(near_duplicates({each.name: list(each.match) for each in value.filters}))
     for rule in value.filters:
         line = count.rules.get(rule.name, Line())

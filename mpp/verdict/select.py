@@ -37,15 +37,9 @@ class PolicySelector:
         """Return name and policy for a recipient's address as the envelope has it; letter case does not matter."""
         return self._cached(listener, recipient, direction) if self._rules else self._default
 
-    def place(self, listener: str, recipient: str, direction: str) -> int | None:
-        """Return the number of the rule that holds, from 0; None where no rule does. Tenants count as rules at the end."""
-        keys = address_keys(recipient)
-        fitting = (number for number, (rule, _) in enumerate(self._rules) if rule.fits(listener, keys, direction))
-        return next(fitting, None)
-
     def _find(self, listener: str, recipient: str, direction: str) -> Named:
-        number = self.place(listener, recipient, direction)
-        return self._default if number is None else self._rules[number][1]
+        keys = address_keys(recipient)
+        return next((named for rule, named in self._rules if rule.fits(listener, keys, direction)), self._default)
 
 
 def _of_tenants(tenants: Mapping[str, Tenant]) -> list[PolicyRule]:

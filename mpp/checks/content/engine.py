@@ -123,11 +123,6 @@ def _note(number: int, start: int, end: int, flags: int, found: Any) -> None:
     found.append(number)
 
 
-def compile_ahead(expressions: Sequence[Expression], shelf: Shelf, *, lines: bool = False) -> None:
-    """Compile what a Search of these will want, and keep it."""
-    _compiled(tuple(expressions), lines, shelf)
-
-
 def _compiled(expressions: tuple[Expression, ...], lines: bool, shelf: Shelf | None) -> Compiled:
     if not expressions:
         return Compiled(b"", b"")

@@ -45,6 +45,14 @@ class Rules:
     def __bool__(self) -> bool:
         return bool(self.filters)
 
+    def slow(self) -> Iterator[tuple[str, str]]:
+        """Yield the name of a rule with each of its patterns that hyperscan cannot take, those of its table too."""
+        for place, pattern in self.probes.slow():
+            yield self.filters[place[0]].name, pattern
+        for number, table in self.tables.items():
+            for condition in table.gate.slow():
+                yield self.filters[number].name, condition.text
+
     async def judge(self, message: Message, transaction: Transaction) -> list[Finding]:
         """Examine by the clock of this machine; large messages in a thread, one at a time."""
         now = datetime.now().astimezone()

@@ -88,11 +88,14 @@ def test_stats_tell_what_never_held_what_is_slow_and_what_is_alike(tmp_path, set
     data.mkdir(parents=True)
     (data / "0.json").write_text('{"since": 1, "messages": 10, "rules": {"pills": [4, 0.001, 1, 5.0]}}')
     alike = '[[filters]]\nname = "s"\nwhere = "body"\nmatch = ["x\\\\Ky"]\n[[filters]]\nname = "t"\nwhere = "body"\nmatch = ["(pills)"]\n'
+    (tmp_path / "table").write_text("/plain/ REJECT\n/a\\Kb/i REJECT\n")
+    alike += f'[[filters]]\nname = "m"\nwhere = "header"\nmap = "pcre:{tmp_path / "table"}"\n'
     result = run("stats", "--settings", settings(PILLS + alike), "--json")
     rows = {row["rule"]: row for row in map(json.loads, result.stdout.splitlines())}
     assert (rows["pills"]["hits"], rows["pills"]["share"], rows["pills"]["cost_us"]) == (4, 0.4, 250.0)
     assert rows["pills"]["like"] == ["t"]
     assert rows["s"]["slow"] == ["x\\Ky"]
+    assert rows["m"]["slow"] == ["/a\\Kb/i"]
     assert "t: 0 (0.00%); never held" in run("stats", "--settings", settings(PILLS + alike)).stdout
 
 

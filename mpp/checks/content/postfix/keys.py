@@ -13,7 +13,6 @@ from mpp.mail.part import Part
 
 BODY_LIMIT, HEADER_LIMIT, LINE_LIMIT = 51_200, 102_400, 2048
 _MOST_PARTS = 500
-_MIME = (b"content-", b"mime-version")
 
 
 def header_text(message: Message) -> bytes:
@@ -23,16 +22,13 @@ def header_text(message: Message) -> bytes:
     return b"\n".join(blocks).replace(b"\r\n", b"\n")
 
 
-def header_keys(message: Message, *, mime_only: bool = False) -> Iterator[bytes]:
-    """Yield the logical header lines in order; `mime_only`: those that mime_header_checks gets."""
+def header_keys(message: Message) -> Iterator[bytes]:
+    """Yield the logical header lines in order."""
     for field in message.fields:
-        if not mime_only or field.key.startswith(_MIME):
-            yield _key(message.raw, field)
+        yield _key(message.raw, field)
     for part in _parts(message):
-        nested = part.path == "" or _within_message(part)
         for field in part.fields:
-            if not mime_only or not nested or field.key.startswith(_MIME):
-                yield _key(part.source, field)
+            yield _key(part.source, field)
 
 
 def body_text(message: Message) -> bytes:
@@ -59,10 +55,6 @@ def _parts(message: Message) -> list[Part]:
 
 def _leaves(message: Message) -> list[Part]:
     return message.leaves()[:_MOST_PARTS]
-
-
-def _within_message(part: Part) -> bool:
-    return any(field.key == b"mime-version" for field in part.fields)
 
 
 def _key(source: bytes, field: Field) -> bytes:
