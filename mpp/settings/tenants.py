@@ -94,11 +94,19 @@ def domain_keys(domain: str) -> Iterator[str]:
     yield from ("." + ".".join(labels[start:]) for start in range(len(labels)))
 
 
+def covering(pattern: str) -> frozenset[str]:
+    """What a setting may write to mean all that a pattern means, in lower case; of an address, itself and its domain.
+
+    For ".example.org" this is not "example.org", which leaves out what is below it.
+    """
+    return frozenset({pattern, *domain_keys(pattern.rpartition("@")[2])})
+
+
 def address_keys(address: str) -> frozenset[str]:
-    """What a setting may write to mean this address: itself and what means its domain."""
+    """What a setting may write to mean this address: itself and what means its domain; without a domain itself alone."""
     address = address.lower()
-    domain = address.rpartition("@")[2] if "@" in address else ""
-    return frozenset({address, *domain_keys(domain)}) if domain else frozenset({address})
+    _, at, domain = address.rpartition("@")
+    return covering(address) if at and domain else frozenset({address})
 
 
 def tenant_problems(

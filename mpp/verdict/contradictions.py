@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import combinations
 
 from mpp.settings.problem import Path, Problem
-from mpp.settings.tenants import Group, Tenant
+from mpp.settings.tenants import Group, Tenant, covering
 from mpp.verdict.policy import Policy, PolicyRule
 
 DEFAULT = "default"  # the policy that holds where no rule fits
@@ -74,18 +74,8 @@ def _covers_all(first: PolicyRule, second: PolicyRule) -> bool:
     return (
         bool(narrow or second.groups)
         and set(second.groups) <= set(first.groups)
-        and all(not wide.isdisjoint(_wider(recipient)) for recipient in narrow)
+        and all(not wide.isdisjoint(covering(recipient)) for recipient in narrow)
     )
-
-
-def _wider(recipient: str) -> Iterator[str]:
-    """The pattern itself and all that hold for whatever it holds for."""
-    yield recipient
-    _, at, domain = recipient.rpartition("@")
-    if at:
-        yield domain
-    labels = domain.lstrip(".").split(".")
-    yield from ("." + ".".join(labels[number:]) for number in range(len(labels)))
 
 
 def _listed(names: Iterable[str]) -> str:

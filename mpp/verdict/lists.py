@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal
 
+from mpp.settings.tenants import domain_keys
 from mpp.settings.values import Network, read_domain, read_network
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -168,26 +169,17 @@ def _owners(recipient: Recipient) -> Iterator[tuple[str, Level, str]]:
     yield tenant, Level.USER, address
     for group in recipient.groups:
         yield tenant, Level.GROUP, group
-    domain = address.rpartition("@")[2]
-    yield tenant, Level.DOMAIN, domain
-    for above in _above(domain):
-        yield tenant, Level.DOMAIN, above
+    for domain in domain_keys(address.rpartition("@")[2]):
+        yield tenant, Level.DOMAIN, domain
     yield tenant, Level.TENANT, ""
     yield "", Level.GLOBAL, ""
-
-
-def _above(domain: str) -> Iterator[str]:
-    """ ".example.org" for it and each domain above, the longest first. More labels than DNS allows are not looked at."""
-    labels = domain.split(".")[-127:]
-    return ("." + ".".join(labels[start:]) for start in range(len(labels)))
 
 
 def _patterns(address: str) -> list[str]:
     """All patterns that fit an address in lower case, the narrowest first; the null reverse-path fits "@." alone."""
     if "@" not in address:
         return ["@."]
-    domain = address.rpartition("@")[2]
-    return [address, f"@{domain}", *(f"@{above}" for above in _above(domain)), "@."]
+    return [address, *(f"@{domain}" for domain in domain_keys(address.rpartition("@")[2])), "@."]
 
 
 def _fitting(

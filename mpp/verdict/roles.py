@@ -12,7 +12,7 @@ from pydantic import Field
 
 from mpp.settings.model import Section
 from mpp.settings.problem import Problem
-from mpp.settings.tenants import address_keys
+from mpp.settings.tenants import address_keys, covering
 from mpp.settings.values import Domain
 
 Role = Literal["user", "helpdesk", "admin"]
@@ -82,8 +82,5 @@ def role_problems(rules: Iterable[ReleaseRule]) -> Iterator[Problem]:
 def _covers(first: ReleaseRule, second: ReleaseRule) -> bool:
     return first.role == second.role and (
         not first.domains
-        or (
-            bool(second.domains)
-            and all(not address_keys(f"a@{each.lstrip('.')}").isdisjoint(first.domains) for each in second.domains)
-        )
+        or (bool(second.domains) and all(not covering(domain).isdisjoint(first.domains) for domain in second.domains))
     )

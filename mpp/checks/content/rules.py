@@ -21,6 +21,7 @@ from mpp.checks.content.tables import table_findings
 from mpp.checks.content.times import read_times
 from mpp.mail.escape import printable
 from mpp.mail.message import Message
+from mpp.settings.tenants import covering
 from mpp.verdict.finding import Counts, Finding, Verdict
 from mpp.verdict.transaction import Transaction
 
@@ -140,7 +141,7 @@ class Rules:
         if rule.policies:
             addresses = [each for each in addresses if transaction.policies.get(each, ("", None))[0] in rule.policies]
         if rule.recipients:
-            addresses = [each for each in addresses if _fits(each.lower(), rule.recipients)]
+            addresses = [each for each in addresses if not covering(each.lower()).isdisjoint(rule.recipients)]
         return addresses
 
 
@@ -154,14 +155,6 @@ def _matches(pattern: str, options: int, address: str) -> bool:
 def _conditions(rule: Filter) -> tuple[Condition, ...]:
     """The rule's own condition and the further ones; none for a table."""
     return () if rule.map else (rule, *rule.conditions)
-
-
-def _fits(address: str, patterns: Sequence[str]) -> bool:
-    domain = address.rpartition("@")[2]
-    return any(
-        pattern in (address, domain) or (pattern.startswith(".") and f".{domain}".endswith(pattern))
-        for pattern in patterns
-    )
 
 
 def _finding(rule: Filter, held: Held) -> Finding:

@@ -44,3 +44,13 @@ def test_a_rule_that_comes_too_late_is_told():
     rules = (ReleaseRule(role="user"), ReleaseRule(role="user", domains=("example.org",)))
     assert [problem.path for problem in role_problems(rules)] == [("release_rules", 1)]
     assert not list(role_problems(tuple(reversed(rules))))
+
+
+def test_a_rule_for_subdomains_too_is_not_covered_by_one_for_the_domain_alone():
+    rules = (
+        ReleaseRule(role="user", domains=("example.org",)),
+        ReleaseRule(role="user", domains=(".example.org",), spam="request"),
+    )
+    assert right(rules, "user", ANNA, "spam") is Right.REQUEST
+    assert not list(role_problems(rules))
+    assert [problem.path for problem in role_problems(tuple(reversed(rules)))] == [("release_rules", 1)]
