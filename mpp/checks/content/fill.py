@@ -14,10 +14,6 @@ from mpp.verdict.texts import outside
 
 _GROUP = re.compile(r"\$(?:\$|(\d)|\{(\d{1,2})\})")
 _LONGEST = 120  # characters of one group
-_ACTS = {
-    "mark": Act.MARK, "header": Act.HEADER, "prepend": Act.PREPEND, "quarantine": Act.QUARANTINE, "reject": Act.REJECT,
-    "discard": Act.DISCARD, "accept": Act.ACCEPT, "note": Act.NOTE,
-}  # fmt: skip
 
 
 def actions_of(rule: Filter, match: Match | None) -> tuple[Action, ...]:
@@ -27,8 +23,8 @@ def actions_of(rule: Filter, match: Match | None) -> tuple[Action, ...]:
     for word in rule.action:
         if word in ("redirect", "copy"):
             made += [Action(Act(word), key, address) for address in rule.to]
-        elif word in _ACTS:
-            made.append(Action(_ACTS[word], key, _value(rule, word, match)))
+        elif word not in ("score", "tag"):
+            made.append(Action(Act(word), key, _value(rule, word, match)))
     return tuple(made)
 
 

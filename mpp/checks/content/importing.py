@@ -22,10 +22,6 @@ _KINDS: dict[str, Kind] = {
     "body_checks": "body",
     "access": "access",
 }
-_ACTIONS = {
-    Act.REJECT: "reject", Act.DISCARD: "discard", Act.QUARANTINE: "quarantine", Act.NOTE: "note", Act.PREPEND: "prepend",
-    Act.REDIRECT: "redirect", Act.COPY: "copy",
-}  # fmt: skip
 _LIVE = "keep it in a table and write map = ... for that"
 
 
@@ -87,7 +83,7 @@ def _rule(rule: Rule, kind: Kind, depth: int, name: str) -> dict[str, object] | 
     if meant.act in (Act.REDIRECT, Act.COPY) and "$" in meant.value:
         return Left(rule.line, "its address is made of what was matched", _LIVE)
     pattern = rule.conditions[0].pattern
-    made: dict[str, object] = {"match": [_pattern(pattern)], "action": [_ACTIONS[meant.act]]}
+    made: dict[str, object] = {"match": [_pattern(pattern)], "action": [meant.act.value]}
     if not pattern.options & pcre.CASELESS:
         made["case"] = True
     return {**made, **_value(meant.act, meant.value)}

@@ -6,6 +6,7 @@ settings. Reads no clock: the time of day comes in. Never waits; never raises fo
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from mpp.checks.content.compiled import Shelf
@@ -172,15 +173,5 @@ def _finding(rule: Filter, held: Held) -> Finding:
 def _for(finding: Finding, rule: Filter, whom: Sequence[str], transaction: Transaction) -> Finding:
     """Limit a finding to the recipients that the rule holds for, and to nothing where it only counts."""
     everybody = len(whom) == len(transaction.envelope.recipients)
-    return Finding(
-        finding.check,
-        finding.symbol,
-        finding.score,
-        finding.text,
-        finding.evidence,
-        verdict=finding.verdict,
-        recipients=frozenset() if everybody else frozenset(whom),
-        counts=Counts.NOTHING if rule.dry_run else Counts.FULL,
-        limit=f"filters.{rule.name}.dry_run" if rule.dry_run else "",
-        actions=finding.actions,
-    )
+    limited = replace(finding, recipients=frozenset() if everybody else frozenset(whom))
+    return replace(limited, counts=Counts.NOTHING, limit=f"filters.{rule.name}.dry_run") if rule.dry_run else limited
