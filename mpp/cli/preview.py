@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mpp.mail.message import Message
-    from mpp.mail.part import Part
     from mpp.store.reader import Stored
 
 LINES, WIDTH = 40, 200
@@ -41,14 +40,14 @@ def preview(stored: "Stored") -> dict[str, Any]:
         "attachments": [
             {"name": part.name, "type": part.type, "size": len(part.decode())}
             for part in message.leaves()
-            if _attached(part)
+            if part.attachment
         ],
     }
 
 
 def text_of(message: "Message") -> list[str]:
     """Return the first lines of the first text: plain where there is one, else what HTML shows."""
-    texts = [part for part in message.leaves() if part.type in ("text/plain", "text/html") and not _attached(part)]
+    texts = [part for part in message.leaves() if part.type in ("text/plain", "text/html") and not part.attachment]
     texts.sort(key=lambda part: part.type != "text/plain")  # sorts are stable
     if not texts:
         return []
@@ -57,10 +56,6 @@ def text_of(message: "Message") -> list[str]:
         text = _visible(text)
     lines = [line[:WIDTH] for line in map(str.strip, text.splitlines()) if line]
     return lines[:LINES]
-
-
-def _attached(part: "Part") -> bool:
-    return bool(part.name) or part.disposition == "attachment" or not part.type.startswith("text/")
 
 
 def _visible(html: str) -> str:

@@ -51,6 +51,11 @@ class Part:
         return self.content.name
 
     @property
+    def attachment(self) -> bool:
+        """True where a leaf is one by its disposition, its name or its type."""
+        return self.content.disposition == "attachment" or bool(self.name) or not self.type.startswith("text/")
+
+    @property
     def charset(self) -> str:
         """The declared charset, "" where there is none."""
         return self.content.parameters.get("charset", "")

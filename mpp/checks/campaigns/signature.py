@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from mpp.checks.layers.conditions import is_attachment
 from mpp.mail.message import Message
 from mpp.net.shared import key_of
 
@@ -50,7 +49,7 @@ def signature(message: Message) -> Signature | None:
     words: list[bytes] = []
     rest: set[int] = set()
     for part in leaves:
-        if is_attachment(part):
+        if part.attachment:
             rest.add(key_of(part.raw()))
             continue
         text = part.decode()[:MOST_TEXT]

@@ -8,7 +8,6 @@ from fnmatch import fnmatchcase
 
 from mpp.checks.layers.settings import Layer
 from mpp.mail.message import Message
-from mpp.mail.part import Part
 from mpp.verdict.finding import Act, Counts, Finding, Verdict
 from mpp.verdict.reasons import number
 from mpp.verdict.transaction import Transaction
@@ -28,7 +27,7 @@ def why_not(layer: Layer, message: Message, transaction: Transaction, findings: 
         return f"{key} is for {layer.direction} mail"
     if layer.policies and not any(name in layer.policies for name, _ in transaction.policies.values()):
         return f"{key} is for the policies {', '.join(layer.policies)}"
-    if layer.attachment != "any" and has_attachment(message) != (layer.attachment == "with"):
+    if layer.attachment != "any" and any(part.attachment for part in message.leaves()) != (layer.attachment == "with"):
         return f"{key} is for mail {layer.attachment} attachments"
     return _outside(layer, transaction, findings)
 
@@ -106,12 +105,3 @@ def weights(findings: Sequence[Finding], transaction: Transaction) -> list[Weigh
         weigh([each for each in findings if not each.recipients or recipient.address in each.recipients])
         for recipient in transaction.envelope.recipients
     ]
-
-
-def has_attachment(message: Message) -> bool:
-    """True where a part is one by its disposition, its name or its type."""
-    return any(is_attachment(part) for part in message.leaves())
-
-
-def is_attachment(part: Part) -> bool:
-    return part.disposition == "attachment" or bool(part.name) or not part.type.startswith("text/")

@@ -1,5 +1,7 @@
 import base64
 
+import pytest
+
 from mpp.mail.message import Message
 
 INNER = b"Content-Type: text/plain; charset=iso-8859-1; name=n.txt\r\nContent-Transfer-Encoding: base64\r\n\r\n5A==\r\n"
@@ -23,6 +25,21 @@ def test_filename_goes_before_name():
     header = b"Content-Disposition: ATTACHMENT; filename=a.zip\r\nContent-Type: a/b; name=b.txt\r\n\r\n"
     (leaf,) = Message(header).leaves()
     assert (leaf.disposition, leaf.name) == ("attachment", "a.zip")
+
+
+@pytest.mark.parametrize(
+    ("header", "attachment"),
+    [
+        (b"", False),
+        (b"Content-Type: text/html\r\nContent-Disposition: inline\r\n", False),
+        (b"Content-Disposition: attachment\r\n", True),
+        (b"Content-Type: text/plain; name=a.txt\r\n", True),
+        (b"Content-Type: image/png\r\n", True),
+    ],
+)
+def test_a_part_is_an_attachment_by_disposition_name_or_type(header, attachment):
+    (leaf,) = Message(header + b"\r\nx").leaves()
+    assert leaf.attachment is attachment
 
 
 def test_other_message_types_are_leaves():
