@@ -13,6 +13,7 @@ from mpp.checks.reputation.names import address_name, domain_names, points_of, r
 from mpp.checks.scanners.kinds import DnsList
 from mpp.checks.scanners.scanner import ScannerCheck, Tools
 from mpp.mail.address import AddressError, a_labels, parse_address
+from mpp.mail.mailboxes import MOST, addresses
 from mpp.mail.message import Message
 from mpp.net.dns import DnsError
 from mpp.settings.problem import Path, Problem
@@ -60,7 +61,9 @@ class DnsListCheck(ScannerCheck[DnsList]):
             yield from self._domain(transaction.client.helo, "HELO")
         if "from" in ask:
             yield from self._domain(_domain_of(transaction.envelope.reverse_path), "sender")
-            yield from self._domain(_domain_of(message.text(b"from").rpartition("<")[2].rstrip("> ")), "From")
+            header = [address for value in message.values(b"from")[:5] for address in addresses(value)]
+            for address in header[:MOST]:
+                yield from self._domain(_domain_of(address), "From")
         if "links" in ask:
             for host in self._hosts(message, transaction):
                 if name := address_name(host, zone):

@@ -101,6 +101,38 @@ async def test_domains(zone: MakeZone, ask: str, entry: str, evidence: str) -> N
     assert [hit.evidence for hit in hits] == [evidence]
 
 
+@pytest.mark.parametrize(
+    ("field", "domains"),
+    [
+        (b"Ann <e@bad.example>", ["bad.example"]),
+        (b"<e@bad.example> (x)", ["bad.example"]),
+        (b"e@bad.example (x)", ["bad.example"]),
+        (b"(x@bad.example) <e@good.example>", []),
+        (b'"x@bad.example" <e@good.example>', []),
+        (b"x@bad.example <e@good.example>", ["bad.example"]),  # a mail program shows it
+        (b"e@good.example, <f@bad.example>", ["bad.example"]),
+        (b"e@bad.example, <f@good.example>", ["bad.example"]),
+        (b"<e@bad.example>, <f@worse.example>", ["bad.example", "worse.example"]),
+        (b"<e@bad.example>\r\nFrom: <f@worse.example>", ["bad.example", "worse.example"]),
+        (b"<e@BAD.example>, <f@bad.example>", ["bad.example"]),
+        (b"none", []),
+    ],
+)
+async def test_every_address_of_from_is_asked_for_however_it_is_written(
+    zone: MakeZone, field: bytes, domains: list[str]
+) -> None:
+    listed = {f"{each}.example.bl.test": ("127.0.0.2",) for each in ("bad", "worse")}
+    hits = (await found(zone(listed), b"From: " + field + b"\r\n\r\n", ask=("from",)))[1:]
+    assert [hit.evidence for hit in hits] == [f"From {domain}" for domain in domains]
+
+
+async def test_so_many_addresses_of_from_are_asked_for(zone: MakeZone) -> None:
+    server = zone()
+    raw = b"".join(b"From: %s\r\n" % b",".join(b"a@f%dx%d.example" % (n, m) for m in range(30)) for n in range(9))
+    await found(server, raw + b"\r\n", ask=("from",))
+    assert len([name for name in server.asked if name.startswith("f")]) == 20
+
+
 async def test_links_in_html_and_to_addresses(zone: MakeZone) -> None:
     html = (
         b"Content-Type: text/html\r\n\r\n<a href='https://bad.example/x'>good.example</a> <img src=http://198.51.100.7/p.png>"
