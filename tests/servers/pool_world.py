@@ -95,7 +95,8 @@ class World:
                         capacity=Capacity(each.children if places is None else places),
                     )
                     for each in machines
-                ]
+                ],
+                self.now,
             )
         self.of = {each.name: each for each in machines}
         self.fates: dict[int, Fate] = {}

@@ -53,22 +53,27 @@ class Dispatcher:
         self._listen_at = 0.0
         self._overdue_at = 0.0  # no run is overdue before
 
-    def use(self, members: Sequence[Member]) -> None:
+    def use(self, members: Sequence[Member], now: float) -> None:
         """Have these servers from now on. Runs at others come to their end."""
-        known = usual(member.own for member in self.members)
+        before, known = set(self.members), usual(member.own for member in self.members)
         for member in members:
-            if (word := self.node.remembered(member.key)) and word.level.known:
-                member.own = word.level
-                member.capacity.adopt(word.limit, word.limit_at)
-            if not member.own.known:
-                member.own.mean = known
-            member.level = member.own
-            self.node.say(member.key, member.word(0.0))
-        for member in set(self.members) - set(members):
+            if member not in before:
+                self._begin_with(member, known)
+            self.node.say(member.key, member.word(now))
+        for member in before - set(members):
             self._leave_trials(member)
             self.node.forget(member.key)
         self.members = list(members)
         self._listen_at = 0.0
+
+    def _begin_with(self, member: Member, usual_level: float) -> None:
+        """Give a server that is new here what is known of it: what the worker before us had learned, or what is usual."""
+        if (word := self.node.remembered(member.key)) and word.level.known:
+            member.own = word.level
+            member.capacity.adopt(word.limit, word.limit_at)
+        if not member.own.known:
+            member.own.mean = usual_level
+        member.level = member.own
 
     # What happens
 

@@ -137,7 +137,7 @@ class Pool:
         for task in (*self._following.values(), *self._trials):
             task.cancel()
         self._following.clear()
-        self._core.use(())
+        self._core.use((), time.monotonic())
 
     def _step(self) -> None:
         """Carry out what the dispatcher wants now, and come back when it may want more."""
@@ -257,15 +257,15 @@ class Pool:
                 raise PoolError(names, "the name was not resolved in time") from None
 
     def _use_addresses(self, server: Server, addresses: tuple[str, ...], cause: str) -> None:
-        if addresses:
-            self._addresses[server] = servers_at(server, addresses)
-        elif server not in self._addresses:
-            self._addresses[server] = (server,)  # stands for the name, until it has addresses
+        before = self._addresses.get(server)
+        # a name without addresses keeps those that it had; where it never had one, the name stands for them
+        places = servers_at(server, addresses) if addresses else before or (server,)
+        if places != before:
+            self._addresses[server] = places
             self._use_servers()
-            for member in self._core.members:
+            for member in self._core.members if not addresses else ():
                 if member.server == server:
                     member.dead, member.cause, member.trying = True, cause, True
-        self._use_servers()
         self._resolved.set()
         self._step()
 
@@ -281,7 +281,7 @@ class Pool:
                 member.group = settings.groups[number] if settings.groups else 1
                 member.capacity.set_to = settings.connections
                 members.append(member)
-        self._core.use(members)
+        self._core.use(members, time.monotonic())
 
 
 def how(error: Exception, late: bool) -> How:

@@ -1,5 +1,6 @@
 """The node over shared memory, between processes: places nobody uses twice, words, bells, and the end of a worker."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -7,9 +8,14 @@ from collections.abc import Callable
 
 import pytest
 
+from mpp.net.connect import Server, server_of
+from mpp.net.pool.asking import Asking
 from mpp.net.pool.board import servers_of, set_drained
+from mpp.net.pool.dispatcher import Dispatcher
+from mpp.net.pool.member import Member
 from mpp.net.pool.node import SharedNode
 from mpp.net.pool.places import Word
+from mpp.net.pool.pool import Pool, PoolSettings
 from mpp.net.pool.speeds import Level
 from mpp.net.table import NodeTable
 
@@ -162,3 +168,65 @@ def test_a_server_that_the_pool_no_longer_has_leaves_the_board(table: NodeTable)
     node.release(SERVER, 0)  # its last job ends later
     assert servers_of(table) == []
     assert SharedNode(table.writer(1), "sa").take(SERVER, 1) == 0
+
+
+NAMED = server_of("sa.example.org:783")
+
+
+def pool_of(node: SharedNode) -> Pool:
+    async def probe(server: Server, until: float) -> None:
+        return None
+
+    async def resolve(name: str) -> tuple[tuple[str, ...], float]:
+        return ("192.0.2.1",), 60.0
+
+    return Pool(PoolSettings((NAMED,), 2), probe, node, resolve=resolve)
+
+
+@pytest.mark.parametrize("addresses", [("192.0.2.1",), ("192.0.2.1", "192.0.2.2"), ()])
+async def test_what_was_learned_of_a_server_outlives_a_refresh_of_its_name(
+    table: NodeTable, addresses: tuple[str, ...]
+) -> None:
+    """What was told last is older than what is known: it is for the worker after this one, and says nothing of stalls."""
+
+    async def job(server: Server, until: float) -> str:
+        return server.address
+
+    pool = pool_of(SharedNode(table.writer(0), "sa"))
+    assert await pool.run(job, asyncio.get_running_loop().time() + 10) == "192.0.2.1"
+    (member,) = pool._core.members
+    pool._core._tell(member, 1.0)
+    member.own.mean, member.own.stalled_at = -1.5, 7.0  # learned since
+    own = member.own
+    pool._use_addresses(NAMED, addresses, "" if addresses else "DNS is down")
+    pool.configure(PoolSettings((NAMED,), 3), pool._probe)
+    assert pool._core.members[0] is member
+    assert (member.own is own, member.own.mean, member.own.stalled_at) == (True, -1.5, 7.0)
+    pool.close()
+
+
+def test_a_refresh_does_not_tell_the_others_that_a_silent_server_answers(table: NodeTable) -> None:
+    other = SharedNode(table.writer(1), "sa")
+    core = Dispatcher(SharedNode(table.writer(0), "sa"))
+    member, more = Member(server_of(SERVER), SERVER), Member(server_of("127.0.0.1:784"), "127.0.0.1:784")
+    core.use([member], 0.0)
+    core.arrive(Asking(copies=False), 1000.0, 0.0)
+    (run,) = core.step(0.0)
+    late = run.patience + 1
+    core.step(late)
+    assert [word.suspect for word in other.words(SERVER)] == [True]
+    core.use([member, more], late)
+    assert [word.suspect for word in other.words(SERVER)] == [True]
+
+
+async def test_a_name_whose_addresses_are_the_same_changes_nothing(
+    table: NodeTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = pool_of(SharedNode(table.writer(0), "sa"))
+    given: list[int] = []
+    use = pool._core.use
+    monkeypatch.setattr(pool._core, "use", lambda members, now: (given.append(len(members)), use(members, now)))
+    for addresses in (("192.0.2.2", "192.0.2.1"), ("192.0.2.1", "192.0.2.2"), (), ("192.0.2.1",)):
+        pool._use_addresses(NAMED, addresses, "")
+    assert given == [2, 1]
+    pool.close()
