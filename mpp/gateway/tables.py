@@ -9,13 +9,16 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from mpp.settings.stamp import Stamp, stamp_of
+
 LOOK_S = 1.0  # a change of the file is seen so soon
 
 
 class RecipientTable:
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._changed = self._looked = 0.0
+        self._stamp: Stamp | None = None  # of what was read
+        self._looked = 0.0
         self._addresses: frozenset[str] = frozenset()
         self._read()
 
@@ -30,10 +33,10 @@ class RecipientTable:
         return address in self._addresses or "@" + address.rpartition("@")[2] in self._addresses
 
     def _read(self) -> None:
-        changed = self._path.stat().st_mtime_ns
-        if changed != self._changed:
+        stamp = stamp_of(self._path)
+        if stamp != self._stamp:
             lines = (
                 line.partition("#")[0].strip().lower() for line in self._path.read_text("utf-8", "replace").splitlines()
             )
             self._addresses = frozenset(line for line in lines if line)
-            self._changed = changed
+            self._stamp = stamp

@@ -18,6 +18,7 @@ from mpp.mail.escape import printable
 from mpp.mail.message import Message
 from mpp.settings.problem import Path as KeyPath
 from mpp.settings.problem import Problem
+from mpp.settings.stamp import Stamp, stamp_of
 from mpp.verdict.finding import VIRUS_SCANNED, Finding, Verdict
 from mpp.verdict.transaction import Transaction
 
@@ -33,13 +34,11 @@ _TEXTS = {
 }
 _VERDICTS = {"virus": Verdict.VIRUS, "banned": Verdict.BANNED, "score": None}
 
-State = tuple[int, int, int]
-
 
 @dataclass(slots=True)
 class _File:
     path: Path
-    state: State | None = None  # of what was read
+    stamp: Stamp | None = None  # of what was read
     looked: float = float("-inf")  # the loop's time
     known: Mapping[bytes, str] | None = None
     lengths: frozenset[int] = frozenset()  # of its digests, in octets
@@ -112,13 +111,12 @@ class HashesCheck(ScannerCheck[Hashes]):
 def _look(file: _File) -> None:
     """Read a file where it is not what it was. Runs in a thread."""
     try:
-        with file.path.open("rb") as lines:
-            stat = file.path.stat()
-            state = stat.st_mtime_ns, stat.st_size, stat.st_ino
-            if state != file.state:
+        stamp = stamp_of(file.path)
+        if stamp != file.stamp:
+            with file.path.open("rb") as lines:
                 file.known, file.bad = read_list(lines)
-                file.lengths = frozenset(map(len, file.known))
-                file.state = state
+            file.lengths = frozenset(map(len, file.known))
+            file.stamp = stamp
         file.cause = ""
     except OSError as error:
         file.cause = printable(error.strerror or str(error), 200)

@@ -92,6 +92,28 @@ async def test_a_list_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert len(await found(scanner)) == 2  # what was known stays known
 
 
+async def test_a_list_that_is_replaced_while_it_is_opened_is_read_at_the_next_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashes, "LOOK_S", 0.0)
+    file, newer = tmp_path / "list", tmp_path / "new"
+    file.write_text("0" * 64 + "\n")
+    newer.write_text(SHA256 + "\n")
+    scanner = check(file)
+    as_it_is = Path.open
+
+    def open_and_replace(path: Path, *mode: Any) -> Any:
+        opened = as_it_is(path, *mode)
+        if newer.exists():
+            os.replace(newer, file)
+        return opened
+
+    monkeypatch.setattr(Path, "open", open_and_replace)
+    assert len(await found(scanner)) == 1
+    assert not newer.exists()
+    assert len(await found(scanner)) == 2
+
+
 async def test_between_two_looks_a_file_is_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "list"
     file.write_text("")

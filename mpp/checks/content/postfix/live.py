@@ -5,7 +5,6 @@ done, and where it cannot be read, the table stays what it was. Warnings go to t
 """
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -19,10 +18,10 @@ from mpp.checks.content.postfix.lookup import Answer
 from mpp.checks.content.postfix.read import Kind, read_table
 from mpp.mail.escape import printable
 from mpp.mail.message import Message
+from mpp.settings.stamp import Stamp, stamp_of
 
 LOOK_S = 1.0
 _log = logging.getLogger(__name__)
-_Stamp = tuple[int, int, int]
 
 
 class LiveTable:
@@ -31,7 +30,7 @@ class LiveTable:
         kind, _, path = name.partition(":")
         self._kind: Kind = "pcre" if kind == "pcre" else "regexp"
         self.name, self._path, self._shelf, self._clock = name, Path(path), shelf, clock
-        self._stamp = self._look()
+        self._stamp = stamp_of(self._path)  # of what was read
         self.gate = self._read()
         self._looked = clock()
         self._reading: threading.Thread | None = None
@@ -60,24 +59,20 @@ class LiveTable:
             return
         self._looked = now
         try:
-            stamp = self._look()
+            stamp = stamp_of(self._path)
         except OSError as error:
             _log.error("filters: %s cannot be read, it stays as it was: %s", printable(self.name), error.strerror)
             return
         if stamp != self._stamp:
-            self._stamp = stamp
-            self._reading = threading.Thread(target=self._read_again, name=f"read {self.name}", daemon=True)
+            name = f"read {self.name}"
+            self._reading = threading.Thread(target=self._read_again, args=(stamp,), name=name, daemon=True)
             self._reading.start()
 
-    def _read_again(self) -> None:
+    def _read_again(self, stamp: Stamp) -> None:
         try:
-            self.gate = self._read()
+            self.gate, self._stamp = self._read(), stamp
         except OSError as error:
             _log.error("filters: %s cannot be read, it stays as it was: %s", printable(self.name), error.strerror)
-
-    def _look(self) -> _Stamp:
-        found = os.stat(self._path)
-        return found.st_mtime_ns, found.st_size, found.st_ino
 
     def _read(self) -> Gate:
         table = read_table(self._path.read_bytes(), self._kind)

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from mpp.checks.content import pcre
 from mpp.checks.content.count import Count, read_counts
+from mpp.checks.content.postfix.gate import Gate
 from mpp.checks.content.problems import file_problems, filter_problems
 from mpp.checks.content.ready import READY, is_right
 from mpp.checks.content.rules import TOO_SLOW, Rules
@@ -204,6 +205,26 @@ def test_a_table_is_followed_live(table):
     table.unlink()
     live._looked -= 10
     assert rules.examine(message, transaction, NOON) == []  # it stays what it was
+
+
+def test_a_table_that_could_not_be_read_for_a_moment_is_read_when_it_can_be(table, monkeypatch):
+    """As while its rights are set: that leaves the file as old and as long as it was."""
+    (live,) = Rules([rule(map=f"pcre:{table}", where="header")], Content()).tables.values()
+    table.write_text("/./ REJECT")
+
+    def look() -> Gate:
+        live._looked -= 10
+        live.follow()
+        live._reading.join(10)
+        return live.gate
+
+    before = live.gate
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            Path, "read_bytes", lambda path: (_ for _ in ()).throw(PermissionError(13, "Permission denied"))
+        )
+        assert look() is before
+    assert look() is not before
 
 
 def test_a_catastrophic_pattern_is_named_and_the_mail_goes_on():
