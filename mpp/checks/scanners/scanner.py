@@ -133,8 +133,9 @@ class ServedCheck(ScannerCheck[P]):
         servers: list[Server] = [server_of(text) for text in settings.servers]
         self._troubles = tools.troubles
         self.context = tls_context(settings.verify, settings.servers, tools.contexts)
+        weights = settings.weights if settings.balance == "weighted" else ()
         wanted = PoolSettings(
-            tuple(servers), settings.connections, settings.balance, settings.weights, settings.groups, settings.timeout
+            tuple(servers), settings.connections, settings.balance, weights, settings.groups, settings.timeout
         )
         self.pool = tools.pools.pool(settings.name, wanted, self.probe)
 

@@ -135,6 +135,15 @@ async def test_another_server_takes_over(serve: Serve) -> None:
     assert bad.connections == 1
 
 
+@pytest.mark.parametrize(("balance", "counts"), [("weighted", [2, 6]), ("round-robin", [4, 4])])
+async def test_weights_have_a_say_where_the_balance_is_by_them(serve: Serve, balance: str, counts: list[int]) -> None:
+    servers = [await serve(answering(spamd_answer())) for _ in range(2)]
+    check = spamd(*servers, balance=balance, weights=(1, 3), connections=1)
+    for _ in range(8):
+        await check.examine(Message(RAW), transaction())
+    assert [served.connections for served in servers] == counts
+
+
 async def test_points_by_rule_from_the_last_table_alone(serve: Serve) -> None:
     findings = await spamd(await serve(answering(spamd_answer()))).examine(Message(RAW), transaction())
     assert brief(findings) == [(SPAM_SCANNED, 0.0), ("MISSING_DATE", 2.7), ("WRAPPED", -0.1)]
