@@ -1,14 +1,14 @@
 """Heads of HTTP and what was made after it: a first line and fields (RFC 9112, 2 to 5), and bodies in chunks (7.1).
 
-For the codecs of HTTP and ICAP. What a peer says has limits; obsolete folding is read, and never written. Raises
-LocalProtocolError for what we may not write, RemoteProtocolError for what we may not believe.
+For the codecs of HTTP and ICAP, and for what spamd is sent. What a peer says has limits; obsolete folding is read, and
+never written. Raises LocalProtocolError for what we may not write, RemoteProtocolError for what we may not believe.
 """
 
 import re
 from collections.abc import Iterable
 
 from mpp.mail.escape import printable
-from mpp.protocols.errors import LocalProtocolError, RemoteProtocolError
+from mpp.protocols.errors import NEED_DATA, ClosedEarlyError, LocalProtocolError, NeedData, RemoteProtocolError
 
 MAX_HEAD = 16 << 10  # octets of a peer's first line and fields
 Fields = Iterable[tuple[str, str]]
@@ -29,19 +29,49 @@ def write_head(first: str, fields: Fields) -> bytes:
     return "\r\n".join([*lines, "\r\n"]).encode("utf-8", "replace")
 
 
-def read_head(buffer: bytearray, searched: int) -> tuple[bytes, dict[str, str]] | None:
-    """Take a head off the buffer: its first line, and values by lower-case name, several of one name joined by commas.
+class Answers:
+    """What a peer has sent and nobody has taken yet: answers, which begin with a head."""
 
-    None where it is not complete; it has no end before `searched`.
-    """
-    end = buffer.find(b"\r\n\r\n", searched)
-    if end > MAX_HEAD or (end < 0 and len(buffer) > MAX_HEAD + 3):
-        raise RemoteProtocolError(f"a head of more than {MAX_HEAD} octets")
-    if end < 0:
-        return None
-    first, _, rest = bytes(buffer[:end]).partition(b"\r\n")
-    del buffer[: end + 4]
-    return first, read_fields(rest)
+    def __init__(self, protocol: str, first: re.Pattern[bytes], start: bytes) -> None:
+        """`first` is the form of a head's first line, `start` its first octets: what is no answer is known early."""
+        self.buffer, self.eof = bytearray(), False
+        self._protocol, self._first, self._start = protocol, first, start
+        self._searched = 0  # no end of a head before this place
+
+    def receive_data(self, data: bytes) -> None:
+        self.buffer += data
+        self.eof = self.eof or not data
+
+    def more(self) -> NeedData:
+        """Say that an answer is not complete. Raises ClosedEarlyError where it will never be."""
+        if self.eof:
+            raise ClosedEarlyError("closed before its answer was complete")
+        return NEED_DATA
+
+    def take_head(self) -> tuple[re.Match[bytes], dict[str, str]] | None:
+        """Take a head off the buffer, None where it is not complete.
+
+        Returns its first line, and values by lower-case name, several of one name joined by commas.
+        """
+        if not self._start.startswith(self.buffer[: len(self._start)]):
+            raise self._no_answer(bytes(self.buffer[:80]))
+        end = self.buffer.find(b"\r\n\r\n", self._searched)
+        if end > MAX_HEAD or (end < 0 and len(self.buffer) > MAX_HEAD + 3):
+            raise RemoteProtocolError(f"a head of more than {MAX_HEAD} octets")
+        if end < 0:
+            self._searched = max(0, len(self.buffer) - 3)
+            return None
+        first, _, rest = bytes(self.buffer[:end]).partition(b"\r\n")
+        del self.buffer[: end + 4]
+        self._searched = 0
+        fields = read_fields(rest)
+        match = self._first.fullmatch(first)
+        if not match:
+            raise self._no_answer(first)
+        return match, fields
+
+    def _no_answer(self, octets: bytes) -> RemoteProtocolError:
+        return RemoteProtocolError(f"not an answer of {self._protocol}: {printable(octets, 80)}")
 
 
 def read_fields(octets: bytes) -> dict[str, str]:

@@ -13,8 +13,8 @@ from enum import Enum
 from typing import Literal
 
 from mpp.mail.escape import printable
-from mpp.protocols.errors import NEED_DATA, ClosedEarlyError, LocalProtocolError, NeedData, RemoteProtocolError
-from mpp.protocols.heads import Chunked, read_head, write_head
+from mpp.protocols.errors import NEED_DATA, LocalProtocolError, NeedData, RemoteProtocolError
+from mpp.protocols.heads import Answers, Chunked, write_head
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class HttpCodec:
     def __init__(self, *, max_body: int = 1 << 20) -> None:  # octets of an answer's body
         self.state = State.IDLE
         self._max_body = max_body
-        self._buffer, self._searched, self._eof = bytearray(), 0, False
+        self._answers = Answers("HTTP/1.1", _STATUS, b"HTTP/1.")
         self._head = Response(0, "")
         self._keep = True  # the server leaves the connection open
         self._body = bytearray()
@@ -59,7 +59,7 @@ class HttpCodec:
     @property
     def reusable(self) -> bool:
         """True where the connection may carry a further request."""
-        return self.state is State.IDLE and not self._buffer and not self._eof
+        return self.state is State.IDLE and not self._answers.buffer and not self._answers.eof
 
     def send(self, request: Request) -> bytes:
         """Return the octets before the body. Raises LocalProtocolError: not now, or unsafe text."""
@@ -77,43 +77,30 @@ class HttpCodec:
 
     def receive_data(self, data: bytes) -> None:
         """Take what was read; b"" says that the server closed. Parses nothing, raises nothing."""
-        self._buffer += data
-        self._eof = self._eof or not data
+        self._answers.receive_data(data)
 
     def next_event(self) -> Response | NeedData:
         """Return the answer, or NEED_DATA. Raises RemoteProtocolError and nothing else."""
-        if self.state is State.IDLE and self._buffer:
+        if self.state is State.IDLE and self._answers.buffer:
             raise RemoteProtocolError("spoke without a request")
         while self.state is State.WAITING:
             if not self._read_head():
-                return self._more()
+                return self._answers.more()
         if self.state is not State.BODY:
             return NEED_DATA
         if not self._read_body():
-            return self._more()
+            return self._answers.more()
         head, body = self._head, bytes(self._body)
         self.state = State.IDLE if self._keep else State.DONE
-        self._searched, self._body = 0, bytearray()
+        self._body = bytearray()
         return Response(head.status, head.reason, head.fields, body)
-
-    def _more(self) -> NeedData:
-        if self._eof:
-            raise ClosedEarlyError("closed before its answer was complete")
-        return NEED_DATA
 
     def _read_head(self) -> bool:
         """Take a head off the buffer. What comes before the final one (1xx) is passed over."""
-        if not b"HTTP/1.".startswith(self._buffer[:7]):
-            raise RemoteProtocolError(f"not an answer of HTTP/1.1: {printable(bytes(self._buffer[:80]), 80)}")
-        found = read_head(self._buffer, self._searched)
+        found = self._answers.take_head()
         if found is None:
-            self._searched = max(0, len(self._buffer) - 3)
             return False
-        self._searched = 0
-        first, fields = found
-        match = _STATUS.fullmatch(first)
-        if not match:
-            raise RemoteProtocolError(f"not an answer of HTTP/1.1: {printable(first, 80)}")
+        match, fields = found
         status = int(match[2])
         if status < 200:
             return True
@@ -145,14 +132,15 @@ class HttpCodec:
 
     def _read_body(self) -> bool:
         """Move what is there of the body out of the buffer; True where it is complete."""
+        buffer = self._answers.buffer
         if isinstance(self._framing, Chunked):
-            self._body += self._framing.take(self._buffer)
+            self._body += self._framing.take(buffer)
         else:
             wanted = None if self._framing is None else self._framing - len(self._body)
-            self._body += self._buffer[:wanted]
-            del self._buffer[:wanted]
+            self._body += buffer[:wanted]
+            del buffer[:wanted]
         if len(self._body) > self._max_body:
             raise RemoteProtocolError(f"a body of more than {self._max_body} octets")
         if isinstance(self._framing, Chunked):
             return self._framing.done
-        return self._eof if self._framing is None else len(self._body) == self._framing
+        return self._answers.eof if self._framing is None else len(self._body) == self._framing

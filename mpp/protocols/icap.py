@@ -15,13 +15,12 @@ from typing import Literal
 from mpp.mail.escape import printable
 from mpp.protocols.errors import (
     NEED_DATA,
-    ClosedEarlyError,
     LocalProtocolError,
     NeedData,
     ProtocolError,
     RemoteProtocolError,
 )
-from mpp.protocols.heads import MAX_HEAD, Chunked, read_head, write_head
+from mpp.protocols.heads import MAX_HEAD, Answers, Chunked, write_head
 
 Method = Literal["RESPMOD", "REQMOD"]
 
@@ -114,7 +113,7 @@ _PLACE = re.compile(r"(req-hdr|res-hdr|req-body|res-body|opt-body|null-body)=([0
 class IcapCodec:
     def __init__(self) -> None:
         self.state = State.IDLE
-        self._buffer, self._searched, self._eof = bytearray(), 0, False
+        self._answers = Answers("ICAP", _STATUS, b"ICAP/1.0")
         self._head: tuple[int, str, dict[str, str]] | None = None  # of an answer whose HTTP head is still to come
         self._chunks = Chunked()
         self._keep = True
@@ -123,7 +122,7 @@ class IcapCodec:
     @property
     def reusable(self) -> bool:
         """True where the connection may carry a further request."""
-        return self.state is State.IDLE and not self._buffer and not self._eof
+        return self.state is State.IDLE and not self._answers.buffer and not self._answers.eof
 
     def send(self, event: Options | Begin | Piece | EndOfPreview | End) -> bytes:
         """Return the octets for `event`; those of a Piece are its length alone. Raises LocalProtocolError."""
@@ -174,41 +173,28 @@ class IcapCodec:
 
     def receive_data(self, data: bytes) -> None:
         """Take what was read; b"" says that the service closed. Parses nothing, raises nothing."""
-        self._buffer += data
-        self._eof = self._eof or not data
+        self._answers.receive_data(data)
 
     def next_event(self) -> Event | NeedData:
         """Return the next event, or NEED_DATA. Raises RemoteProtocolError and nothing else."""
         if self.state is State.BODY:
             return self._body()
         if self.state in (State.IDLE, State.CLOSED):
-            if self._buffer and self.state is State.IDLE:
+            if self._answers.buffer and self.state is State.IDLE:
                 raise RemoteProtocolError("spoke without a request")
             return NEED_DATA
         if self._head is None and (event := self._read_head()) is not None:
             return event
         if self._head is None:
-            return self._more()
+            return self._answers.more()
         return self._answer(*self._head)
-
-    def _more(self) -> NeedData:
-        if self._eof:
-            raise ClosedEarlyError("closed before its answer was complete")
-        return NEED_DATA
 
     def _read_head(self) -> Event | None:
         """Take a head off the buffer: Continue is an event of its own, any other head is kept in `_head`."""
-        if not b"ICAP/1.0".startswith(self._buffer[:8]):
-            raise RemoteProtocolError(f"not an answer of ICAP: {printable(bytes(self._buffer[:80]), 80)}")
-        found = read_head(self._buffer, self._searched)
+        found = self._answers.take_head()
         if found is None:
-            self._searched = max(0, len(self._buffer) - 3)
             return None
-        self._searched = 0
-        first, fields = found
-        match = _STATUS.fullmatch(first)
-        if not match:
-            raise RemoteProtocolError(f"not an answer of ICAP: {printable(first, 80)}")
+        match, fields = found
         status = int(match[1])
         if status < 200:
             event = Continue()
@@ -220,10 +206,11 @@ class IcapCodec:
     def _answer(self, status: int, reason: str, fields: dict[str, str]) -> Event | NeedData:
         """Return the answer where the HTTP head within it is there too."""
         length, body = _places(fields.get("encapsulated", ""))
-        if len(self._buffer) < length:
-            return self._more()
-        http = bytes(self._buffer[:length])
-        del self._buffer[:length]
+        buffer = self._answers.buffer
+        if len(buffer) < length:
+            return self._answers.more()
+        http = bytes(buffer[:length])
+        del buffer[:length]
         self._head = None
         self._keep = "close" not in fields.get("connection", "").lower() and status < 400
         self._chunks = Chunked()
@@ -231,11 +218,11 @@ class IcapCodec:
         return Answer(status, reason, fields, http, body)
 
     def _body(self) -> Event | NeedData:
-        octets = self._chunks.take(self._buffer)
+        octets = self._chunks.take(self._answers.buffer)
         if octets:
             return Data(octets)
         if not self._chunks.done:
-            return self._more()
+            return self._answers.more()
         self.state = self._ended()
         return Done()
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from mpp.mail.escape import printable
 from mpp.protocols.errors import NEED_DATA, ClosedEarlyError, LocalProtocolError, NeedData, RemoteProtocolError
+from mpp.protocols.heads import write_head
 
 Method = Literal["CHECK", "SYMBOLS", "REPORT", "HEADERS", "TELL", "PING"]
 
@@ -96,18 +97,14 @@ class SpamdCodec:
         if request.user and not _USER.fullmatch(request.user):
             raise LocalProtocolError("a user name that is not plain ASCII")
         self.state, self._method = State.WAITING, request.method
-        head = f"{request.method} SPAMC/1.5\r\n"
-        if request.method != "PING":
-            head += f"Content-length: {request.length}\r\n"
-        for name, value in (
+        fields = [
+            ("Content-length", "" if request.method == "PING" else str(request.length)),
             ("User", request.user),
             ("Message-class", request.message_class),
             ("Set", request.set),
             ("Remove", request.remove),
-        ):
-            if value:
-                head += f"{name}: {value}\r\n"
-        return head.encode() + b"\r\n"
+        ]
+        return write_head(f"{request.method} SPAMC/1.5", fields)
 
     def receive_data(self, data: bytes) -> None:
         """Take what was read; b"" says that spamd closed. Parses nothing, raises nothing."""
