@@ -5,15 +5,14 @@ Every wait has a deadline. Each function returns problems with the path of the s
 
 import asyncio
 import ipaddress
-import os
 import socket
-import ssl
 from collections.abc import Coroutine
 
 from mpp.checks.scanners.scanner import ScannerCheck, Tools
 from mpp.gateway.hop import Hop, HopError, HopSettings
 from mpp.gateway.settings import Route, Settings
 from mpp.mail.escape import printable
+from mpp.net.connect import why_silent
 from mpp.net.dns import DnsError, Resolver
 from mpp.net.tls import client_contexts
 from mpp.settings.problem import Path, Problem
@@ -72,7 +71,7 @@ async def next_hop(path: Path, route: Route, endpoint: Endpoint, settings: Setti
             path, f"{shown} answers, but: {printable(str(error), 200)}", "look into its log, or correct the route"
         )
     except (OSError, ValueError) as error:
-        return Problem(path, f"{shown} does not answer: {_cause(error)}", cure)
+        return Problem(path, f"{shown} does not answer: {why_silent(error, ANSWER_S)}", cure)
     hop.quit()
     return None
 
@@ -130,12 +129,3 @@ def _is_here(address: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def _cause(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return f"nothing came within {ANSWER_S:g} s"
-    code = getattr(error, "errno", None) or 0
-    if code > 0 and not isinstance(error, ssl.SSLError):
-        return os.strerror(code)  # asyncio's own text repeats the address
-    return printable(str(getattr(error, "strerror", None) or error) or type(error).__name__, 200)

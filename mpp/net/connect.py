@@ -5,6 +5,7 @@ use Connection. Deadlines are the loop's monotonic seconds. Raises OSError, Time
 """
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Callable, Iterable
@@ -12,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
+from mpp.mail.escape import printable
 from mpp.settings.values import read_endpoint
 
 UNREAD = 256 << 10  # octets read ahead before the peer is made to wait
@@ -109,6 +111,17 @@ async def connect(server: Server, deadline: float, context: ssl.SSLContext | Non
         raise UnreachedError("no connection in time") from error
     except OSError as error:
         raise UnreachedError(str(error) or type(error).__name__) from error
+
+
+def why_silent(error: Exception, within_s: float) -> str:
+    """Return for people why a server that had `within_s` seconds did not answer; cleaned."""
+    first = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    if isinstance(first, TimeoutError):
+        return str(error) or f"nothing came within {within_s:g} s"
+    code = getattr(first, "errno", None) or 0
+    if code > 0 and not isinstance(first, ssl.SSLError):
+        return os.strerror(code)  # asyncio's own text repeats the address
+    return printable(str(getattr(first, "strerror", None) or first) or type(first).__name__, 200)
 
 
 class Connection(asyncio.Protocol):

@@ -55,12 +55,24 @@ def _finding(value: Any, check: str) -> Finding:
     symbol = _text(value, "symbol", 128)
     if not symbol or symbol in NOTES:
         raise RemoteProtocolError("a finding without a symbol of its own")
-    if isinstance(score, bool) or not isinstance(score, (int, float)) or not isfinite(score):
-        raise RemoteProtocolError("a score that is no number")
+    try:
+        points = read_score(score)
+    except ValueError as error:
+        raise RemoteProtocolError(str(error)) from None
     if kind is not None and kind not in _CLASSES:
         raise RemoteProtocolError(f"a class that is none of {', '.join(_CLASSES)}")
     verdict = None if kind is None else _CLASSES[kind]
-    return Finding(check, symbol, float(score), _text(value, "text", 500), _text(value, "evidence", 500), verdict)
+    return Finding(check, symbol, points, _text(value, "text", 500), _text(value, "evidence", 500), verdict)
+
+
+def read_score(value: object) -> float:
+    """Return a score out of another program's JSON. Raises ValueError for what is no finite number."""
+    try:
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value):
+            return float(value)
+    except OverflowError:  # JSON has whole numbers of any length
+        pass
+    raise ValueError("a score that is no number")
 
 
 def _text(value: Mapping[str, Any], key: str, most: int) -> str:

@@ -37,7 +37,7 @@ class ClamdCheck(ServedCheck[Clamd]):
         """Return a note that the message was scanned and what was found, or why it was not scanned."""
         raw = message.raw
         if len(raw) > self.settings.max_size:
-            return [self.too_large(len(raw), f"{self.settings.max_size} (max_size)")]
+            return [self.too_large(len(raw))]
 
         async def job(server: Server, deadline: float) -> Answer:
             return await self._sessions.speak(server, deadline, lambda session: _scan(session, raw))

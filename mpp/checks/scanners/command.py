@@ -45,7 +45,7 @@ class CommandCheck(ScannerCheck[Command]):
         """Return a note that the message was scanned and what was found, or why it was not scanned."""
         raw = message.raw
         if len(raw) > self.settings.max_size:
-            return [self.too_large(len(raw), f"{self.settings.max_size} (max_size)")]
+            return [self.too_large(len(raw))]
         program = str(self.settings.program)
         try:
             async with asyncio.timeout(self.settings.timeout), self._places:

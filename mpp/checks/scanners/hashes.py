@@ -57,7 +57,7 @@ class HashesCheck(ScannerCheck[Hashes]):
     async def examine(self, message: Message, transaction: Transaction) -> list[Finding]:
         """Return a finding for each part whose digest is listed."""
         if len(message.raw) > self.settings.max_size:
-            return [self.too_large(len(message.raw), f"{self.settings.max_size} (max_size)")]
+            return [self.too_large(len(message.raw))]
         await self._follow()
         for file in self._files:
             if file.known is None:

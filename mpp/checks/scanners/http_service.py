@@ -34,7 +34,7 @@ class HttpCheck(ServedCheck[Http]):
     async def examine(self, message: Message, transaction: Transaction) -> list[Finding]:
         """Return what the service found."""
         if len(message.raw) > self.settings.max_size:
-            return [self.too_large(len(message.raw), f"{self.settings.max_size} (max_size)")]
+            return [self.too_large(len(message.raw))]
         if self.settings.send == "message":
             body, fields = message.raw, [("Content-Type", "message/rfc822"), *_fields(transaction)]
         else:

@@ -57,7 +57,7 @@ class IcapCheck(ServedCheck[Icap]):
         """Return a note that the message was scanned and what was found, or why it was not scanned."""
         raw = message.raw
         if len(raw) > self.settings.max_size:
-            return [self.too_large(len(raw), f"{self.settings.max_size} (max_size)")]
+            return [self.too_large(len(raw))]
         fields = [("X-Client-IP", transaction.client.address)] if self.settings.tell_client else []
 
         async def job(server: Server, deadline: float) -> list[Finding]:

@@ -7,9 +7,10 @@ program's JSON.
 
 import json
 from collections.abc import Mapping
-from math import fsum, isfinite
+from math import fsum
 from typing import Any, Literal
 
+from mpp.checks.scanners.answer import MAX_ANSWER, read_score
 from mpp.checks.scanners.kinds import Rspamd
 from mpp.checks.scanners.scanner import About, ServedCheck, Tools
 from mpp.checks.scanners.session import Session, Sessions
@@ -22,7 +23,6 @@ from mpp.protocols.http import HttpCodec, Request, Response
 from mpp.verdict.finding import SPAM_SCANNED, Finding, Verdict
 from mpp.verdict.transaction import Transaction
 
-MAX_ANSWER = 1 << 20  # octets
 MAX_SYMBOLS = 500
 TOTAL = "RSPAMD_SCORE"  # a symbol of ours, for points that no symbol has
 ACTION = "RSPAMD_ACTION"  # a symbol of ours: what rspamd itself would do
@@ -40,7 +40,7 @@ class RspamdCheck(ServedCheck[Rspamd]):
         """Return a note that rspamd answered, a finding for each symbol and one for its action."""
         raw = message.raw
         if len(raw) > self.settings.max_size:
-            return [self.too_large(len(raw), f"{self.settings.max_size} (max_size)")]
+            return [self.too_large(len(raw))]
         request = Request("POST", "/checkv2", "rspamd", len(raw), envelope_fields(transaction, self.settings))
 
         async def talk(session: Session[HttpCodec]) -> list[Finding]:
@@ -69,11 +69,11 @@ class RspamdCheck(ServedCheck[Rspamd]):
         try:
             answer = json.loads(response.body)
             symbols: Mapping[str, Any] = answer["symbols"]
-            action, total = str(answer["action"]), _number(answer["score"])
+            action, total = str(answer["action"]), read_score(answer["score"])
             found = [self._symbol(name, symbols[name]) for name in sorted(symbols)[:MAX_SYMBOLS]]
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            missing = round(total - fsum(each.score for each in found), 3)
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise RemoteProtocolError(f"no verdict of rspamd: {printable(repr(error), 200)}") from None
-        missing = round(total - fsum(each.score for each in found), 3)
         if missing:
             found.append(Finding(self.name, TOTAL, missing, "Points of rspamd that no symbol has"))
         return [Finding(self.name, SPAM_SCANNED), *found, *self._action(action)]
@@ -83,7 +83,7 @@ class RspamdCheck(ServedCheck[Rspamd]):
         return Finding(
             self.name,
             printable(name, 128),
-            _number(symbol.get("score", 0)),
+            read_score(symbol.get("score", 0)),
             printable(str(symbol.get("description") or ""), 500),
             printable(options, 500),
         )
@@ -146,10 +146,3 @@ def envelope_fields(transaction: Transaction, settings: Rspamd) -> list[tuple[st
 def _one_line(value: str) -> str:
     """Return a value that can stand in a field: control characters of a sender's making have no place there."""
     return value if value.isprintable() else printable(value, 1000)
-
-
-def _number(value: object) -> float:
-    """Raises TypeError and ValueError for what is no finite number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
-        raise ValueError("a score that is no number")
-    return float(value)

@@ -1,7 +1,6 @@
 """What all scanner adapters have in common: what failure and size mean; and for servers their pool and connections."""
 
 import asyncio
-import os
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +12,7 @@ from typing import Generic, TypeVar
 from mpp.checks.guards.troubles import Troubles
 from mpp.checks.scanners.settings import OnOversize, Scanner, Served, SpamScanner
 from mpp.mail.escape import printable
-from mpp.net.connect import Connection, Server, connect, server_of
+from mpp.net.connect import Connection, Server, connect, server_of, why_silent
 from mpp.net.lookups import Lookups
 from mpp.net.pool.asking import Asking, Job, PoolError, T
 from mpp.net.pool.pool import PoolSettings
@@ -115,8 +114,9 @@ class ScannerCheck(Generic[S]):
         """Return what `mpp check` says of it: what is wrong, and a note of what it is. `path` is its settings' place."""
         return []
 
-    def too_large(self, size: int, limit: str) -> Finding:
-        """Return the finding for a message over a limit; it refuses or defers where the settings say so."""
+    def too_large(self, size: int, limit: str = "") -> Finding:
+        """Return the finding for a message over a limit, "" for max_size; it refuses or defers where the settings say so."""
+        limit = limit or f"{self.settings.max_size} (max_size)"
         refusal = _OVERSIZE_REPLIES[self.settings.on_oversize]
         return Finding(self.name, TOO_LARGE, evidence=f"{size} octets, limit {limit}", refusal=refusal)
 
@@ -240,7 +240,7 @@ class ServedCheck(ScannerCheck[P]):
             what = f'"{printable(server.name)}" is no {self.settings.kind}: {printable(str(error), 200)}'
             return [Problem(path, what, cure)]
         except OSError as error:  # a timeout is one
-            return [Problem(path, f'"{printable(server.name)}" does not answer: {_cause(error)}', cure)]
+            return [Problem(path, f'"{printable(server.name)}" does not answer: {why_silent(error, ANSWER_S)}', cure)]
         return list(told.problems(path, time.time()))
 
     def connect_deadline(self, deadline: float) -> float:
@@ -251,12 +251,3 @@ class ServedCheck(ScannerCheck[P]):
 def tls_context(verify: bool, servers: Iterable[str], contexts: Contexts) -> ssl.SSLContext | None:
     """Return how the tls: servers among some are spoken to, None where there is none."""
     return contexts("verify" if verify else "must") if any(each.startswith("tls:") for each in servers) else None
-
-
-def _cause(error: OSError) -> str:
-    first = error.__cause__ if isinstance(error.__cause__, OSError) else error
-    if isinstance(first, TimeoutError):
-        return str(error) or f"nothing came within {ANSWER_S:g} s"
-    if first.errno and first.errno > 0 and not isinstance(first, ssl.SSLError):
-        return os.strerror(first.errno)  # asyncio's own text repeats the address
-    return printable(str(first.strerror or first) or type(first).__name__, 200)

@@ -39,10 +39,10 @@ class SpamdCheck(ServedCheck[Spamd]):
 
     async def examine(self, message: Message, transaction: Transaction) -> list[Finding]:
         """Return a note that spamd answered and a finding for each of its rules, for each user."""
-        most, body = self.settings.max_size, self._body(message)
+        body = self._body(message)
         size = sum(map(len, body))
-        if size > most:
-            return [self.too_large(size, f"{most} (max_size)")]
+        if size > self.settings.max_size:
+            return [self.too_large(size)]
         # spamd reads by lines: without a line end it would wait for more than the length it was told
         end = () if body[-1][-1:] == b"\n" else (b"\r\n",)
         buffers = (trace_for_spamd(transaction, time.time()), *body, *end)

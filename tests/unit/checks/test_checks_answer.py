@@ -70,6 +70,7 @@ def test_outside_text_is_cleaned() -> None:
         ({"findings": [FINDING | {"score": True}]}, "no number"),
         (b'{"findings": [{"symbol": "S", "score": NaN}]}', "no number"),
         (b'{"findings": [{"symbol": "S", "score": 1e999}]}', "no number"),
+        ({"findings": [FINDING | {"score": 10**400}]}, "no number"),
         ({"findings": [FINDING | {"class": "clean"}]}, "a class that is none of"),
         ({"findings": [FINDING | {"text": None}]}, "text is no text"),
     ],

@@ -149,6 +149,8 @@ async def test_a_connection_is_kept_where_rspamd_keeps_it(serve: Serve) -> None:
         ANSWER | {"symbols": {"A": {"score": 1, "options": 3}}},
         b'{"score": NaN, "action": "no action", "symbols": {}}',
         b'{"score": 1e999, "action": "no action", "symbols": {}}',
+        ANSWER | {"score": 10**400},
+        ANSWER | {"symbols": {"A": {"score": 1e308}, "B": {"score": 1e308}}},
         {"error": "cannot"},
     ],
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mpp.net.connect import UNREAD, Connection, Server, UnreachedError, connect, server_of
+from mpp.net.connect import UNREAD, Connection, Server, UnreachedError, connect, server_of, why_silent
 from servers.certificates import Certificates
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -187,3 +187,25 @@ async def test_the_last_address_says_why(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(UnreachedError) as told:
         await connect(Server("two", "two.example", 1), soon())
     assert isinstance(told.value.__cause__, ConnectionRefusedError)
+
+
+def caused(error: OSError, cause: OSError) -> OSError:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (TimeoutError(), "nothing came within 2 s"),
+        (caused(UnreachedError("no connection in time"), TimeoutError()), "no connection in time"),
+        (ConnectionRefusedError(111, "Connect call failed ('192.0.2.1', 25)"), "Connection refused"),
+        (caused(UnreachedError("x"), ConnectionRefusedError(111, "x")), "Connection refused"),
+        (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
+        (ssl.SSLError(1, "wrong version number"), "wrong version number"),
+        (ValueError("bad\x1b"), "bad\\x1b"),
+        (ConnectionResetError(), "ConnectionResetError"),
+    ],
+)
+def test_why_a_server_was_silent(error: Exception, text: str) -> None:
+    assert why_silent(error, 2) == text
