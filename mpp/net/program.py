@@ -14,6 +14,7 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
@@ -35,6 +36,12 @@ class Limits:
 
 def limited(command: Sequence[str], limits: Limits) -> list[str]:
     """Return the command that sets the limits and becomes the program. Raises ProgramError: it cannot be limited here."""
+    return [*_prefix(limits), *command]
+
+
+@lru_cache(64)
+def _prefix(limits: Limits) -> tuple[str, ...]:
+    """Kept, since it is needed for each message and looks into files, with the loop waiting; failures are not kept."""
     setpriv, prlimit = shutil.which("setpriv"), shutil.which("prlimit")
     if not setpriv or not prlimit:
         raise ProgramError("setpriv and prlimit are missing; install util-linux")
@@ -48,7 +55,7 @@ def limited(command: Sequence[str], limits: Limits) -> list[str]:
     bounds = [f"--as={limits.memory}", f"--fsize={limits.file}", "--core=0", "--nofile=256"]
     if limits.processes:
         bounds.append(f"--nproc={limits.processes}")
-    return [setpriv, "--no-new-privs", "--pdeathsig=KILL", *who, "--", prlimit, *bounds, "--", *command]
+    return (setpriv, "--no-new-privs", "--pdeathsig=KILL", *who, "--", prlimit, *bounds, "--")
 
 
 class Running(asyncio.SubprocessProtocol):

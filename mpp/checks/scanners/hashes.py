@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mpp.checks.scanners.kinds import Hashes
-from mpp.checks.scanners.scanner import ScannerCheck, Tools
+from mpp.checks.scanners.scanner import ScannerCheck, Tools, beside_loop
 from mpp.mail.escape import printable
 from mpp.mail.message import Message
 from mpp.settings.problem import Path as KeyPath
@@ -23,7 +23,6 @@ from mpp.verdict.finding import VIRUS_SCANNED, Finding, Verdict
 from mpp.verdict.transaction import Transaction
 
 LOOK_S = 2.0  # a file is looked at again after this, when a message comes
-HERE = 64 << 10  # octets that are digested without a thread
 MOST = 20_000_000  # digests of a file
 _LINE = re.compile(rb"([0-9A-Fa-f]{64}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{32})(?:[\s:,;]+(?:[0-9*]+:)?\*?(.*))?")
 _MAKERS = {16: "md5", 20: "sha1", 32: "sha256"}
@@ -64,10 +63,7 @@ class HashesCheck(ScannerCheck[Hashes]):
                 return [self.failed(str(file.path), file.cause)]
         known = [file.known for file in self._files if file.known]
         kinds = frozenset().union(*(file.lengths for file in self._files))
-        if len(message.raw) <= HERE:
-            digests = _digests(message, kinds)
-        else:
-            digests = await asyncio.to_thread(_digests, message, kinds)
+        digests = await beside_loop(len(message.raw), _digests, message, kinds)
         found = [
             self._finding(path, digest, names[digest]) for path, digest in digests for names in known if digest in names
         ]

@@ -11,7 +11,7 @@ from typing import Any
 
 from mpp.checks.scanners.answer import MAX_ANSWER, read_answer
 from mpp.checks.scanners.kinds import Http
-from mpp.checks.scanners.scanner import ServedCheck, Tools
+from mpp.checks.scanners.scanner import ServedCheck, Tools, beside_loop
 from mpp.checks.scanners.session import Session, Sessions
 from mpp.mail.message import Message
 from mpp.mail.part import Part
@@ -38,7 +38,7 @@ class HttpCheck(ServedCheck[Http]):
         if self.settings.send == "message":
             body, fields = message.raw, [("Content-Type", "message/rfc822"), *_fields(transaction)]
         else:
-            about = digests(message, transaction)
+            about = await beside_loop(len(message.raw), digests, message, transaction)
             body, fields = json.dumps(about).encode(), [("Content-Type", "application/json")]
         fields += [("Accept", "application/json"), ("Authorization", self._secret)]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Generic, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 
 from mpp.checks.guards.troubles import Troubles
 from mpp.checks.scanners.settings import OnOversize, Scanner, Served, SpamScanner
@@ -25,6 +25,7 @@ from mpp.verdict.finding import SCANNER_FAILED, TOO_LARGE, Finding
 from mpp.verdict.transaction import Transaction
 
 ANSWER_S = 10.0  # for a server to tell what it is
+HERE = 64 << 10  # octets that are digested without a thread
 OLD_DAYS = 7  # from then on a virus scanner misses what everybody else knows
 Contexts = Callable[[str], ssl.SSLContext | None]  # mpp.net.tls.client_contexts
 _OVERSIZE_REPLIES: dict[OnOversize, str] = {
@@ -46,6 +47,7 @@ _current: ContextVar[_Attempt] = ContextVar("attempt")  # of the job that runs i
 
 S = TypeVar("S", bound=Scanner)
 P = TypeVar("P", bound=Served)
+A = ParamSpec("A")
 
 
 PROBE_CONNECT_S = 0.8  # a host that was gone does not hear the connects begun before its return
@@ -246,6 +248,13 @@ class ServedCheck(ScannerCheck[P]):
     def connect_deadline(self, deadline: float) -> float:
         """Return the moment by which a connection begun now must be open."""
         return min(deadline, asyncio.get_running_loop().time() + self.settings.connect_timeout)
+
+
+async def beside_loop(size: int, work: Callable[A, T], *arguments: A.args, **more: A.kwargs) -> T:
+    """Have work done that takes longer the more octets it is about, in a thread where it would hold up the loop."""
+    if size <= HERE:
+        return work(*arguments, **more)
+    return await asyncio.to_thread(work, *arguments, **more)
 
 
 def tls_context(verify: bool, servers: Iterable[str], contexts: Contexts) -> ssl.SSLContext | None:

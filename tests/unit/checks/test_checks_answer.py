@@ -3,11 +3,13 @@
 import asyncio
 import hashlib
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mpp.checks.scanners import http_service
 from mpp.checks.scanners.answer import read_answer
 from mpp.checks.scanners.http_service import HttpCheck
 from mpp.checks.scanners.kinds import Http
@@ -15,6 +17,7 @@ from mpp.checks.scanners.scanner import Tools
 from mpp.mail.message import Message
 from mpp.protocols.errors import RemoteProtocolError
 from mpp.verdict.finding import SCANNER_FAILED, SPAM_SCANNED, TOO_LARGE, VIRUS_SCANNED, Finding, Verdict
+from mpp.verdict.transaction import Transaction
 from servers.scripted import Serve, Served
 from servers.transactions import a_transaction
 
@@ -137,6 +140,23 @@ async def test_digests_alone(serve: Serve) -> None:
         "sha256": hashlib.sha256(b"ABC").hexdigest(),
     }
     assert b"hello" not in service.bodies[0]
+
+
+@pytest.mark.parametrize(("octets", "apart"), [(1000, False), (200_000, True)])
+async def test_digests_of_a_large_message_do_not_hold_up_the_loop(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, octets: int, apart: bool
+) -> None:
+    threads: list[threading.Thread] = []
+    as_it_is = http_service.digests
+
+    def noted(message: Message, transaction: Transaction) -> dict[str, Any]:
+        threads.append(threading.current_thread())
+        return as_it_is(message, transaction)
+
+    monkeypatch.setattr(http_service, "digests", noted)
+    raw = RAW.replace(b"hello", b"y" * octets)
+    await check(await serve(Service()), send="digests").examine(Message(raw), a_transaction())
+    assert [each is not threading.main_thread() for each in threads] == [apart]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from mpp.checks.scanners.scanner import Tools
 from mpp.gateway.rules import RULES
 from mpp.gateway.settings import Settings
 from mpp.mail.message import Message
+from mpp.net.program import Limits, ProgramError, limited
 from mpp.settings.read import SettingsError, load
 from mpp.verdict.finding import SCANNER_FAILED, SPAM_SCANNED, TOO_LARGE, VIRUS_SCANNED, Finding, OnFailure, Verdict
 from servers.transactions import a_transaction
@@ -319,3 +320,18 @@ def test_a_fault_is_told_with_its_line_and_cure(text: str, line: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load(text, "f", Settings, RULES)
     assert caught.value.lines[0].startswith(line)
+
+
+def test_where_a_program_is_limited_is_looked_up_once_and_a_failure_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    found: dict[str, str] = {}
+    monkeypatch.setattr("shutil.which", lambda name: (asked.append(name), found.get(name))[1])
+    limits = Limits(1 << 20, 7, 7, 7)
+    for _ in range(2):
+        with pytest.raises(ProgramError, match="install util-linux"):
+            limited(["x"], limits)
+    found |= {"setpriv": "/bin/setpriv", "prlimit": "/bin/prlimit"}
+    asked.clear()
+    one, other = limited(["x", "y"], limits), limited(["z"], limits)
+    assert (one[0], one[-2:], other[:-1]) == ("/bin/setpriv", ["x", "y"], one[:-2])
+    assert asked == ["setpriv", "prlimit"]
