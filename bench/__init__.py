@@ -3,3 +3,9 @@
 What is measured, how, and what came out: docs/performance.md. Everything stays on loopback, runs bounded in count and
 time, and ends what it started.
 """
+
+import sys
+from pathlib import Path
+
+# The servers that the tests start are started here too.
+sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))

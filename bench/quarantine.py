@@ -1,32 +1,33 @@
 """Lists and bulk work of a quarantine with a million copies, on SQLite and on PostgreSQL.
 
-    python -m bench.quarantine [ROWS]
-
 Rows are made in the catalog alone: what is measured is the catalog. A page is asked for with each pair of filters, in the process,
-start-up apart; the median and the worst of the pairs count. Bulk deletion is what `mpp quarantine delete --all` does with the rows,
-events included.
+start-up apart; the worst of the pairs counts (`--json` has them all). Bulk deletion is what `mpp quarantine delete --all` does with
+the rows, events included.
 """
 
 import random
-import statistics
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from itertools import combinations
+from math import prod
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from sqlalchemy import insert
 
+from bench.postgresql import postgresql
+from bench.relay import left_out
+from bench.results import Row, at_least, at_most, short
+from bench.stand import MissingError, Stand
 from mpp.store.catalog import Catalog, catalog_url, open_catalog, prepare
 from mpp.store.quarantine import Settled, claim, claim_of, delete, settle
 from mpp.store.quarantine_query import Filter, Key, every, page
 from mpp.store.schema import copies, messages
-from servers.postgresql import Postgresql, binaries
 
+ROWS, QUICK = 1_000_000, 20_000
+BULK = 50_000  # deleted, and as many released; of fewer rows a quarter
 TARGET_PAGE_MS, TARGET_BULK = 50.0, 2000
-BULK = 50_000
 _START = 1_790_000_000_000
 _CLASSES = ("spam",) * 90 + ("banned",) * 5 + ("unchecked",) * 3 + ("virus",) * 1 + ("undeliverable",)
 _WORDS = [
@@ -116,71 +117,66 @@ def pages(catalog: Catalog) -> dict[str, float]:
     return measured
 
 
-def bulk(catalog: Catalog) -> tuple[float, float]:
+def bulk(catalog: Catalog, count: int) -> tuple[float, float]:
     """Return rows a second that were deleted, and claimed and settled as released (delivery apart), in CPU-independent time."""
     with catalog.read() as connection:
         keys: list[Key] = []
         for part in every(connection, "default", Filter(), limit=1000):
             keys += [row.key for row in part]
-            if len(keys) >= 2 * BULK:
+            if len(keys) >= 2 * count:
                 break
     begun = time.perf_counter()
-    for start in range(0, BULK, 1000):
+    for start in range(0, count, 1000):
         with catalog.write() as connection:
             delete(connection, "default", keys[start : start + 1000], "command:bench")
-    deleted = BULK / (time.perf_counter() - begun)
+    deleted = count / (time.perf_counter() - begun)
     begun, who = time.perf_counter(), claim_of("bench")
-    for start in range(BULK, 2 * BULK, 100):
+    for start in range(count, 2 * count, 100):
         part = keys[start : start + 100]
         with catalog.write() as connection:
             taken = claim(connection, "default", part, who)
         with catalog.write() as connection:
             settled = [Settled(key, "released", "250 2.0.0 Ok", "h", key.recipient) for key in taken]
             settle(connection, "default", settled, who, "command:bench")
-    return deleted, BULK / (time.perf_counter() - begun)
+    return deleted, count / (time.perf_counter() - begun)
 
 
-def measure(name: str, setting: str, folder: Path, number: int) -> None:
+def quarantine(stand: Stand) -> list[Row]:
+    """The rows of the quarantine: pages with two filters, bulk deletion and bulk release."""
+    number = QUICK if stand.quick else ROWS
+    rows = _measured("SQLite", "", stand.folder, number)
+    try:
+        with postgresql(stand.folder / "postgresql") as url:
+            rows += _measured("PostgreSQL", url, stand.folder, number)
+    except MissingError as missing:
+        rows.append(left_out(f"quarantine of {number}, PostgreSQL", missing))
+    return rows
+
+
+def _measured(name: str, setting: str, folder: Path, number: int) -> list[Row]:
     url = catalog_url(setting, "", folder)
     prepare(url)
     catalog = open_catalog(url)
-    begun = time.perf_counter()
     fill(catalog, number)
-    print(f"{name}: {number} rows made in {time.perf_counter() - begun:.0f} s", flush=True)
+    found = []
     if setting:
         with catalog.engine.connect() as connection:
             connection.exec_driver_sql("analyze")
             connection.commit()
     else:
-        print(f"{name}: {(folder / 'catalog.db').stat().st_size / number:.0f} octets of catalog a message")
-    found = pages(catalog)
-    worst = sorted(found.items(), key=lambda each: -each[1])[:8]
-    print(f"{name}: page with two filters, ms: median {statistics.median(found.values()):.1f}, "
-          f"worst {worst[0][1]:.1f} (target {TARGET_PAGE_MS:.0f}), {sum(ms > TARGET_PAGE_MS for ms in found.values())} of {len(found)} above")  # fmt: skip
-    for pair, ms in worst:
-        print(f"    {ms:8.1f}  {pair}")
-    deleted, released = bulk(catalog)
-    print(
-        f"{name}: deleted {deleted:.0f} rows/s, claimed and settled {released:.0f} rows/s (target {TARGET_BULK})",
-        flush=True,
-    )
+        with catalog.read() as connection:  # the file itself lacks what is still in the log
+            octets = prod(
+                int(connection.exec_driver_sql(f"pragma {word}").scalar_one()) for word in ("page_count", "page_size")
+            )
+        found.append(Row(f"catalog a held message, {name}", f"{octets / number:.0f} octets"))
+    times = pages(catalog)
+    above = sum(ms > TARGET_PAGE_MS for ms in times.values())
+    deleted, released = bulk(catalog, min(BULK, number // 4))
     catalog.close()
-
-
-def main() -> None:
-    number = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
-    with tempfile.TemporaryDirectory(prefix="mpp-bench-") as name:
-        folder = Path(name)
-        measure("SQLite", "", folder, number)
-        programs = binaries()
-        if programs is None:
-            print("PostgreSQL is not installed: packaging/apt.sh peers", file=sys.stderr)
-            return
-        folder.chmod(0o755)
-        with Postgresql(folder / "postgresql", programs) as server:
-            measure("PostgreSQL", server.database(), folder, number)
-
-
-if __name__ == "__main__":
-    sys.path.insert(0, "tests")
-    main()
+    return [
+        *found,
+        at_most(f"page of {number} with two filters, {name}, worst", max(times.values()), TARGET_PAGE_MS, "ms", pairs=times),
+        Row(f"the same, {name}, median", f"{short(median(times.values()))} ms, {above} of {len(times)} pairs above"),
+        at_least(f"deleted in bulk, {name}", [deleted], TARGET_BULK, "rows/s"),
+        at_least(f"claimed and settled in bulk, {name}", [released], TARGET_BULK, "rows/s"),
+    ]  # fmt: skip

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import balance, campaign, crowd, filters, kinds, lag, parse, relay, scanner, store, trace
+from bench import balance, campaign, crowd, filters, kinds, lag, parse, quarantine, relay, scanner, store, trace
 from bench.results import Row, table
 from bench.stand import BenchError, Stand, machine_busy_s
 
@@ -36,6 +36,7 @@ BENCHES: dict[str, Callable[[Stand], list[Row]]] = {
     "lag": lag.lag,
     "holding": store.holding,
     "sizes": store.sizes,
+    "quarantine": quarantine.quarantine,
     "filters": filters.filters,
     "traced": trace.relay,
     "trace": trace.look_up,

@@ -2,24 +2,19 @@
 on the disk, and what loading one costs. Traces are of a usual message, spread over the 30 days that are kept.
 """
 
-import os
-import pwd
 import random
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
 
 from sqlalchemy import text
 
 from bench.peers import Sink
+from bench.postgresql import postgresql
+from bench.relay import left_out
 from bench.results import Row, at_most
-from bench.stand import HOST, Program, Stand, free_port
+from bench.stand import HOST, MissingError, Program, Stand, free_port
 from bench.timed import Load, in_turn, middle
 from mpp.insights.why import why
 from mpp.mail.envelope import Client
@@ -79,26 +74,31 @@ def _started(stand: Stand, sink: Sink, module: str) -> Program:
 def look_up(stand: Stand) -> list[Row]:
     """One word of each kind, and an address that has many messages; the slowest of a hundred counts."""
     wanted = QUICK if stand.quick else TRACES
-    rows = []
-    with tempfile.TemporaryDirectory(prefix="mpp-bench-") as place, postgresql(Path(place)) as url:
-        for name, setting in (("SQLite", ""), ("PostgreSQL", url)):
-            folder = Path(place) / name
-            folder.mkdir()
-            address = catalog_url(setting, "", folder)
-            prepare(address)
-            catalog = open_catalog(address)
-            days = TraceDays(catalog, folder / "traces")
-            words, load_us = _fill(days, folder / "spool", wanted)
-            stored = _octets(catalog, folder) / wanted
-            slowest = _slowest(days, folder, words)
-            days.close()
-            catalog.close()
-            rows += [
-                at_most(f"why, {wanted} traces, {name}, slowest kind, p99", slowest * 1000, 50, "ms"),
-                at_most(f"trace stored, {name}", stored / 1024, 1.5, "KiB"),
-                Row(f"trace loaded, {name}, CPU of ours", f"{load_us:.0f} us"),
-            ]
+    rows = _looked_up("SQLite", "", stand.folder / "SQLite", wanted)
+    try:
+        with postgresql(stand.folder / "postgresql", "-c", "full_page_writes=on") as url:
+            rows += _looked_up("PostgreSQL", url, stand.folder / "PostgreSQL", wanted)
+    except MissingError as missing:
+        rows.append(left_out(f"why, {wanted} traces, PostgreSQL", missing))
     return rows
+
+
+def _looked_up(name: str, setting: str, folder: Path, wanted: int) -> list[Row]:
+    folder.mkdir()
+    address = catalog_url(setting, "", folder)
+    prepare(address)
+    catalog = open_catalog(address)
+    days = TraceDays(catalog, folder / "traces")
+    words, load_us = _fill(days, folder / "spool", wanted)
+    stored = _octets(catalog, folder) / wanted
+    slowest = _slowest(days, folder, words)
+    days.close()
+    catalog.close()
+    return [
+        at_most(f"why, {wanted} traces, {name}, slowest kind, p99", slowest * 1000, 50, "ms"),
+        at_most(f"trace stored, {name}", stored / 1024, 1.5, "KiB"),
+        Row(f"trace loaded, {name}, CPU of ours", f"{load_us:.0f} us"),
+    ]
 
 
 def _fill(days: TraceDays, spool: Path, wanted: int) -> tuple[list[list[str]], float]:
@@ -157,25 +157,3 @@ def _octets(catalog: Catalog, folder: Path) -> int:
     with catalog.read() as connection:
         query = "select sum(pg_total_relation_size(oid)) from pg_class where relkind = 'r' and relname like 'trace%'"
         return int(connection.execute(text(query)).scalar_one())
-
-
-@contextmanager
-def postgresql(place: Path) -> Iterator[str]:
-    """A PostgreSQL with its defaults but for fsync, which loading would measure; its URL."""
-    programs = shutil.which("initdb") or str(max(Path("/usr/lib/postgresql").glob("*/bin/initdb")))
-    folder, user = place / "postgresql", "postgres" if os.geteuid() == 0 else None
-    place.chmod(0o711)
-    folder.mkdir()
-    if user:
-        os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
-
-    def run(name: str, *arguments: str) -> None:
-        command = [str(Path(programs).parent / name), "-D", str(folder / "data"), *arguments]
-        subprocess.run(command, user=user, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    run("initdb", "-U", "mpp", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
-    run("pg_ctl", "-w", "-l", str(folder / "log"), "-o", f"-c fsync=off -c listen_addresses= -k {folder}", "start")
-    try:
-        yield f"postgresql://mpp@/postgres?host={folder}"
-    finally:
-        run("pg_ctl", "-w", "-m", "fast", "stop")
