@@ -224,25 +224,17 @@ def _settings(folder: Path, port: int, inbox: int, scanners: Iterable[_Scanner])
 
 def _held(file: Path) -> "list[tuple[Row, str]]":
     """Return what the gateway holds, and why, as `mpp quarantine list` and `show` would."""
-    from mpp.gateway.load import load_settings
-    from mpp.store.opening import open_store_catalog
+    from mpp.cli.options import read_file
+    from mpp.cli.placed import store_of
     from mpp.store.quarantine_query import Filter, page
-    from mpp.store.reader import Reader
 
-    settings = load_settings(file).settings
-    catalog = open_store_catalog(settings.node.data, settings.store)
-    try:
-        reader = Reader.open(settings.node.data, settings.store.master_key)
-        held = []
-        with catalog.read() as connection:
-            for row in page(connection, "default", Filter()).rows:
-                stored = reader.message(connection, "default", row.key.message)
-                why = stored.described["about"].get("why", ()) if stored else ()
-                held.append((row, "; ".join(why)))
-        reader.close()
-        return held
-    finally:
-        catalog.close()
+    held = []
+    with store_of(read_file(file)) as (catalog, reader), catalog.read() as connection:
+        for row in page(connection, "default", Filter()).rows:
+            stored = reader.message(connection, "default", row.key.message)
+            why = stored.described["about"].get("why", ()) if stored else ()
+            held.append((row, "; ".join(why)))
+    return held
 
 
 def _quarantine(console: "Console", held: "list[tuple[Row, str]]", file: Path) -> None:

@@ -5,7 +5,7 @@ Imports stand in the functions: commands that need no store stay quick.
 
 import getpass
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +14,7 @@ import typer
 
 from mpp.cli.errors import fail
 from mpp.cli.options import DEFAULT_FILE
+from mpp.cli.placed import catalog_of
 
 if TYPE_CHECKING:
     from mpp.gateway.settings import Settings
@@ -31,16 +32,11 @@ class Opened:
     tenant: str
     actor: str  # for events: "command:root"
 
-    @contextmanager
-    def reader(self) -> "Iterator[Reader]":
+    def reader(self) -> "AbstractContextManager[Reader]":
         """What opens the messages; needs the master key."""
         from mpp.store.reader import Reader
 
-        reader = Reader.open(self.settings.node.data, self.settings.store.master_key)
-        try:
-            yield reader
-        finally:
-            reader.close()
+        return closing(Reader.open(self.settings.node.data, self.settings.store.master_key))
 
 
 @contextmanager
@@ -49,8 +45,6 @@ def opened(file: Path | None, tenant: str) -> Iterator[Opened]:
     from mpp.cli.options import read_file
     from mpp.mail.escape import printable
     from mpp.settings.tenants import Directory
-    from mpp.store.errors import StoreError
-    from mpp.store.opening import open_store_catalog
 
     path = file or DEFAULT_FILE
     if not path.exists():
@@ -59,14 +53,8 @@ def opened(file: Path | None, tenant: str) -> Iterator[Opened]:
     names = Directory(settings.tenants, settings.groups).names
     if tenant not in names:
         fail(f"--tenant: there is no tenant {printable(tenant, 60)}; there are: {', '.join(names)}")
-    try:
-        catalog = open_store_catalog(settings.node.data, settings.store)
-        try:
-            yield Opened(settings, catalog, tenant, f"command:{_user()}")
-        finally:
-            catalog.close()
-    except StoreError as error:
-        fail("\n".join(map(printable, str(error).splitlines())))
+    with catalog_of(settings) as catalog:
+        yield Opened(settings, catalog, tenant, f"command:{_user()}")
 
 
 def _user() -> str:

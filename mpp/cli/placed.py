@@ -1,7 +1,9 @@
-"""Where a command finds the store: by the settings file, or by the data folder alone of a gateway that was started by options."""
+"""Where a command finds the store: by the settings file, or by the data folder alone of a gateway that was started by options;
+and how it opens it. Whatever goes wrong with the store ends the command with words for the operator, and all is closed.
+"""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +15,7 @@ from mpp.cli.options import DEFAULT_DATA, DEFAULT_FILE
 if TYPE_CHECKING:
     from mpp.gateway.settings import Settings
     from mpp.store.catalog import Catalog
+    from mpp.store.reader import Reader
 
 FolderOption = Annotated[
     Path | None,
@@ -41,17 +44,38 @@ def settings_of(file: Path | None, data: Path | None) -> "Settings":
 
 
 @contextmanager
-def catalog_of(settings: "Settings") -> "Iterator[Catalog]":
-    """The catalog, open. What goes wrong with it ends the command with words for the operator."""
+def told(code: int = 1, opening: str = "", *also: type[Exception]) -> "Iterator[None]":
+    """A StoreError within, or one of `also`, ends the command with `code` and what it says, behind `opening`."""
     from mpp.mail.escape import printable
     from mpp.store.errors import StoreError
+
+    errors: tuple[type[Exception], ...] = (StoreError, *also)
+    try:
+        yield
+    except BrokenPipeError:  # of what the command prints into
+        raise
+    except errors as error:
+        fail(opening + "\n".join(map(printable, str(error).splitlines())), code)
+
+
+@contextmanager
+def catalog_of(settings: "Settings") -> "Iterator[Catalog]":
+    """The catalog, open."""
     from mpp.store.opening import open_store_catalog
 
-    try:
-        catalog = open_store_catalog(settings.node.data, settings.store)
-        try:
-            yield catalog
-        finally:
-            catalog.close()
-    except StoreError as error:
-        fail("\n".join(map(printable, str(error).splitlines())))
+    with told(), closing(open_store_catalog(settings.node.data, settings.store)) as catalog:
+        yield catalog
+
+
+@contextmanager
+def store_of(settings: "Settings", code: int = 1, opening: str = "") -> "Iterator[tuple[Catalog, Reader]]":
+    """The catalog, and what opens the messages: that needs the master key."""
+    from mpp.store.opening import open_store_catalog
+    from mpp.store.reader import Reader
+
+    with (
+        told(code, opening, OSError),
+        closing(Reader.open(settings.node.data, settings.store.master_key)) as reader,
+        closing(open_store_catalog(settings.node.data, settings.store)) as catalog,
+    ):
+        yield catalog, reader

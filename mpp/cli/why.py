@@ -1,5 +1,6 @@
 """`mpp why`: what became of a message, and why, as a story or as data."""
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,11 +40,9 @@ def why(
     from mpp.store.trace_days import TraceDays, traces_folder
 
     value = settings_of(settings, data)
-    with catalog_of(value) as catalog:
-        days = TraceDays(catalog, traces_folder(value.node.data))
+    with catalog_of(value) as catalog, closing(TraceDays(catalog, traces_folder(value.node.data))) as days:
         found = find(days, spool_folder(value.node.data), word, tenant, last)
         told = [(trace, done_later(catalog, trace, tenant)) for trace in found]
-        days.close()
     if not told:
         what = f"of {printable(word, 200)}" if word else "yet"
         days_kept = round(value.store.keep_traces / 86400)

@@ -10,6 +10,7 @@ import typer
 from mpp.cli import options as given
 from mpp.cli.errors import fail
 from mpp.cli.filters import app, open_table
+from mpp.cli.placed import store_of
 
 if TYPE_CHECKING:
     from mpp.gateway.settings import Settings
@@ -194,24 +195,16 @@ def _replayed(
     import time
 
     from mpp.gateway.trial import message_of
-    from mpp.mail.escape import printable
-    from mpp.store.errors import StoreError
-    from mpp.store.opening import open_store_catalog
-    from mpp.store.reader import Reader
     from mpp.store.recent import recent
 
     for name, raw in _mails(paths):
         yield name, message_of(raw), "", ""
     if not days:
         return
-    try:
-        catalog = open_store_catalog(settings.node.data, settings.store)
-        reader = Reader.open(settings.node.data, settings.store.master_key)
+    with store_of(settings, 2, "the store cannot be read: ") as (catalog, reader):
         for stored in recent(catalog, reader, tenant, int((time.time() - days * 86400) * 1000)):
             recipient = stored.envelope.recipients[0].address
             yield stored.id, message_of(stored.raw), stored.envelope.reverse_path, recipient
-    except StoreError as error:
-        fail(f"the store cannot be read: {printable(str(error), 300)}", 2)
 
 
 def _file(settings: Path | None) -> Path:

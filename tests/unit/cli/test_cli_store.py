@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from mpp.cli.app import app
 from mpp.mail.envelope import Client, Envelope, Recipient
 from mpp.mail.message import Message
+from mpp.store.errors import CatalogError
 from mpp.store.letter import Copy, Letter
 from mpp.store.opening import open_writer, prepare_store
 from mpp.store.schema import segments
@@ -79,3 +80,19 @@ def test_a_lost_master_key_is_said_with_its_cure(data):
     done = run("check", "--data", data)
     assert done.exit_code == 1
     assert "put it back from your backup" in done.output
+
+
+@pytest.mark.parametrize("error", [CatalogError("the catalog is\x1b away"), OSError(5, "Input/output error")])
+def test_a_store_that_fails_while_it_is_read_ends_the_command_with_words(data, monkeypatch, error):
+    closed = []
+
+    def failing(catalog, folder, reader, counts):
+        for each in (catalog, reader):
+            monkeypatch.setattr(type(each), "close", lambda it: closed.append(type(it).__name__))
+        raise error
+        yield
+
+    monkeypatch.setattr("mpp.store.check.check", failing)
+    done = run("check", "--data", data)
+    assert (done.exit_code, done.output) == (1, str(error).replace("\x1b", "\\x1b") + "\n")
+    assert sorted(closed) == ["Catalog", "Reader"]
