@@ -25,21 +25,8 @@ Work = Callable[["list[Key]"], "list[dict[str, Any]]"]
 """Does it for a batch; returns an object for each copy that says what became of it. Those left out were not to be had."""
 
 
-def bulk(
-    store: Opened,
-    identifiers: Sequence[str],
-    wanted: "Filter",
-    asker: given.Asker,
-    work: Work,
-    *,
-    everything: bool,
-    as_json: bool,
-    word: str,
-    batch: int = BATCH,
-    permitted: "Callable[[list[Row]], list[Row]]" = list,
-) -> None:
+def bulk(rows: "Sequence[Row]", work: Work, *, as_json: bool, word: str, batch: int = BATCH) -> None:
     """Do the work, tell of each copy (--json) or of how many, and end with 1 where not all became `word`."""
-    rows = permitted(chosen(store, identifiers, wanted, asker, everything=everything))
     keys = [row.key for row in rows]
     stopped = _Stopped()
     done = 0
@@ -71,7 +58,7 @@ def chosen(
         fail("name messages by their ids, or write --all with filters; `mpp quarantine list` shows what there is")
     if identifiers:
         with store.catalog.read() as connection:
-            return given.copies_named(connection, store.tenant, list(identifiers), asker)
+            return [given.copy_named(connection, store.tenant, identifier, asker) for identifier in identifiers]
     with store.catalog.read() as connection:
         return [row for page in every(connection, store.tenant, wanted, limit=BATCH) for row in page]
 

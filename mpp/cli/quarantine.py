@@ -135,7 +135,7 @@ def download(
 
     asker = given.asker_of(role, recipient)
     with opened(settings, tenant) as store, store.reader() as reader:
-        (row,) = _permitted(store, [identifier], asker, "release")
+        row = _releasable(store, identifier, asker)
         with store.catalog.read() as connection:
             stored = reader.message(connection, tenant, identifier)
         if stored is None:
@@ -171,7 +171,7 @@ def delete(
     as_json: JsonOption = False,
 ) -> None:
     """Delete copies for good; what is on hold stays."""
-    from mpp.cli.bulk import bulk
+    from mpp.cli.bulk import bulk, chosen
     from mpp.store import forget
     from mpp.store import quarantine as held
 
@@ -187,7 +187,8 @@ def delete(
                 gone = held.delete(connection, tenant, keys, _actor(store, role))
             return [{**_named(key), "state": "deleted"} for key in gone]
 
-        bulk(store, identifiers or [], wanted, asker, work, everything=everything, as_json=as_json, word="deleted")
+        rows = chosen(store, identifiers or [], wanted, asker, everything=everything)
+        bulk(rows, work, as_json=as_json, word="deleted")
         while forget.overwrite(store.catalog, store.settings.node.data):
             pass
 
@@ -220,24 +221,21 @@ def _hold(settings: Path | None, tenant: str, identifier: str, recipient: str, r
     from mpp.store import quarantine as held
 
     with opened(settings, tenant) as store, store.catalog.write() as connection:
-        rows = given.copies_named(connection, tenant, [identifier], given.asker_of("admin", recipient))
-        keys = [row.key for row in rows]
-        if not held.hold(connection, tenant, keys, store.actor, reason, on=on):
+        row = given.copy_named(connection, tenant, identifier, given.asker_of("admin", recipient))
+        if not held.hold(connection, tenant, [row.key], store.actor, reason, on=on):
             fail(f"{_printable(identifier)}: {'is on hold already' if on else 'is not on hold'}, or is no more")
     typer.echo("on hold" if on else "no longer on hold")
 
 
-def _permitted(store: Opened, identifiers: list[str], asker: given.Asker, wanted: str) -> "list[Row]":
-    """Return the copies named, where the role may do that; else the command ends and says what may be done."""
+def _releasable(store: Opened, identifier: str, asker: given.Asker) -> "Row":
+    """Return the copy named, where the role may release it; else the command ends and says what may be done."""
     with store.catalog.read() as connection:
-        rows = given.copies_named(connection, store.tenant, identifiers, asker)
-    for row, right in given.rights(rows, asker, store.settings.release_rules):
-        if right != wanted:
-            cure = (
-                "ask for it: mpp quarantine request ID --reason TEXT" if right == "request" else "ask your postmaster"
-            )
-            fail(f"{_printable(row.key.message)}: a {asker.role} may not release {row.verdict} mail; {cure}")
-    return rows
+        row = given.copy_named(connection, store.tenant, identifier, asker)
+    right = given.right_of(row, asker, store.settings.release_rules)
+    if right != "release":
+        cure = "ask for it: mpp quarantine request ID --reason TEXT" if right == "request" else "ask your postmaster"
+        fail(f"{_printable(row.key.message)}: a {asker.role} may not release {row.verdict} mail; {cure}")
+    return row
 
 
 def _cursor(text: str) -> Any:

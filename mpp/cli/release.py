@@ -16,8 +16,8 @@ from mpp.cli.quarantine import (
     ReasonOption,
     _actor,
     _named,
-    _permitted,
     _printable,
+    _releasable,
     _time,
 )
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mpp.checks.scanners.learning import Learnt, Lesson
     from mpp.checks.scanners.settings import Scanner
     from mpp.cli.opened import Opened
-    from mpp.gateway.release import Releaser
+    from mpp.gateway.release import Order, Releaser
     from mpp.gateway.settings import Settings
     from mpp.store.quarantine_query import Key, Row
     from mpp.store.reader import Reader
@@ -58,21 +58,38 @@ def release(
     as_json: JsonOption = False,
 ) -> None:
     """Deliver held copies to their recipients; done only where the next hop said 250, which is shown."""
-    import asyncio
-
-    from mpp.cli.bulk import bulk
-    from mpp.gateway.release import BATCH, Order, Releaser, node_name
-    from mpp.store import quarantine as held
+    from mpp.cli.bulk import chosen
+    from mpp.gateway.release import Order
 
     asker = given.asker_of(role, recipient)
     wanted = given.filter_of(
         recipient=recipient, domain=domain, sender=sender, verdict=verdict, rule=rule,
         state="unknown" if again else "held", least=least, most=most, since=since, until=until, subject=subject,
     )  # fmt: skip
-    with opened(settings, tenant) as store, store.reader() as reader, asyncio.Runner() as runner:
-        with store.catalog.write() as connection:
-            held.abandon(connection, tenant, node_name())
-        order = Order(tenant, _actor(store, role), to, again=again)
+    with opened(settings, tenant) as store:
+        _give_up(store)
+        rows = chosen(store, identifiers or [], wanted, asker, everything=everything)
+        rows = _permitted(rows, asker, store.settings.release_rules, elsewhere=bool(to))
+        _release(store, rows, Order(tenant, _actor(store, role), to, again=again), as_json=as_json)
+
+
+def _give_up(store: "Opened") -> None:
+    """Make `unknown` of what a process that has ended was about to release."""
+    from mpp.gateway.release import node_name
+    from mpp.store.quarantine import abandon
+
+    with store.catalog.write() as connection:
+        abandon(connection, store.tenant, node_name())
+
+
+def _release(store: "Opened", rows: "list[Row]", order: "Order", *, as_json: bool) -> None:
+    """Deliver the copies, which the role may release, and tell what became of them. Ends the command with 1 where one was not."""
+    import asyncio
+
+    from mpp.cli.bulk import bulk
+    from mpp.gateway.release import BATCH, Releaser
+
+    with store.reader() as reader, asyncio.Runner() as runner:
         releaser = runner.run(_made(lambda: Releaser(store.settings, store.catalog, reader)))
 
         def work(keys: "list[Key]") -> list[dict[str, Any]]:
@@ -81,14 +98,8 @@ def release(
                 for each in runner.run(releaser.release(keys, order))
             ]
 
-        def permitted(rows: "list[Row]") -> "list[Row]":
-            return _releasable(rows, asker, store.settings.release_rules, elsewhere=bool(to))
-
         try:
-            bulk(
-                store, identifiers or [], wanted, asker, work, everything=everything, as_json=as_json, word="released",
-                batch=BATCH, permitted=permitted,
-            )  # fmt: skip
+            bulk(rows, work, as_json=as_json, word="released", batch=BATCH)
         finally:
             runner.run(releaser.close())
 
@@ -97,14 +108,13 @@ async def _made(make: "Callable[[], Releaser]") -> "Releaser":
     return make()
 
 
-def _releasable(
+def _permitted(
     rows: "list[Row]", asker: given.Asker, rules: "Sequence[ReleaseRule]", *, elsewhere: bool
 ) -> "list[Row]":
     """Return the rows that the role may release. Ends the command where it may release none of them, and says of others how many."""
     from mpp.verdict.roles import Right, rule_for
 
-    rights = given.rights(rows, asker, rules)
-    free = [row for row, right in rights if right is Right.RELEASE]
+    free = [row for row in rows if given.right_of(row, asker, rules) is Right.RELEASE]
     if elsewhere:
         free = [row for row in free if rule_for(rules, asker.role, row.key.recipient).elsewhere]
     if rows and not free:
@@ -136,7 +146,7 @@ def learn(
     """Teach SpamAssassin what held messages are (spamd --allow-tell)."""
     import asyncio
 
-    from mpp.cli.bulk import bulk
+    from mpp.cli.bulk import bulk, chosen
 
     if spam == ham:
         fail("say what it is: --spam or --ham")
@@ -151,9 +161,8 @@ def learn(
         def work(keys: "list[Key]") -> list[dict[str, Any]]:
             return runner.run(_teach_all(store, reader, teachers, keys, lesson, _actor(store, role)))
 
-        bulk(
-            store, identifiers or [], wanted, asker, work, everything=everything, as_json=as_json, word="learnt", batch=20
-        )  # fmt: skip
+        rows = chosen(store, identifiers or [], wanted, asker, everything=everything)
+        bulk(rows, work, as_json=as_json, word="learnt", batch=20)
 
 
 def _teachers(settings: "Settings", name: str) -> "list[Scanner]":
@@ -205,11 +214,10 @@ def request(
 
     asker = given.asker_of(role, recipient)
     with opened(settings, tenant) as store, store.catalog.write() as connection:
-        rows = given.copies_named(connection, tenant, [identifier], asker)
-        for row, right in given.rights(rows, asker, store.settings.release_rules):
-            if right is Right.NOTHING:
-                fail(f"{_printable(identifier)}: a {role} may not ask for {row.verdict} mail; nobody would release it")
-            ask(connection, tenant, row.key, f"{_actor(store, role)} {asker.recipient}".strip(), reason)
+        row = given.copy_named(connection, tenant, identifier, asker)
+        if given.right_of(row, asker, store.settings.release_rules) is Right.NOTHING:
+            fail(f"{_printable(identifier)}: a {role} may not ask for {row.verdict} mail; nobody would release it")
+        ask(connection, tenant, row.key, f"{_actor(store, role)} {asker.recipient}".strip(), reason)
     typer.echo("asked; `mpp quarantine requests` shows what waits")
 
 
@@ -247,23 +255,22 @@ def answer(
     as_json: JsonOption = False,
 ) -> None:
     """Answer a request; what is granted is released at once, as far as the role may."""
+    from mpp.gateway.release import Order
     from mpp.store import requests as asked
 
     if grant == refuse:
         fail("say what the answer is: --grant or --refuse")
     asker = given.asker_of(role, recipient)
     with opened(settings, tenant) as store:
-        rows = _permitted(store, [identifier], asker, "release")
+        row, who = _releasable(store, identifier, asker), _actor(store, role)
         with store.catalog.write() as connection:
-            for row in rows:
-                if not asked.answer(connection, tenant, row.key, _actor(store, role), reason, granted=grant):
-                    fail(
-                        f"{_printable(identifier)}: no request waits for it; `mpp quarantine requests` shows what does"
-                    )
-    if grant:
-        release([identifier], settings, tenant, rows[0].key.recipient, role=role, as_json=as_json)
-    else:
-        typer.echo("refused")
+            if not asked.answer(connection, tenant, row.key, who, reason, granted=grant):
+                fail(f"{_printable(identifier)}: no request waits for it; `mpp quarantine requests` shows what does")
+        if grant:
+            _give_up(store)
+            _release(store, [row], Order(tenant, who), as_json=as_json)
+        else:
+            typer.echo("refused")
 
 
 COMMANDS = (release, learn, request, requests, answer)

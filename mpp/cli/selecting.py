@@ -11,10 +11,12 @@ import typer
 from mpp.cli.errors import fail
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection
 
     from mpp.store.quarantine_query import Filter, Row
-    from mpp.verdict.roles import Right
+    from mpp.verdict.roles import ReleaseRule, Right
 
 Role = Literal["user", "helpdesk", "admin"]
 _ROLES = ("user", "helpdesk", "admin")
@@ -104,33 +106,28 @@ def asker_of(role: str, recipient: str) -> Asker:
     return Asker(role, recipient)  # type: ignore[arg-type]
 
 
-def copies_named(connection: "Connection", tenant: str, ids: list[str], asker: Asker) -> "list[Row]":
-    """Return the copies of these messages that the asker may see; with a recipient only theirs.
+def copy_named(connection: "Connection", tenant: str, identifier: str, asker: Asker) -> "Row":
+    """Return the copy of this message that the asker may see; with a recipient only theirs.
 
     A message held for several people needs a word for whom: ends the command where there is none, or nothing is found.
     """
     from mpp.mail.escape import printable
     from mpp.store.quarantine_query import copies_of
 
-    found: list[Row] = []
-    for identifier in ids:
-        rows = [row for row in copies_of(connection, tenant, identifier) if asker.may_see(row)]
-        if asker.recipient:
-            rows = [row for row in rows if row.key.recipient.lower() == asker.recipient.lower()]
-        if not rows:
-            fail(
-                f"{printable(identifier, 60)}: no such copy in the quarantine; `mpp quarantine list` shows what there is"
-            )
-        if len(rows) > 1:
-            whom = ", ".join(printable(row.key.recipient, 80) for row in rows[:5])
-            more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
-            fail(f"{printable(identifier, 60)} is held for {whom}{more}; say for whom with --recipient")
-        found += rows
-    return found
+    rows = [row for row in copies_of(connection, tenant, identifier) if asker.may_see(row)]
+    if asker.recipient:
+        rows = [row for row in rows if row.key.recipient.lower() == asker.recipient.lower()]
+    if not rows:
+        fail(f"{printable(identifier, 60)}: no such copy in the quarantine; `mpp quarantine list` shows what there is")
+    if len(rows) > 1:
+        whom = ", ".join(printable(row.key.recipient, 80) for row in rows[:5])
+        more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
+        fail(f"{printable(identifier, 60)} is held for {whom}{more}; say for whom with --recipient")
+    return rows[0]
 
 
-def rights(rows: "list[Row]", asker: Asker, rules: object) -> "list[tuple[Row, Right]]":
-    """Return each copy with what the asker may do with it."""
+def right_of(row: "Row", asker: Asker, rules: "Sequence[ReleaseRule]") -> "Right":
+    """Return what the asker may do with a copy."""
     from mpp.verdict.roles import right
 
-    return [(row, right(rules, asker.role, row.key.recipient, row.verdict)) for row in rows]  # type: ignore[arg-type]
+    return right(rules, asker.role, row.key.recipient, row.verdict)

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+from contextlib import contextmanager
+from functools import partial
 
 import pytest
 from typer.testing import CliRunner
@@ -23,10 +25,19 @@ MAIL = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Held copies that no test here changes for good."""
-    folder = tmp_path_factory.mktemp("quarantine")
+LETTERS = (
+    held("m1", BOB, EVE, raw=MAIL, at=1_700_000_000_000),
+    held("m2", BOB, verdict="virus", at=1_700_000_001_000),
+    held("m3", BOB, verdict="banned", at=1_700_000_002_000),
+    held("m4", BOB, at=1_700_000_003_000),
+    held("m5", BOB, at=1_700_000_004_000),
+    held("m6", "x@acme.example", tenant="acme", at=1_700_000_005_000),
+)
+
+
+@contextmanager
+def holding(folder, *letters, **more):
+    """A folder with settings and a store with these letters; what is released goes to a next hop that takes all."""
     with Sink() as sink:
         settings = Settings.model_validate(
             {
@@ -34,30 +45,31 @@ def folder(tmp_path_factory):
                 "store": {"min_free": 0},
                 "tenants": {"acme": {"domains": ("acme.example",)}},
                 "routes": [{"domains": ["example.org"], "hosts": [f"127.0.0.1:{sink.port}"]}],
+                **more,
             }
         )
         (folder / "mpp.toml").write_text(write(settings), "utf-8")
         prepare_store(settings.node.data, settings.store, ("default", "acme"))
-        letters = [
-            held("m1", BOB, EVE, raw=MAIL, at=1_700_000_000_000),
-            held("m2", BOB, verdict="virus", at=1_700_000_001_000),
-            held("m3", BOB, verdict="banned", at=1_700_000_002_000),
-            held("m4", BOB, at=1_700_000_003_000),
-            held("m5", BOB, at=1_700_000_004_000),
-            held("m6", "x@acme.example", tenant="acme", at=1_700_000_005_000),
-        ]
         asyncio.run(fill(settings.node.data, settings.store, letters))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Held copies that no test here changes for good."""
+    with holding(tmp_path_factory.mktemp("quarantine"), *LETTERS) as folder:
         yield folder
 
 
 @pytest.fixture
 def run(folder):
-    def run(*arguments, code=0):
-        result = CliRunner().invoke(app, ["quarantine", *arguments, "--settings", str(folder / "mpp.toml")])
-        assert result.exit_code == code, result.output + repr(result.exception)
-        return result.stdout if code == 0 else result.output
+    return partial(call, folder)
 
-    return run
+
+def call(folder, *arguments, code=0):
+    result = CliRunner().invoke(app, ["quarantine", *arguments, "--settings", str(folder / "mpp.toml")])
+    assert result.exit_code == code, result.output + repr(result.exception)
+    return result.stdout if code == 0 else result.output
 
 
 def objects(text):
@@ -130,6 +142,21 @@ def test_release_shows_the_reply_of_the_next_hop(run):
     (line,) = objects(run("release", "m4", "--json"))
     assert (line["state"], line["to"], line["reply"][:3]) == ("released", BOB, "250")
     assert "not to be had" in run("release", "m4", code=1)
+
+
+def test_what_is_granted_is_released_and_the_settings_are_read_once(tmp_path):
+    scanner = {"name": "spamd", "kind": "spamd", "servers": ["127.0.0.1:783"]}
+    with holding(tmp_path, held("m1", BOB, verdict="banned"), checks=False, scanners=[scanner]) as folder:
+        user = ("--as", "user", "--recipient", BOB)
+        call(folder, "request", "m1", *user, "--reason", "I wrote it")
+        arguments = ["quarantine", "answer", "m1", "--grant", "--json", "--settings", str(folder / "mpp.toml")]
+        done = CliRunner().invoke(app, arguments)
+        (line,) = objects(done.stdout)
+        assert (done.exit_code, line["state"], line["to"]) == (0, "released", BOB)
+        assert done.stderr.count("is false, so no scanner is ever asked") == 1
+        events = objects(call(folder, "show", "m1", "--json"))[0]["events"]
+        actions = [each["action"] for each in events]
+        assert actions.index("request-granted") < actions.index("released")
 
 
 def test_delete_by_filter(run):
