@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mpp.cli.errors import fail
-from mpp.cli.options import DEFAULT_FILE, SettingsOption
+from mpp.cli.options import DEFAULT_FILE, SettingsOption, load_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,14 +20,9 @@ def check(
     ] = False,
 ) -> None:
     """Check settings, ports, servers, certificates, disk and DNS. Exit 1 if there is an error; warnings, and what the servers are, are told."""
-    from mpp.gateway.load import load_settings
-    from mpp.settings.problem import SettingsError, report
+    from mpp.settings.problem import report
 
-    path = settings or DEFAULT_FILE
-    try:
-        loaded = load_settings(path)
-    except SettingsError as error:
-        fail(str(error))
+    loaded = load_file(settings or DEFAULT_FILE)
     problems = [*loaded.problems, *_problems(loaded.settings)]
     if as_json:
         json_lines(problems, loaded.name, loaded.lines)

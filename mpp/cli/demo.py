@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mpp.cli import shown
 from mpp.cli.errors import fail
 
 if TYPE_CHECKING:
@@ -92,13 +93,11 @@ class _Interrupt:
 
 def _demo(once: bool, interrupt: _Interrupt) -> int:
     """Run it; returns how many mails were lost."""
-    from rich.console import Console
-
     from mpp.cli.inbox import Inbox
     from mpp.cli.samples import Fate, closing_line, fate_of, load_samples, match, send
 
     width = None if sys.stdout.isatty() else 140  # of what goes into a file
-    console = Console(markup=False, highlight=False, emoji=False, width=width)
+    console = shown.console(width)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mpp-demo-")))
         folder.chmod(0o711)  # spamd and clamd, under users of their own, pass through it

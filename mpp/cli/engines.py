@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from mpp.cli.options import JsonOption
+
 LogArgument = Annotated[
     list[Path],
     typer.Argument(
@@ -14,7 +16,6 @@ LogArgument = Annotated[
         help="Files with the gateway's log lines, logfmt or JSON, or with traces (mpp why --json); - is stdin.",
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
 
 def compare(

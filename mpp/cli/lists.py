@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mpp.cli.errors import fail
-from mpp.cli.opened import JsonOption, TenantOption, opened
-from mpp.cli.options import SettingsOption
+from mpp.cli.opened import TenantOption, opened
+from mpp.cli.options import JsonOption, SettingsOption
 from mpp.cli.selecting import moment
+from mpp.cli.shown import console, printable, time_text
 
 if TYPE_CHECKING:
     from mpp.verdict.lists import Entry, Level
@@ -69,10 +70,10 @@ def add(
     entry = Entry(action, place, whose, whom, networks, override, _expiry(expires), note)  # type: ignore[arg-type]
     with opened(settings, tenant) as store, store.catalog.write() as connection:
         if place.name == "GROUP" and whose not in store.settings.groups:
-            fail(f"--owner: there is no group {_printable(whose)} in the settings; add [groups.{_printable(whose)}]")
+            fail(f"--owner: there is no group {printable(whose)} in the settings; add [groups.{printable(whose)}]")
         put(connection, tenant, entry, store.actor)
         events.record(connection, [events.Event(store.actor, "list-added", tenant, detail={"entry": str(entry)})])
-    typer.echo(f"added: {_printable(str(entry))}")
+    typer.echo(f"added: {printable(str(entry))}")
     _warn(entry)
 
 
@@ -92,9 +93,9 @@ def remove(
     shown = f"{whom} ({level} {whose}".rstrip() + ")"
     with opened(settings, tenant) as store, store.catalog.write() as connection:
         if not kept.remove(connection, tenant, place, whose, whom):
-            fail(f"{_printable(shown)}: there is no such entry; `mpp lists show` shows what there is")
+            fail(f"{printable(shown)}: there is no such entry; `mpp lists show` shows what there is")
         events.record(connection, [events.Event(store.actor, "list-removed", tenant, detail={"entry": shown})])
-    typer.echo(f"removed: {_printable(shown)}")
+    typer.echo(f"removed: {printable(shown)}")
 
 
 @app.command()
@@ -106,7 +107,7 @@ def show(settings: SettingsOption = None, tenant: TenantOption = "default", as_j
         found = [*entries(connection, tenant), *entries(connection, GLOBAL)]
     if as_json:
         for entry, about in found:
-            typer.echo(json.dumps(_as_object(entry) | {"who": about["who"], "at": _time(about["at"] / 1000)}))
+            typer.echo(json.dumps(_as_object(entry) | {"who": about["who"], "at": time_text(about["at"])}))
         return
     _table([(entry, about["who"]) for entry, about in found])
 
@@ -139,10 +140,8 @@ def try_(
         )
     else:
         for each, why in match.passed:
-            typer.echo(f"does not count: {_printable(str(each))}: {_printable(why)}")
-        typer.echo(
-            f"{_printable(str(holds))}: {_printable(match.why)}" if holds else "no entry holds: the checks decide"
-        )
+            typer.echo(f"does not count: {printable(str(each))}: {printable(why)}")
+        typer.echo(f"{printable(str(holds))}: {printable(match.why)}" if holds else "no entry holds: the checks decide")
     if holds is None:
         raise typer.Exit(1)
 
@@ -156,11 +155,11 @@ def _place(level: str, owner: str, pattern: str) -> "tuple[Level, str, str]":
     try:
         whose = read_owner(place, owner)
     except ValueError as error:
-        fail(f"--owner {_printable(owner)} {error}")
+        fail(f"--owner {printable(owner)} {error}")
     try:
         return place, whose, read_pattern(pattern)
     except ValueError as error:
-        fail(f"{_printable(pattern)} {error}")
+        fail(f"{printable(pattern)} {error}")
 
 
 def _expiry(text: str) -> float:
@@ -192,26 +191,13 @@ def _as_object(entry: "Entry") -> dict[str, Any]:
         "pattern": entry.pattern,
         "networks": list(map(str, entry.networks)),
         "override": entry.override,
-        "expires": _time(entry.expires) if entry.expires else None,
+        "expires": time_text(entry.expires * 1000) if entry.expires else None,
         "note": entry.note,
     }
 
 
-def _time(at: float) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _printable(text: str) -> str:
-    from mpp.mail.escape import printable
-
-    return printable(text, 200)
-
-
 def _table(found: "list[tuple[Entry, str]]") -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -222,7 +208,7 @@ def _table(found: "list[tuple[Entry, str]]") -> None:
     for entry, who in found:
         proof = "RISKY: anywhere" if entry.override else " ".join(map(str, entry.networks))
         whose = f"{entry.level.name.lower()} {entry.owner}".rstrip()
-        until = _time(entry.expires)[:16] if entry.expires else ""
+        until = time_text(entry.expires * 1000)[:16] if entry.expires else ""
         cells = (entry.action, entry.pattern, whose, proof, until, entry.note, who)
-        table.add_row(*(Text(_printable(cell)) for cell in cells))
-    Console(markup=False, highlight=False, emoji=False).print(table)
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    console().print(table)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from mpp.store.reader import Reader
 
 TenantOption = Annotated[str, typer.Option("--tenant", metavar="NAME", help="Whose; default: the tenant `default`.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +30,10 @@ class Opened:
     catalog: "Catalog"
     tenant: str
     actor: str  # for events: "command:root"
+
+    def acting_as(self, role: str) -> str:
+        """Return who acts, for events."""
+        return self.actor if role == "admin" else f"{self.actor} as {role}"
 
     def reader(self) -> "AbstractContextManager[Reader]":
         """What opens the messages; needs the master key."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mpp.gateway.settings import Settings
     from mpp.settings.problem import Path as KeyPath
     from mpp.settings.problem import Problem
+    from mpp.settings.read import Loaded
 
 DEFAULT_FILE = Path("mpp.toml")
 DEFAULT_DATA = Path("mpp-data")  # of a trial by options; /var/lib/mpp would need root
@@ -25,6 +26,7 @@ _EXAMPLE = "mpp serve --listen 127.0.0.1:2525 --next-hop 127.0.0.1:10026"
 SettingsOption = Annotated[
     Path | None, typer.Option("--settings", metavar="FILE", help="Settings file; default mpp.toml where there is one.")
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 ListenOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -141,16 +143,21 @@ def scan_settings(file: Path | None, options: Options, code: int) -> "Settings":
 
 def read_file(path: Path, code: int = 1) -> "Settings":
     """Return a file's settings, its warnings told on stderr. Ends the command with `code` where they do not hold."""
+    loaded = load_file(path, code)
+    for warning in loaded.warnings:
+        typer.echo(warning, err=True)
+    return loaded.settings
+
+
+def load_file(path: Path, code: int = 1) -> "Loaded[Settings]":
+    """Return what a file says, with its lines and warnings. Ends the command with `code` where it does not hold."""
     from mpp.gateway.load import load_settings
     from mpp.settings.problem import SettingsError
 
     try:
-        loaded = load_settings(path)
+        return load_settings(path)
     except SettingsError as error:
         fail(str(error), code)
-    for warning in loaded.warnings:
-        typer.echo(warning, err=True)
-    return loaded.settings
 
 
 def values_of(options: Options) -> dict[str, Any]:

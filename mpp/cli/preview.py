@@ -6,6 +6,8 @@ whoever shows it escapes it.
 
 from typing import TYPE_CHECKING, Any
 
+from mpp.cli.shown import time_text
+
 if TYPE_CHECKING:
     from mpp.mail.message import Message
     from mpp.store.reader import Stored
@@ -17,19 +19,16 @@ _LARGEST = 1 << 18  # characters of a text that is looked at
 
 def preview(stored: "Stored") -> dict[str, Any]:
     """Return an object of plain values."""
-    from datetime import UTC, datetime
-
     from mpp.mail.message import Message
     from mpp.mail.words import header_text
 
     message = Message(stored.raw)
     about = stored.described["about"]
-    received = datetime.fromtimestamp(stored.described["received"] / 1000, UTC)
     return {
         "id": stored.id,
         "from": f"<{stored.envelope.reverse_path}>",
         "client": stored.client.address or "local socket",
-        "received": received.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "received": time_text(stored.described["received"]),
         "size": len(stored.raw),
         "why": [str(each) for each in about.get("why", ())],
         "findings": list(about.get("findings", ())),

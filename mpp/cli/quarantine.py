@@ -1,8 +1,6 @@
 """`mpp quarantine ...`: what is held, why, and what becomes of it. Every action is one copy's, and leaves an event."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,8 +8,9 @@ import typer
 
 from mpp.cli import selecting as given
 from mpp.cli.errors import fail
-from mpp.cli.opened import JsonOption, Opened, TenantOption, opened
-from mpp.cli.options import SettingsOption
+from mpp.cli.opened import TenantOption, opened
+from mpp.cli.options import JsonOption, SettingsOption
+from mpp.cli.shown import as_object, console, named, printable, time_text
 
 if TYPE_CHECKING:
     from mpp.store.quarantine_query import Key, Row
@@ -19,11 +18,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="quarantine", help="What is held, and what becomes of it.", no_args_is_help=True, rich_markup_mode=None
 )
-
-IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the message, as in log and list.")]
-IdsArgument = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Ids of messages.")]
-AllOption = Annotated[bool, typer.Option("--all", help="All copies that the filters leave, instead of ids.")]
-ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept with the event.")]
 
 
 @app.command(name="list")
@@ -67,7 +61,7 @@ def list_(
     more = ",".join(map(str, place)) if place else ""
     if as_json:
         for row in rows:
-            typer.echo(json.dumps(_as_object(row)))
+            typer.echo(json.dumps(as_object(row)))
         return
     _table(rows)
     if more:
@@ -76,7 +70,7 @@ def list_(
 
 @app.command()
 def show(
-    identifier: IdArgument,
+    identifier: given.IdArgument,
     settings: SettingsOption = None,
     tenant: TenantOption = "default",
     recipient: given.RecipientOption = "",
@@ -100,16 +94,16 @@ def show(
         if not rows or stored is None:
             fail(_nothing(identifier))
         with store.catalog.write() as connection:
-            note(connection, tenant, rows[0].key, _actor(store, role), "viewed", {})
+            note(connection, tenant, rows[0].key, store.acting_as(role), "viewed", {})
     shown = {
         **preview(stored),
-        "copies": [_as_object(row) for row in rows],
+        "copies": [as_object(row) for row in rows],
         "requests": [
             {"recipient": each.key.recipient, "state": each.state, "by": each.asked_by, "reason": each.reason, "answer": each.answer}
             for each in asked if each
         ],
         "events": [
-            {"at": _time(each.at_ms), "actor": each.actor, "action": each.action, "recipient": each.recipient, **each.detail}
+            {"at": time_text(each.at_ms), "actor": each.actor, "action": each.action, "recipient": each.recipient, **each.detail}
             for each in events
         ],
     }  # fmt: skip
@@ -121,7 +115,7 @@ def show(
 
 @app.command()
 def download(
-    identifier: IdArgument,
+    identifier: given.IdArgument,
     output: Annotated[Path, typer.Option("--output", metavar="FILE", help="Where to; it must not be there yet.")],
     settings: SettingsOption = None,
     tenant: TenantOption = "default",
@@ -135,25 +129,25 @@ def download(
 
     asker = given.asker_of(role, recipient)
     with opened(settings, tenant) as store, store.reader() as reader:
-        row = _releasable(store, identifier, asker)
+        row = given.releasable(store, identifier, asker)
         with store.catalog.read() as connection:
             stored = reader.message(connection, tenant, identifier)
         if stored is None:
             fail(_nothing(identifier))
         with store.catalog.write() as connection:
-            note(connection, tenant, row.key, _actor(store, role), "downloaded", {})
+            note(connection, tenant, row.key, store.acting_as(role), "downloaded", {})
         try:
             descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(stored.raw)
         except OSError as error:
-            fail(f"{_printable(str(output))}: {error.strerror}; name another file")
-    typer.echo(f"{_printable(str(output))}: {len(stored.raw)} octets")
+            fail(f"{printable(str(output))}: {error.strerror}; name another file")
+    typer.echo(f"{printable(str(output))}: {len(stored.raw)} octets")
 
 
 @app.command()
 def delete(
-    identifiers: IdsArgument = None,
+    identifiers: given.IdsArgument = None,
     settings: SettingsOption = None,
     tenant: TenantOption = "default",
     recipient: given.RecipientOption = "",
@@ -166,7 +160,7 @@ def delete(
     since: given.SinceOption = "",
     until: given.UntilOption = "",
     subject: given.SubjectOption = "",
-    everything: AllOption = False,
+    everything: given.AllOption = False,
     role: given.RoleOption = "admin",
     as_json: JsonOption = False,
 ) -> None:
@@ -184,8 +178,8 @@ def delete(
 
         def work(keys: "list[Key]") -> list[dict[str, Any]]:
             with store.catalog.write() as connection:
-                gone = held.delete(connection, tenant, keys, _actor(store, role))
-            return [{**_named(key), "state": "deleted"} for key in gone]
+                gone = held.delete(connection, tenant, keys, store.acting_as(role))
+            return [{**named(key), "state": "deleted"} for key in gone]
 
         rows = chosen(store, identifiers or [], wanted, asker, everything=everything)
         bulk(rows, work, as_json=as_json, word="deleted")
@@ -195,8 +189,8 @@ def delete(
 
 @app.command()
 def hold(
-    identifier: IdArgument,
-    reason: ReasonOption,
+    identifier: given.IdArgument,
+    reason: given.ReasonOption,
     settings: SettingsOption = None,
     tenant: TenantOption = "default",
     recipient: given.RecipientOption = "",
@@ -207,8 +201,8 @@ def hold(
 
 @app.command(name="release-hold")
 def release_hold(
-    identifier: IdArgument,
-    reason: ReasonOption,
+    identifier: given.IdArgument,
+    reason: given.ReasonOption,
     settings: SettingsOption = None,
     tenant: TenantOption = "default",
     recipient: given.RecipientOption = "",
@@ -223,19 +217,8 @@ def _hold(settings: Path | None, tenant: str, identifier: str, recipient: str, r
     with opened(settings, tenant) as store, store.catalog.write() as connection:
         row = given.copy_named(connection, tenant, identifier, given.asker_of("admin", recipient))
         if not held.hold(connection, tenant, [row.key], store.actor, reason, on=on):
-            fail(f"{_printable(identifier)}: {'is on hold already' if on else 'is not on hold'}, or is no more")
+            fail(f"{printable(identifier)}: {'is on hold already' if on else 'is not on hold'}, or is no more")
     typer.echo("on hold" if on else "no longer on hold")
-
-
-def _releasable(store: Opened, identifier: str, asker: given.Asker) -> "Row":
-    """Return the copy named, where the role may release it; else the command ends and says what may be done."""
-    with store.catalog.read() as connection:
-        row = given.copy_named(connection, store.tenant, identifier, asker)
-    right = given.right_of(row, asker, store.settings.release_rules)
-    if right != "release":
-        cure = "ask for it: mpp quarantine request ID --reason TEXT" if right == "request" else "ask your postmaster"
-        fail(f"{_printable(row.key.message)}: a {asker.role} may not release {row.verdict} mail; {cure}")
-    return row
 
 
 def _cursor(text: str) -> Any:
@@ -250,54 +233,8 @@ def _cursor(text: str) -> Any:
     return Cursor(int(received), message, recipient)
 
 
-def _actor(store: Opened, role: str) -> str:
-    return store.actor if role == "admin" else f"{store.actor} as {role}"
-
-
-def _named(key: "Key") -> dict[str, Any]:
-    return {"id": key.message, "recipient": key.recipient}
-
-
-def _as_object(row: "Row") -> dict[str, Any]:
-    return {
-        **_named(row.key),
-        "received": _time(row.received),
-        "state": row.state,
-        "on_hold": row.on_hold,
-        "class": row.verdict,
-        "rule": row.rule,
-        "score": row.score,
-        "sender": row.sender,
-        "author": row.author,
-        "subject": row.subject,
-        "message_id": row.message_id,
-        "size": row.size,
-        "expires": _time(row.expires),
-        "reply": row.reply,
-    }
-
-
-def _time(at_ms: int) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _printable(text: str) -> str:
-    from mpp.mail.escape import printable
-
-    return printable(text, 200)
-
-
 def _nothing(identifier: str) -> str:
-    return f"{_printable(identifier)}: no such message in the quarantine; `mpp quarantine list` shows what there is"
-
-
-@contextmanager
-def _console() -> Iterator[Any]:
-    from rich.console import Console
-
-    yield Console(markup=False, highlight=False, emoji=False)
+    return f"{printable(identifier)}: no such message in the quarantine; `mpp quarantine list` shows what there is"
 
 
 def _table(rows: "list[Row]") -> None:
@@ -311,42 +248,37 @@ def _table(rows: "list[Row]") -> None:
     for row in rows:
         state = row.state + (", on hold" if row.on_hold else "")
         cells = (
-            row.key.message, _time(row.received)[:16].replace("T", " "), row.verdict, f"{row.score:g}",
+            row.key.message, time_text(row.received)[:16].replace("T", " "), row.verdict, f"{row.score:g}",
             row.sender or "<>", row.key.recipient, row.subject, state,
         )  # fmt: skip
-        table.add_row(*(Text(_printable(cell)) for cell in cells))
-    with _console() as console:
-        console.print(table if rows else "Nothing is held that fits.")
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    console().print(table if rows else "Nothing is held that fits.")
 
 
 def _story(shown: dict[str, Any]) -> None:
-    with _console() as console:
-        for name in ("id", "from", "client", "received", "size"):
-            console.print(f"{name + ':':<13}{_printable(str(shown[name]))}", soft_wrap=True)
-        console.print("\nWhy it is here")
-        for each in shown["copies"]:
-            hold = ", on hold" if each["on_hold"] else ""
-            said = f"; {each['reply']}" if each["reply"] else ""
-            text = f"  {each['recipient']}: {each['class']}, score {each['score']:g}, by {each['rule']}; {each['state']}{hold}{said}"
-            console.print(_printable(text), soft_wrap=True)
-        for sentence in shown["why"]:
-            console.print(f"  {_printable(sentence)}", soft_wrap=True)
-        console.print("\nHeader")
-        for line in shown["header"]:
-            console.print(f"  {_printable(line)}", soft_wrap=True)
-        console.print("\nText")
-        for line in shown["text"]:
-            console.print(f"  {_printable(line)}", soft_wrap=True)
-        if shown["attachments"]:
-            console.print("\nAttachments")
-            for each in shown["attachments"]:
-                console.print(
-                    f"  {_printable(each['name'] or '(no name)')}, {_printable(each['type'])}, {each['size']} octets"
-                )
-        for title in ("requests", "events"):
-            if shown[title]:
-                console.print(f"\n{title.capitalize()}")
-                for each in shown[title]:
-                    console.print(
-                        "  " + _printable(", ".join(f"{each[key]}" for key in each if each[key])), soft_wrap=True
-                    )
+    out = console()
+    for name in ("id", "from", "client", "received", "size"):
+        out.print(f"{name + ':':<13}{printable(str(shown[name]))}", soft_wrap=True)
+    out.print("\nWhy it is here")
+    for each in shown["copies"]:
+        hold = ", on hold" if each["on_hold"] else ""
+        said = f"; {each['reply']}" if each["reply"] else ""
+        text = f"  {each['recipient']}: {each['class']}, score {each['score']:g}, by {each['rule']}; {each['state']}{hold}{said}"
+        out.print(printable(text), soft_wrap=True)
+    for sentence in shown["why"]:
+        out.print(f"  {printable(sentence)}", soft_wrap=True)
+    out.print("\nHeader")
+    for line in shown["header"]:
+        out.print(f"  {printable(line)}", soft_wrap=True)
+    out.print("\nText")
+    for line in shown["text"]:
+        out.print(f"  {printable(line)}", soft_wrap=True)
+    if shown["attachments"]:
+        out.print("\nAttachments")
+        for each in shown["attachments"]:
+            out.print(f"  {printable(each['name'] or '(no name)')}, {printable(each['type'])}, {each['size']} octets")
+    for title in ("requests", "events"):
+        if shown[title]:
+            out.print(f"\n{title.capitalize()}")
+            for each in shown[title]:
+                out.print("  " + printable(", ".join(f"{each[key]}" for key in each if each[key])), soft_wrap=True)

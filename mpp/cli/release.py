@@ -7,19 +7,9 @@ import typer
 
 from mpp.cli import selecting as given
 from mpp.cli.errors import fail
-from mpp.cli.opened import JsonOption, TenantOption, opened
-from mpp.cli.options import SettingsOption
-from mpp.cli.quarantine import (
-    AllOption,
-    IdArgument,
-    IdsArgument,
-    ReasonOption,
-    _actor,
-    _named,
-    _printable,
-    _releasable,
-    _time,
-)
+from mpp.cli.opened import TenantOption, opened
+from mpp.cli.options import JsonOption, SettingsOption
+from mpp.cli.shown import named, printable, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def release(
-    identifiers: IdsArgument = None,
+    identifiers: given.IdsArgument = None,
     settings: SettingsOption = None,
     tenant: TenantOption = "default",
     recipient: given.RecipientOption = "",
@@ -48,7 +38,7 @@ def release(
     since: given.SinceOption = "",
     until: given.UntilOption = "",
     subject: given.SubjectOption = "",
-    everything: AllOption = False,
+    everything: given.AllOption = False,
     to: Annotated[str, typer.Option("--to", metavar="ADDRESS", help="Send it there, where the role may.")] = "",
     again: Annotated[
         bool,
@@ -70,7 +60,7 @@ def release(
         _give_up(store)
         rows = chosen(store, identifiers or [], wanted, asker, everything=everything)
         rows = _permitted(rows, asker, store.settings.release_rules, elsewhere=bool(to))
-        _release(store, rows, Order(tenant, _actor(store, role), to, again=again), as_json=as_json)
+        _release(store, rows, Order(tenant, store.acting_as(role), to, again=again), as_json=as_json)
 
 
 def _give_up(store: "Opened") -> None:
@@ -94,7 +84,7 @@ def _release(store: "Opened", rows: "list[Row]", order: "Order", *, as_json: boo
 
         def work(keys: "list[Key]") -> list[dict[str, Any]]:
             return [
-                {**_named(each.key), "state": each.state, "reply": each.reply, "host": each.host, "to": each.to}
+                {**named(each.key), "state": each.state, "reply": each.reply, "host": each.host, "to": each.to}
                 for each in runner.run(releaser.release(keys, order))
             ]
 
@@ -126,7 +116,7 @@ def _permitted(
 
 
 def learn(
-    identifiers: IdsArgument = None,
+    identifiers: given.IdsArgument = None,
     settings: SettingsOption = None,
     tenant: TenantOption = "default",
     recipient: given.RecipientOption = "",
@@ -136,7 +126,7 @@ def learn(
     since: given.SinceOption = "",
     until: given.UntilOption = "",
     subject: given.SubjectOption = "",
-    everything: AllOption = False,
+    everything: given.AllOption = False,
     spam: Annotated[bool, typer.Option("--spam", help="It is spam.")] = False,
     ham: Annotated[bool, typer.Option("--ham", help="It is none.")] = False,
     scanner: Annotated[str, typer.Option("--scanner", metavar="NAME", help="Only this one; default: each spamd.")] = "",
@@ -159,7 +149,7 @@ def learn(
         teachers = _teachers(store.settings, scanner)
 
         def work(keys: "list[Key]") -> list[dict[str, Any]]:
-            return runner.run(_teach_all(store, reader, teachers, keys, lesson, _actor(store, role)))
+            return runner.run(_teach_all(store, reader, teachers, keys, lesson, store.acting_as(role)))
 
         rows = chosen(store, identifiers or [], wanted, asker, everything=everything)
         bulk(rows, work, as_json=as_json, word="learnt", batch=20)
@@ -196,13 +186,13 @@ async def _teach_all(
             note(connection, store.tenant, key, actor, f"learnt-{lesson}", {"failed": failed})
         state = "failed" if failed else "learnt"
         changed = "; ".join(failed) or ("new to it" if any(each.changed for each in said) else "known already")
-        results.append({**_named(key), "state": state, "reply": changed})
+        results.append({**named(key), "state": state, "reply": changed})
     return results
 
 
 def request(
-    identifier: IdArgument,
-    reason: ReasonOption,
+    identifier: given.IdArgument,
+    reason: given.ReasonOption,
     settings: SettingsOption = None,
     tenant: TenantOption = "default",
     recipient: given.RecipientOption = "",
@@ -216,8 +206,8 @@ def request(
     with opened(settings, tenant) as store, store.catalog.write() as connection:
         row = given.copy_named(connection, tenant, identifier, asker)
         if given.right_of(row, asker, store.settings.release_rules) is Right.NOTHING:
-            fail(f"{_printable(identifier)}: a {role} may not ask for {row.verdict} mail; nobody would release it")
-        ask(connection, tenant, row.key, f"{_actor(store, role)} {asker.recipient}".strip(), reason)
+            fail(f"{printable(identifier)}: a {role} may not ask for {row.verdict} mail; nobody would release it")
+        ask(connection, tenant, row.key, f"{store.acting_as(role)} {asker.recipient}".strip(), reason)
     typer.echo("asked; `mpp quarantine requests` shows what waits")
 
 
@@ -234,17 +224,17 @@ def requests(
         found = requests_of(connection, tenant, waiting=not answered)
     for each in found:
         about = {
-            **_named(each.key), "by": each.asked_by, "at": _time(each.asked_at), "reason": each.reason,
+            **named(each.key), "by": each.asked_by, "at": time_text(each.asked_at), "reason": each.reason,
             "state": each.state, "answered_by": each.answered_by, "answer": each.answer,
         }  # fmt: skip
         shown = ", ".join(f"{name} {value}" for name, value in about.items() if value)
-        typer.echo(json.dumps(about) if as_json else _printable(shown))
+        typer.echo(json.dumps(about) if as_json else printable(shown))
     if not found and not as_json:
         typer.echo("No request waits.")
 
 
 def answer(
-    identifier: IdArgument,
+    identifier: given.IdArgument,
     settings: SettingsOption = None,
     tenant: TenantOption = "default",
     recipient: given.RecipientOption = "",
@@ -262,10 +252,10 @@ def answer(
         fail("say what the answer is: --grant or --refuse")
     asker = given.asker_of(role, recipient)
     with opened(settings, tenant) as store:
-        row, who = _releasable(store, identifier, asker), _actor(store, role)
+        row, who = given.releasable(store, identifier, asker), store.acting_as(role)
         with store.catalog.write() as connection:
             if not asked.answer(connection, tenant, row.key, who, reason, granted=grant):
-                fail(f"{_printable(identifier)}: no request waits for it; `mpp quarantine requests` shows what does")
+                fail(f"{printable(identifier)}: no request waits for it; `mpp quarantine requests` shows what does")
         if grant:
             _give_up(store)
             _release(store, [row], Order(tenant, who), as_json=as_json)

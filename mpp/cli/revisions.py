@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mpp.cli.errors import fail
-from mpp.cli.opened import JsonOption, Opened, opened
-from mpp.cli.options import DEFAULT_FILE, SettingsOption
+from mpp.cli.opened import Opened, opened
+from mpp.cli.options import DEFAULT_FILE, JsonOption, SettingsOption, load_file
+from mpp.cli.shown import printable, time_text
 
 if TYPE_CHECKING:
     from mpp.gateway.settings import Settings
@@ -35,7 +36,7 @@ def diff(
 
     with opened(settings, _TENANT) as store:
         before = _read(_numbered(store, old), store)
-        after = _read(_numbered(store, new), store) if new else _load(file or settings or DEFAULT_FILE)
+        after = _read(_numbered(store, new), store) if new else load_file(file or settings or DEFAULT_FILE)
     changes = differences(before.settings, after.settings, after.lines)
     for each in changes:
         typer.echo(json.dumps(_change(each, after.name)) if as_json else _line(each, after.name))
@@ -58,7 +59,7 @@ def apply(
     from mpp.settings.revisions import Standing, body_of, differences, digest, standing
     from mpp.store.revisions import append
 
-    loaded = _load(file)
+    loaded = load_file(file)
     for warning in loaded.warnings:
         typer.echo(warning, err=True)
     body = body_of(loaded.settings)
@@ -70,12 +71,12 @@ def apply(
             typer.echo(f"{last.name} says the same already")
             return
         if over is not None and over != number:
-            fail(f"--over: the newest revision is {number}; look at it: mpp settings diff {_printable(str(file))}")
+            fail(f"--over: the newest revision is {number}; look at it: mpp settings diff {printable(str(file))}")
         if last and own and over is None and standing(body, last) is Standing.BOTH:
             for each in differences(_read(last, store).settings, loaded.settings, loaded.lines):
                 typer.echo(_line(each, loaded.name), err=True)
             fail(
-                f"the file and the catalog have both changed ({last.name} by {_printable(last.who)}: {_printable(last.why)}); "
+                f"the file and the catalog have both changed ({last.name} by {printable(last.who)}: {printable(last.why)}); "
                 f"bring them together, or apply it all the same with --over {number}"
             )
         said = digest(body) if own or last is None else last.file
@@ -96,8 +97,8 @@ def history(
     with opened(settings, _TENANT) as store, store.catalog.read() as connection:
         found = kept(connection, _TENANT, limit)
     for each in found:
-        about = {"revision": each.number, "at": _time(each.at_ms), "who": each.who, "why": each.why}
-        shown = f"{each.number:>5}  {about['at']}  {_printable(each.who)}: {_printable(each.why)}"
+        about = {"revision": each.number, "at": time_text(each.at_ms), "who": each.who, "why": each.why}
+        shown = f"{each.number:>5}  {about['at']}  {printable(each.who)}: {printable(each.why)}"
         typer.echo(json.dumps(about) if as_json else shown)
     if not found and not as_json:
         typer.echo("There is no revision yet: `mpp serve` makes the first one of its settings file.")
@@ -152,16 +153,6 @@ def _read(revision: "Revision", store: Opened) -> "Loaded[Settings]":
         fail(str(error))
 
 
-def _load(path: Path) -> "Loaded[Settings]":
-    from mpp.gateway.load import load_settings
-    from mpp.settings.problem import SettingsError
-
-    try:
-        return load_settings(path)
-    except SettingsError as error:
-        fail(str(error))
-
-
 def _line(change: "Change", name: str) -> str:
     return f"{name}:{change.line}: {change}" if change.line else str(change)
 
@@ -170,18 +161,6 @@ def _change(change: "Change", name: str) -> dict[str, Any]:
     from mpp.settings.problem import dotted
 
     return {"key": dotted(change.path), "old": change.old, "new": change.new, "file": name, "line": change.line}
-
-
-def _printable(text: str) -> str:
-    from mpp.mail.escape import printable
-
-    return printable(text, 200)
-
-
-def _time(at_ms: int) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 COMMANDS = (diff, apply, history, rollback)

@@ -15,6 +15,7 @@ import typer
 
 from mpp.cli import options as given
 from mpp.cli.errors import fail
+from mpp.cli.shown import console
 
 if TYPE_CHECKING:
     from mpp.gateway.settings import Listener, Settings
@@ -229,7 +230,6 @@ def _json_line(scanned: Scanned) -> None:
 
 def _table(scanned: Scanned) -> None:
     """For people: a table of the findings, then the decision and why. Outside text is escaped, markup is off."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -239,18 +239,18 @@ def _table(scanned: Scanned) -> None:
     if scanned.plan is None:
         typer.echo(f"{file}: {printable(scanned.error)}; name a file that can be read", err=True)
         return
-    console = Console(markup=False, highlight=False, emoji=False)
+    out = console()
     plan = scanned.plan
-    console.print(f"{file}: {plan.verdict.value}, score {plan.score:g}", soft_wrap=True)
+    out.print(f"{file}: {plan.verdict.value}, score {plan.score:g}", soft_wrap=True)
     if scanned.findings:
         table = Table("check", "symbol", "score", "what it saw", box=None, pad_edge=False)
         for finding in scanned.findings:
             text = " ".join(filter(None, (finding.text, finding.evidence)))
             cells = (finding.check, finding.symbol, f"{finding.score:g}", text)
             table.add_row(*(Text(printable(cell, 300)) for cell in cells))
-        console.print(table)
+        out.print(table)
     for recipient, fate in plan.fates.items():
-        console.print(f"  {printable(recipient)}: {fate.disposition.value} ({printable(fate.rule)})", soft_wrap=True)
+        out.print(f"  {printable(recipient)}: {fate.disposition.value} ({printable(fate.rule)})", soft_wrap=True)
     for sentence in plan.why:
-        console.print(f"  {printable(sentence)}", soft_wrap=True)
-    console.print()
+        out.print(f"  {printable(sentence)}", soft_wrap=True)
+    out.print()

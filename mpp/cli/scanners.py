@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from mpp.cli.errors import fail
-from mpp.cli.options import DEFAULT_FILE, SettingsOption
+from mpp.cli.options import DEFAULT_FILE, SettingsOption, load_file
+from mpp.cli.shown import console, printable
 
 app = typer.Typer(
     name="scanners",
@@ -63,32 +64,26 @@ def undrain(
 
 def _folder(settings: Path | None, data: Path | None) -> Path:
     """Return the data folder of the gateway that is meant."""
-    from mpp.gateway.load import load_settings
     from mpp.gateway.settings import Settings
-    from mpp.settings.problem import SettingsError
 
     if data is not None:
         return data
     if settings is None and not DEFAULT_FILE.exists():
         return Settings().node.data
-    try:
-        return load_settings(settings or DEFAULT_FILE).settings.node.data
-    except SettingsError as error:
-        fail(str(error))
+    return load_file(settings or DEFAULT_FILE).settings.node.data
 
 
 def _ask(folder: Path, order: dict[str, Any]) -> list[dict[str, Any]]:
     from mpp.gateway.control import ask
-    from mpp.mail.escape import printable
 
     try:
         answers = ask(folder, order)
     except OSError as error:
-        what = printable(f"{folder}: {error.strerror or error}")
+        what = printable(f"{folder}: {error.strerror or error}", 0)
         fail(f"no gateway answers there: {what}; start it, name its folder by --data, or become its user")
     for answer in answers:
         if "error" in answer:
-            fail(f"{printable(answer['error'])}; see `mpp scanners status`")
+            fail(f"{printable(answer['error'], 0)}; see `mpp scanners status`")
     return answers
 
 
@@ -97,18 +92,15 @@ def _show(servers: list[dict[str, Any]], *, as_json: bool, again: bool) -> None:
         for server in servers:
             typer.echo(json.dumps(server))
         return
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from mpp.mail.escape import printable
-
     width = None if sys.stdout.isatty() else 200  # in a file no line is broken
-    console = Console(markup=False, highlight=False, emoji=False, width=width)
+    out = console(width)
     if again:
-        console.clear()
+        out.clear()
     if not servers:
-        console.print("the gateway has asked no scanner yet")
+        out.print("the gateway has asked no scanner yet")
         return
     table = Table(*_COLUMNS, box=None, pad_edge=False)
     for server in servers:
@@ -121,4 +113,4 @@ def _show(servers: list[dict[str, Any]], *, as_json: bool, again: bool) -> None:
             *(server[key] for key in ("answers", "failures", "copies", "cause")),
         )
         table.add_row(*(Text(printable(str(cell), 200)) for cell in cells))
-    console.print(table)
+    out.print(table)

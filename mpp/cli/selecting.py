@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mpp.cli.errors import fail
+from mpp.cli.shown import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import Connection
 
+    from mpp.cli.opened import Opened
     from mpp.store.quarantine_query import Filter, Row
     from mpp.verdict.roles import ReleaseRule, Right
 
@@ -23,6 +25,10 @@ _ROLES = ("user", "helpdesk", "admin")
 _AGO = re.compile(r"(\d+)([mhd])")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?)?")
 
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the message, as in log and list.")]
+IdsArgument = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Ids of messages.")]
+AllOption = Annotated[bool, typer.Option("--all", help="All copies that the filters leave, instead of ids.")]
+ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept with the event.")]
 RoleOption = Annotated[
     str, typer.Option("--as", metavar="ROLE", help="user (with --recipient), helpdesk or admin: see [[release_rules]].")
 ]
@@ -111,7 +117,6 @@ def copy_named(connection: "Connection", tenant: str, identifier: str, asker: As
 
     A message held for several people needs a word for whom: ends the command where there is none, or nothing is found.
     """
-    from mpp.mail.escape import printable
     from mpp.store.quarantine_query import copies_of
 
     rows = [row for row in copies_of(connection, tenant, identifier) if asker.may_see(row)]
@@ -131,3 +136,14 @@ def right_of(row: "Row", asker: Asker, rules: "Sequence[ReleaseRule]") -> "Right
     from mpp.verdict.roles import right
 
     return right(rules, asker.role, row.key.recipient, row.verdict)
+
+
+def releasable(store: "Opened", identifier: str, asker: Asker) -> "Row":
+    """Return the copy named, where the role may release it; else the command ends and says what may be done."""
+    with store.catalog.read() as connection:
+        row = copy_named(connection, store.tenant, identifier, asker)
+    right = right_of(row, asker, store.settings.release_rules)
+    if right != "release":
+        cure = "ask for it: mpp quarantine request ID --reason TEXT" if right == "request" else "ask your postmaster"
+        fail(f"{printable(row.key.message)}: a {asker.role} may not release {row.verdict} mail; {cure}")
+    return row

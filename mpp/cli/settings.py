@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mpp.cli.errors import fail
-from mpp.cli.options import DEFAULT_FILE, SettingsOption
+from mpp.cli.options import DEFAULT_FILE, JsonOption, SettingsOption, load_file
 
 if TYPE_CHECKING:
     from mpp.gateway.settings import Settings
@@ -35,7 +35,7 @@ Sizes are octets or texts such as `"50 MiB"`, durations seconds or texts such as
 @app.command()
 def show(
     settings: SettingsOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the values that hold, each with the line of the file it comes from, or "default"."""
     from mpp.mail.escape import printable
@@ -103,15 +103,9 @@ def reference_page() -> str:
 
 
 def _load(file: Path | None) -> "Loaded[Settings]":
-    from mpp.gateway.load import load_settings
+    """Return the file's settings, or the defaults where there is none."""
     from mpp.gateway.settings import Settings
-    from mpp.settings.problem import SettingsError
     from mpp.settings.read import Loaded
 
     path = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
-    if path is None:
-        return Loaded(Settings(), "")
-    try:
-        return load_settings(path)
-    except SettingsError as error:
-        fail(str(error))
+    return load_file(path) if path else Loaded(Settings(), "")

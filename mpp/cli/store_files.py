@@ -1,14 +1,11 @@
 """`mpp store check|rebuild|compact`: is all there that is held and archived, and the catalog made anew from the segments."""
 
 import json
-from typing import Annotated
 
 import typer
 
-from mpp.cli.options import SettingsOption
+from mpp.cli.options import JsonOption, SettingsOption
 from mpp.cli.placed import FolderOption, settings_of, store_of, told
-
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
 
 def check(settings: SettingsOption = None, data: FolderOption = None, as_json: JsonOption = False) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mpp.cli.errors import fail
-from mpp.cli.options import SettingsOption
+from mpp.cli.options import JsonOption, SettingsOption
 from mpp.cli.placed import FolderOption, catalog_of, settings_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def why(
     tenant: Annotated[
         str | None, typer.Option("--tenant", metavar="NAME", help="Only what this tenant may see; default: all.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_json: JsonOption = False,
     settings: SettingsOption = None,
     data: FolderOption = None,
 ) -> None:

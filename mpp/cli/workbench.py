@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from mpp.mail.message import Message
     from mpp.verdict.plan import Plan
 
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 OnOption = Annotated[list[Path], typer.Option("--on", metavar="FILE", help="Mails: files, mboxes, folders of them.")]
 _SOURCES = ("header_checks", "body_checks", "mime_header_checks", "access")
 
@@ -70,7 +69,7 @@ def try_(
         str, typer.Argument(metavar="[RULE]", help='A rule\'s name, or "PLACE=PATTERN"; none: all rules.')
     ] = "",
     settings: given.SettingsOption = None,
-    as_json: JsonOption = False,
+    as_json: given.JsonOption = False,
 ) -> None:
     """Say which mails a rule would hold for, and what it matched. Exit 0 if any, else 1."""
     from mpp.mail.escape import printable
@@ -157,7 +156,7 @@ def replay(
     stored: Annotated[int, typer.Option("--stored", metavar="DAYS", help="The stored mails of so many days too.")] = 0,
     tenant: Annotated[str, typer.Option("--tenant", help="Whose stored mails.")] = "default",
     settings: given.SettingsOption = None,
-    as_json: JsonOption = False,
+    as_json: given.JsonOption = False,
 ) -> None:
     """Say which mails would fare differently under new settings, by their filters alone. Exit 0: none; 1: some."""
     from mpp.mail.escape import printable
@@ -225,7 +224,7 @@ def _change(old: "Plan", new: "Plan") -> dict[str, Any] | None:
 
 
 @app.command()
-def stats(settings: given.SettingsOption = None, as_json: JsonOption = False) -> None:
+def stats(settings: given.SettingsOption = None, as_json: given.JsonOption = False) -> None:
     """Hits and cost of each rule from live traffic, rules that never hit, slow patterns, near-duplicates."""
     from mpp.checks.content.count import Line, read_counts
     from mpp.checks.content.importing import near_duplicates
@@ -273,7 +272,7 @@ def suggest(
     ],
     ham: Annotated[list[Path], typer.Option("--not", metavar="FILE", help="Mails that are not to be hit.")],
     most_false: Annotated[float, typer.Option("--most-false", help="Largest share of those that may be hit.")] = 0.0,
-    as_json: JsonOption = False,
+    as_json: given.JsonOption = False,
 ) -> None:
     """Suggest patterns for what these mails have in common and the others have not, with the hits on both."""
     from mpp.checks.content.suggest import suggest as suggested
