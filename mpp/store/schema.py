@@ -2,7 +2,7 @@
 
 The tenant is the first column of every key; what belongs to a node rather than to a customer is in NODE_TABLES. Times are
 milliseconds since 1970, UTC (mpp.store.clock). Content is never here: it is in segments, and its keys in key files. Changes go with a
-migration in mpp.store.migrations; 0001 makes these tables as they stand until the first release.
+migration in mpp.store.migrations, which writes out what it does: a test compares what all of them make with these tables.
 """
 
 from collections.abc import Callable
@@ -260,5 +260,12 @@ nodes = _table(
     Column("work", Text, nullable=False),  # what its background process did last, JSON
     PrimaryKeyConstraint("name"),
 )
+# From when the signatures of each server of a scanner are, as it told; the last ones (mpp.store.engine_updates).
+engine_updates = _table(
+    "engine_updates",
+    Column("engine", Text, nullable=False),  # scanner and server
+    Column("at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("engine", "at"),
+)
 
-NODE_TABLES = frozenset({leaves, checkpoints, segments, nodes})
+NODE_TABLES = frozenset({leaves, checkpoints, segments, nodes, engine_updates})

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from mpp.store.schema import metadata
 
-NEWEST = "0001"
+NEWEST = "0002"
 
 
 def current(connection: Connection) -> str:
@@ -18,9 +18,9 @@ def current(connection: Connection) -> str:
     return connection.execute(text("select version_num from alembic_version")).scalar() or ""
 
 
-def upgrade(connection: Connection) -> None:
-    """Bring the schema to the newest version; does nothing where it is there."""
-    if current(connection) == NEWEST:
+def upgrade(connection: Connection, to: str = NEWEST) -> None:
+    """Bring the schema to a version; does nothing where it is there."""
+    if current(connection) == to:
         return
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
@@ -29,6 +29,6 @@ def upgrade(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", "mpp.store:migrations")
     scripts = ScriptDirectory.from_config(config)
-    with EnvironmentContext(config, scripts, fn=lambda found, _: scripts._upgrade_revs("head", found)) as environment:
+    with EnvironmentContext(config, scripts, fn=lambda found, _: scripts._upgrade_revs(to, found)) as environment:
         environment.configure(connection=connection, target_metadata=metadata, transaction_per_migration=False)
         environment.run_migrations()

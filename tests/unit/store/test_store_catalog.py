@@ -3,12 +3,9 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy import insert, select
 
 from mpp.store import catalog as catalogs
-from mpp.store import migrations
 from mpp.store.catalog import Catalog, catalog_url, open_catalog, prepare
 from mpp.store.errors import CatalogError, CatalogRefusedError
 from mpp.store.schema import NODE_TABLES, metadata, versions
@@ -19,12 +16,6 @@ ROW = {"tenant": "default", "name": "lists", "number": 1}
 def test_the_tenant_leads_every_key():
     for table in set(metadata.tables.values()) - NODE_TABLES:
         assert next(iter(table.primary_key.columns)).name == "tenant", table.name
-
-
-def test_migrations_make_the_schema(catalog: Catalog):
-    with catalog.read() as connection:
-        assert migrations.current(connection) == migrations.NEWEST
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
 def test_preparing_again_changes_nothing(catalog: Catalog):
