@@ -29,7 +29,6 @@ def inspect(
 
     from mpp.checks.attachments.helper import Helper
     from mpp.checks.attachments.item import Limits
-    from mpp.checks.attachments.mails import files_of
     from mpp.mail.escape import printable
 
     failed = False
@@ -42,7 +41,7 @@ def inspect(
             typer.echo(f"{printable(str(file))}: {reason}; name files that can be read", err=True)
             failed = True
             continue
-        items = helper.inspect(files_of(data, file.name), Limits())
+        items = helper.inspect_whole(data, file.name, Limits())
         row = {"file": str(file), "items": [_described(item) for item in items]}
         typer.echo(json.dumps(row) if as_json else "\n".join(_lines(row)))
     helper.close()

@@ -8,11 +8,12 @@ import os
 import platform
 import resource
 import struct
+from glob import glob
 
 MEMORY = 768 << 20  # octets of address space
 NOBODY = 65534  # uid and gid where we are root
 
-_LANDLOCK_CREATE, _LANDLOCK_RESTRICT = 444, 446  # the same on every architecture
+_LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446  # the same on every architecture
 _CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_NEWIPC = 0x10000000, 0x40000000, 0x08000000
 _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 4, 22, 38
 _AUDIT_ARCH_X86_64 = 0xC000003E
@@ -22,16 +23,24 @@ _ALLOWED_X86_64 = (
     *(0, 1, 3, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 24, 25),
     *(28, 39, 60, 98, 131, 186, 202, 219, 228, 231, 234, 302, 318, 334),
 )
+# pread64 access execve arch_prctl getcwd set_tid_address set_robust_list newfstatat umask
+_ALLOWED_PROGRAM = (17, 21, 59, 158, 79, 218, 273, 262, 95)
+_OPENAT = 257
+_TO_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
+_EXECUTE, _READ, _LIST = 1, 4, 8  # kinds of access (landlock(7))
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def confine() -> list[str]:
+def confine(program: str = "") -> list[str]:
     """Give up everything but the open pipes; return the names of the walls that this host cannot build.
 
-    Whatever is needed must be imported and opened before. Raises OSError where not even the limits can be set.
+    Whatever is needed must be imported and opened before. A `program` is what alone may be executed after this; it and its
+    libraries may be read. Raises OSError where not even the limits can be set, or a program could read what is ours.
     """
     lacking = [] if _unshared() else ["namespaces"]
-    if os.geteuid() == 0:
+    root = os.geteuid() == 0
+    if root:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
@@ -41,13 +50,15 @@ def confine() -> list[str]:
         (resource.RLIMIT_AS, MEMORY),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NPROC, 0),
-        (resource.RLIMIT_NOFILE, 3),
+        (resource.RLIMIT_NOFILE, 16 if program else 3),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(limit, (most, most))
-    if not _landlocked():
+    if not _landlocked(program):
         lacking.append("landlock")
-    if not _filtered():
+        if program and not root:
+            raise OSError("a program under our own uid can be kept from our files by Landlock only")
+    if not _filtered(_ALLOWED_X86_64 + (_ALLOWED_PROGRAM if program else ()), opening=bool(program)):
         lacking.append("seccomp")
     return lacking
 
@@ -57,7 +68,7 @@ def _unshared() -> bool:
     return not _libc.unshare(flags)
 
 
-def _landlocked() -> bool:
+def _landlocked(program: str) -> bool:
     """Deny all of the file system, TCP, and signals and sockets to others, as far as the kernel's version knows them."""
     version = _libc.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1)
     if version < 1:
@@ -65,17 +76,32 @@ def _landlocked() -> bool:
     files = 13 + (version >= 2) + (version >= 3) + (version >= 5)  # kinds of access
     rules = struct.pack("<QQQ", (1 << files) - 1, 3, 3)[: 8 if version < 4 else 16 if version < 6 else 24]
     ruleset = _libc.syscall(_LANDLOCK_CREATE, rules, ctypes.c_size_t(len(rules)), 0)
+    if program:
+        for path in _LIBRARIES:
+            _allow(ruleset, path, _READ | _LIST if os.path.isdir(path) else _READ)
+        for path in (program, *glob("/lib*/ld-linux*")):  # the second is what loads the first
+            _allow(ruleset, path, _READ | _EXECUTE)
     return ruleset >= 0 and not _libc.syscall(_LANDLOCK_RESTRICT, ruleset, 0)
 
 
-def _filtered() -> bool:
-    """Allow the calls that computing needs; each other one fails with EPERM. The numbers are those of x86-64."""
+def _allow(ruleset: int, path: str, access: int) -> None:
+    if os.path.exists(path):
+        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        rule = ctypes.create_string_buffer(struct.pack("<Qi", access, place), 12)
+        _libc.syscall(_LANDLOCK_ADD, ruleset, 1, rule, 0)
+        os.close(place)
+
+
+def _filtered(calls: tuple[int, ...], *, opening: bool) -> bool:
+    """Allow the calls that computing needs, and `opening` files to read; each other one fails with EPERM. For x86-64."""
     if platform.machine() != "x86_64":
         return False
-    count = len(_ALLOWED_X86_64)
+    allow, refuse = (0x06, 0, 0, 0x7FFF0000), (0x06, 0, 0, 0x00050001)
     program = [(0x20, 0, 0, 4), (0x15, 1, 0, _AUDIT_ARCH_X86_64), (0x06, 0, 0, 0x80000000), (0x20, 0, 0, 0)]
-    program += [(0x15, count - place, 0, number) for place, number in enumerate(_ALLOWED_X86_64)]
-    program += [(0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7FFF0000)]  # EPERM, allow
+    if opening:  # by the flags, the third argument
+        program += [(0x15, 0, 4, _OPENAT), (0x20, 0, 0, 32), (0x45, 0, 1, _TO_WRITE), refuse, allow]
+    program += [(0x15, len(calls) - place, 0, number) for place, number in enumerate(calls)]
+    program += [refuse, allow]
     code = ctypes.create_string_buffer(b"".join(struct.pack("<HBBI", *step) for step in program))
     pointer = ctypes.create_string_buffer(struct.pack("<HxxxxxxQ", len(program), ctypes.addressof(code)))
     return not _prctl(_PR_SET_SECCOMP, 2, ctypes.addressof(pointer))

@@ -1,35 +1,33 @@
-"""Has files inspected by a confined process of its own (design of the process: .confined, .confine).
+"""Has files inspected by a confined process of its own (design of the process: .warm, .confined, .confine).
 
     with Helper() as helper:
         items = helper.inspect(files, Limits())
 
-The process is warm, serves many inspections, and is replaced after `_MOST` of them and after each that went wrong. Whatever goes
-wrong there (it crashes, runs over its time, answers nonsense) makes all files of that inspection `damaged`: not checkable.
+The process serves many inspections, and is replaced after `_MOST` of them and after each that went wrong: a warm process, which
+never sees a mail, forks the next one in milliseconds. Whatever goes wrong there (it crashes, runs over its time, answers
+nonsense) makes all files of that inspection `unchecked`.
 """
 
 import json
 import os
-import select
-import struct
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from hashlib import sha256
 from types import TracebackType
 from typing import Any
 
+from mpp.checks.attachments.exchange import Exchange, HelperError
 from mpp.checks.attachments.item import File, Flag, Item, Limits
 
 _MOST = 500  # inspections by one process
+_END_S = 2.0  # for the warm process to end
 _START_S = 30.0  # for an interpreter on a busy machine
-_LONGEST = 64 << 20  # octets of an answer
-_PIECE = 1 << 16
-
-
-class HelperError(Exception):
-    """The confined process did not do its work. The text says what happened."""
+_SPARE_S = 1.0  # for the way there and back, over the limit of the inspection itself
 
 
 class Helper:
@@ -37,7 +35,9 @@ class Helper:
 
     def __init__(self) -> None:
         self.lacking: list[str] = []  # walls that this host cannot build, known once a process was started
-        self._process: subprocess.Popen[bytes] | None = None
+        self.pid = 0  # of the process that inspects
+        self._warm: _Warm | None = None
+        self._inside: Exchange | None = None
         self._served = 0
 
     def __enter__(self) -> "Helper":
@@ -49,85 +49,123 @@ class Helper:
         self.close()
 
     def close(self) -> None:
-        """End the process."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
+        """End the processes."""
+        self._drop()
+        if self._warm is not None:
+            self._warm.close()
+            self._warm = None
 
     def inspect(self, files: Sequence[File], limits: Limits, passwords: Sequence[str] = ()) -> list[Item]:
-        """Return the items as the confined process gives them, or each file as `damaged` where it gives none."""
+        """Return the items as the confined process gives them, or each file as `unchecked` where it gives none."""
+        return self._inspected(files, limits, passwords, whole=False)
+
+    def inspect_whole(self, data: bytes, name: str, limits: Limits, passwords: Sequence[str] = ()) -> list[Item]:
+        """The same for the files of a mail, or for a bare file: what `data` is, is found out there."""
+        return self._inspected([File(name, name, "", data)], limits, passwords, whole=True)
+
+    def start(self) -> None:
+        """Have a process ready, so that `lacking` is known and the first inspection need not wait. Raises OSError."""
         try:
-            answer = self._ask(files, limits, passwords)
-            return [_item(row) for row in answer["items"]]
-        except (
-            HelperError,
-            ValueError,
-            TypeError,
-            KeyError,
-            RecursionError,
-        ):  # the last ones: what it says is nonsense
+            self._ready()
+        except HelperError as error:
             self.close()
+            raise OSError(f"the confined process does not start: {error}") from error
+
+    def _inspected(self, files: Sequence[File], limits: Limits, passwords: Sequence[str], *, whole: bool) -> list[Item]:
+        header = {
+            "files": [(file.path, file.name, file.declared, len(file.data)) for file in files],
+            "whole": whole,
+            "limits": asdict(limits),
+            "passwords": list(passwords),
+        }
+        try:
+            answer = self._ask(header, [file.data for file in files], limits)
+            return [_item(row) for row in answer["items"]]
+        except (HelperError, ValueError, TypeError, KeyError):  # the last three: what it says is nonsense
+            self._drop()
             return [_unchecked(file) for file in files]
 
-    def _ask(self, files: Sequence[File], limits: Limits, passwords: Sequence[str]) -> Any:
-        process = self._ready()
-        header = json.dumps(
-            {
-                "files": [(file.path, file.name, file.declared, len(file.data)) for file in files],
-                "limits": asdict(limits),
-                "passwords": list(passwords),
-            }
-        ).encode()
-        octets = b"".join((struct.pack(">Q", len(header)), header, *(file.data for file in files)))
+    def _ask(self, header: dict[str, Any], octets: list[bytes], limits: Limits) -> Any:
+        inside = self._ready()
         self._served += 1
-        return _exchange(process, octets, time.monotonic() + limits.seconds + 1)
+        return inside.ask(header, octets, time.monotonic() + limits.seconds + _SPARE_S)
 
-    def _ready(self) -> subprocess.Popen[bytes]:
-        """Return the running process; a new one where there is none, or where it has served its time."""
+    def _ready(self) -> Exchange:
+        """Return the way to the running process; to a new one where there is none, or where it has served its time."""
         if self._served >= _MOST:
-            self.close()
-        if self._process is None:
+            self._drop()
+        if self._inside is None:
             self._served = 0
+            if self._warm is None:
+                self._warm = _Warm()
+            try:
+                self.pid, self._inside = self._warm.inspector()
+            except HelperError:
+                self.close()  # the warm process has gone: the next inspection begins with a new one
+                raise
+            self.lacking = list(self._inside.answer(time.monotonic() + _START_S)["lacking"])
+        return self._inside
+
+    def _drop(self) -> None:
+        """End the process that inspects."""
+        if self._inside is not None and self._warm is not None:
+            self._inside.close()
+            self._inside = None
+            with suppress(HelperError):  # then the warm process has gone, and what it forked sees its pipe closed
+                self._warm.end("inspect")
+
+
+class _Warm:
+    """The warm process, seen from here."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair()
+        self._socket.settimeout(_START_S)
+        with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-m", "mpp.checks.attachments.confined"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                [sys.executable, "-I", "-m", "mpp.checks.attachments.warm"],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # what it could say would be the words of others
                 env={},
                 cwd="/",
-                bufsize=0,
             )
-            self.lacking = list(_exchange(self._process, b"", time.monotonic() + _START_S)["lacking"])
-        return self._process
 
-
-def _exchange(process: subprocess.Popen[bytes], octets: bytes, until: float) -> Any:
-    """Write the octets and read one answer. Raises HelperError, and ValueError for what is no JSON."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    source, target = process.stdout.fileno(), process.stdin.fileno()
-    os.set_blocking(target, False)
-    rest, answer, length = memoryview(octets), bytearray(), 8
-    while len(answer) < length:
-        left = until - time.monotonic()
-        if left <= 0:
-            raise HelperError("over its time")
-        readable, writable, _ = select.select([source], [target] if rest else [], [], left)
+    def close(self) -> None:
+        """End it, and with it what it has forked."""
+        self._socket.close()
         try:
-            if writable:
-                rest = rest[os.write(target, rest[:_PIECE]) :]
-            piece = os.read(source, min(_PIECE, length - len(answer))) if readable else None
-        except OSError as error:
-            raise HelperError(f"gone: {error.strerror}") from error
-        if piece == b"":
-            raise HelperError("ended")
-        answer += piece or b""
-        if length == 8 and len(answer) == 8:
-            length += struct.unpack(">Q", answer)[0]
-            if length > _LONGEST:
-                raise HelperError("answers too much")
-    return json.loads(answer[8:])
+            self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def inspector(self) -> tuple[int, Exchange]:
+        """Have a fresh process that inspects, in place of the one before: its number, and the way to it."""
+        reads, target = os.pipe()
+        source, writes = os.pipe()
+        try:
+            pid = self._order({"begin": "inspect"}, [reads, writes])
+        except HelperError:
+            os.close(target)
+            os.close(source)
+            raise
+        finally:
+            os.close(reads)
+            os.close(writes)
+        return pid, Exchange(target, source)
+
+    def end(self, role: str, patience_s: float = 0.0) -> int:
+        """End what was begun, by force after the patience; return how it ended. Raises HelperError."""
+        return self._order({"end": role, "patience_s": patience_s}, [])
+
+    def _order(self, order: dict[str, Any], files: list[int]) -> int:
+        """Return the number that it answers. Raises HelperError."""
+        try:
+            socket.send_fds(self._socket, [json.dumps(order).encode()], files)
+            return int(self._socket.recv(64))
+        except (OSError, ValueError) as error:
+            raise HelperError(f"the warm process is gone: {error}") from error
 
 
 def _item(row: Any) -> Item:
@@ -141,5 +179,5 @@ def _item(row: Any) -> Item:
 
 def _unchecked(file: File) -> Item:
     digest = sha256(file.data).hexdigest()
-    flags = frozenset({Flag.DAMAGED})
+    flags = frozenset({Flag.DAMAGED, Flag.UNCHECKED})
     return Item(file.path, file.name, file.declared, "application/octet-stream", len(file.data), digest, flags)

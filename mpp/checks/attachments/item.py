@@ -16,6 +16,7 @@ class Flag(StrEnum):
     UNSAFE_NAME = "unsafe-name"  # traversal, absolute, link, hidden or doubled end, over-long
     MISMATCH = "mismatch"  # the name's end says another type than the content
     DAMAGED = "damaged"  # an archive or document that cannot be opened: not checkable
+    UNCHECKED = "unchecked"  # beside damaged: the inspection broke off, or there is nothing here that opens such a file
     ACTIVE = "active"  # script, launch, embedded files or remote content within a document
 
 

@@ -1,5 +1,7 @@
 """The confined process: what it cannot do, told from inside; and what becomes of its crashes, overruns and lies."""
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -9,7 +11,7 @@ from mpp.checks.attachments import helper as helper_module
 from mpp.checks.attachments.helper import Helper
 from mpp.checks.attachments.inspect import inspect
 from mpp.checks.attachments.item import File, Flag, Limits
-from servers.attachments import EICAR, zipped
+from servers.attachments import EICAR, mail, zipped
 
 ATTEMPTS = {
     "connect": "socket.socket().connect(('127.0.0.1', port))",
@@ -89,17 +91,49 @@ def test_large_files_pass_through(helper):
 
 def test_an_overrun_is_not_checkable_and_the_next_is_served(helper):
     files = [File("1", "a.txt", "", b"words"), File("2", "b.txt", "", b"more")]
-    assert helper.inspect(files, Limits(seconds=-1.0))[0].flags == {Flag.DAMAGED}
+    assert helper.inspect(files, Limits(seconds=-1.0))[0].flags == {Flag.DAMAGED, Flag.UNCHECKED}
     assert [item.flags for item in helper.inspect(files, Limits())] == [frozenset(), frozenset()]
 
 
 def test_a_killed_process_is_not_checkable_and_the_next_is_served(helper):
     files = [File("1", "a.txt", "", b"words")]
     helper.inspect(files, Limits())
-    helper._process.kill()
-    helper._process.wait()
-    assert [item.flags for item in helper.inspect(files, Limits())] == [{Flag.DAMAGED}]
+    os.kill(helper.pid, signal.SIGKILL)
+    assert [item.flags for item in helper.inspect(files, Limits())] == [{Flag.DAMAGED, Flag.UNCHECKED}]
     assert [item.flags for item in helper.inspect(files, Limits())] == [frozenset()]
+
+
+def test_a_hanging_process_is_ended_and_the_next_is_served(helper):
+    files = [File("1", "a.txt", "", b"words")]
+    helper.inspect(files, Limits())
+    hanging = helper.pid
+    os.kill(hanging, signal.SIGSTOP)
+    assert [item.flags for item in helper.inspect(files, Limits(seconds=-0.8))] == [{Flag.DAMAGED, Flag.UNCHECKED}]
+    assert [item.flags for item in helper.inspect(files, Limits())] == [frozenset()]
+    assert not os.path.exists(f"/proc/{hanging}")
+
+
+def test_what_forks_may_be_killed_too():
+    files = [File("1", "a.txt", "", b"words")]
+    with Helper() as fresh:
+        fresh.start()
+        fresh._warm._process.kill()
+        fresh._warm._process.wait()
+        os.kill(fresh.pid, signal.SIGKILL)
+        answers = [[item.flags for item in fresh.inspect(files, Limits())] for _ in range(3)]
+    assert answers == [[{Flag.DAMAGED, Flag.UNCHECKED}], [{Flag.DAMAGED, Flag.UNCHECKED}], [frozenset()]]
+
+
+def test_nothing_is_left_behind():
+    with Helper() as fresh:
+        fresh.start()
+        pids = [fresh.pid, fresh._warm._process.pid]
+    assert [pid for pid in pids if os.path.exists(f"/proc/{pid}")] == []
+
+
+def test_a_whole_mail_is_taken_apart_inside(helper):
+    whole = mail("a.zip", zipped({"eicar.com": EICAR}))
+    assert [item.path for item in helper.inspect_whole(whole, "a.eml", Limits())] == ["2", "2/eicar.com"]
 
 
 @pytest.mark.parametrize(
@@ -117,12 +151,14 @@ def test_a_killed_process_is_not_checkable_and_the_next_is_served(helper):
 def test_nonsense_is_not_checkable(monkeypatch, answer):
     with Helper() as liar:
         monkeypatch.setattr(liar, "_ask", lambda *_: answer)
-        assert [item.flags for item in liar.inspect([File("1", "a", "", b"x")], Limits())] == [{Flag.DAMAGED}]
+        assert [item.flags for item in liar.inspect([File("1", "a", "", b"x")], Limits())] == [
+            {Flag.DAMAGED, Flag.UNCHECKED}
+        ]
 
 
 def test_a_process_is_replaced_after_its_time(helper, monkeypatch):
     monkeypatch.setattr(helper_module, "_MOST", 1)
     helper.inspect([], Limits())
-    first = helper._process.pid
+    first = helper.pid
     helper.inspect([], Limits())
-    assert helper._process.pid != first
+    assert helper.pid != first

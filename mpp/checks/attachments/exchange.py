@@ -1,0 +1,75 @@
+"""Speaking with a confined process over two pipes, with a limit for everything: it may be slow, dead, or lie.
+
+A message is 8 octets of length, that many of JSON, and octets that the JSON tells of. Raises HelperError only.
+"""
+
+import json
+import os
+import select
+import struct
+import time
+from typing import Any
+
+_LONGEST = 64 << 20  # octets of JSON
+_PIECE = 1 << 16
+
+
+class HelperError(Exception):
+    """The confined process did not do its work. The text says what happened."""
+
+
+class Exchange:
+    """Our ends of the pipes to one process: `target` is what it reads, `source` what it writes."""
+
+    def __init__(self, target: int, source: int) -> None:
+        self._target, self._source = target, source
+        os.set_blocking(target, False)
+
+    def close(self) -> None:
+        os.close(self._target)
+        os.close(self._source)
+
+    def ask(self, header: dict[str, Any], octets: list[bytes], until: float) -> Any:
+        """Write a message, and return the JSON of the answer to it. `until`: time.monotonic()."""
+        text = json.dumps(header).encode()
+        self._write(b"".join((struct.pack(">Q", len(text)), text, *octets)), until)
+        return self.answer(until)
+
+    def answer(self, until: float) -> Any:
+        """Return the JSON of the next message."""
+        length = struct.unpack(">Q", self.read(8, until))[0]
+        if length > _LONGEST:
+            raise HelperError("answers too much")
+        try:
+            return json.loads(self.read(length, until))
+        except (ValueError, RecursionError) as error:
+            raise HelperError("answers nonsense") from error
+
+    def read(self, size: int, until: float) -> bytes:
+        """Return exactly so many octets."""
+        answer = bytearray()
+        while len(answer) < size:
+            self._wait([self._source], [], until)
+            piece = _tried(os.read, self._source, min(_PIECE, size - len(answer)))
+            if not piece:
+                raise HelperError("ended")
+            answer += piece
+        return bytes(answer)
+
+    def _write(self, octets: bytes, until: float) -> None:
+        rest = memoryview(octets)
+        while rest:
+            self._wait([], [self._target], until)
+            rest = rest[_tried(os.write, self._target, rest[:_PIECE]) :]
+
+    def _wait(self, readable: list[int], writable: list[int], until: float) -> None:
+        left = until - time.monotonic()
+        if left <= 0 or not any(select.select(readable, writable, [], left)):
+            raise HelperError("over its time")
+
+
+def _tried(call: Any, *arguments: Any) -> Any:
+    try:
+        return call(*arguments)
+    except OSError as error:
+        raise HelperError(f"gone: {error.strerror}") from error
