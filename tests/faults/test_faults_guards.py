@@ -16,6 +16,7 @@ from servers.dialogue import Dialogue
 from servers.gateway import Gateway, MakeGateway
 from servers.sink import Sink
 
+SERVE = (str(Path(__file__).parent / "supervised" / "serve.py"),)
 WORDS = [f"{one}{other}" for one in "bdfgklmnprst" for other in ("ade", "ilo", "uva", "emir", "osta", "ankel", "ubri", "ordan")]  # fmt: skip
 
 
@@ -144,6 +145,32 @@ def test_the_victims_of_a_rule_are_found_by_one_command(
     victims = CliRunner().invoke(app, ["scanners", "victims", "spamd/WILD", str(log)]).output.splitlines()
     assert len(victims) == 20
     assert len(sink.accepted) == 30
+
+
+def test_a_rule_that_goes_wild_only_marks_from_its_jump_on_and_counts_again_when_it_has_settled(
+    gateway: MakeGateway, sink: Sink, spamd_by_text: Spamd
+) -> None:
+    scanner = {"name": "spamd", "kind": "spamd", "servers": [spamd_by_text.address], "timeout": "20s"}
+    more = {"scanners": [scanner], "campaigns": {"on": False}, "guards": {"jump_after": 50, "jump_hits": 10}}
+    made = gateway(sink, more=more, workers=1, program=SERVE, environment={"MPP_TEST_WINDOW_S": "0.5"})
+    draw = random.Random(4)
+    with Senders(made.port) as send:
+        tame = time.monotonic() + 2  # four windows: the first two are what is usual
+        while time.monotonic() < tame:
+            assert send(prose(draw)) == 250
+        spamd_by_text.wild = b"e"
+        codes = [send(prose(draw)) for _ in range(60)]
+        refused = codes.index(250)
+        assert 10 <= refused < 50
+        assert set(codes[:refused]) == {554}
+        assert set(codes[refused:]) == {250}
+        made.wait_for("guard-jumped .*name=spamd/WILD ")
+        assert b"\r\nX-Spam-Flag: YES" in sink.accepted[-1].data
+        spamd_by_text.wild = b"no such text"
+        until = time.monotonic() + 20
+        while "guard-settled" not in made.stderr:
+            assert time.monotonic() < until
+            assert send(prose(draw)) == 250
 
 
 def test_a_wave_of_spam_is_decided_without_the_scanner(made: Gateway, spamd_by_text: Spamd) -> None:
