@@ -29,10 +29,11 @@ def inspect(
 
     from mpp.checks.attachments.helper import Helper
     from mpp.checks.attachments.item import Limits
+    from mpp.checks.attachments.unpacking import find_unpacker
     from mpp.mail.escape import printable
 
     failed = False
-    helper = Helper()
+    helper = Helper(find_unpacker())
     for file in files:
         try:
             data = file.read_bytes()

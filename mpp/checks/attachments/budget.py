@@ -24,6 +24,9 @@ class Budget:
         if time.monotonic() > self._until:
             raise BombError(f"not opened within {self.limits.seconds:g} s")
 
+    def left(self) -> int:
+        return self._octets
+
     def meter(self, packed: int) -> "Meter":
         """Begin a container of `packed` octets."""
         return Meter(self, packed)
@@ -48,6 +51,10 @@ class Meter:
         if self._unpacked > self._most:
             raise BombError(f"over {self._most} octets from one container")
         self.budget.take(octets)
+
+    def left(self) -> int:
+        """Return how many octets may still come of it."""
+        return min(self._most - self._unpacked, self.budget.left())
 
     def announced(self, octets: int) -> None:
         """A member says that it is so large: what cannot be kept is not even begun."""

@@ -23,9 +23,11 @@ _ALLOWED_X86_64 = (
     *(0, 1, 3, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 24, 25),
     *(28, 39, 60, 98, 131, 186, 202, 219, 228, 231, 234, 302, 318, 334),
 )
-# pread64 access execve arch_prctl getcwd set_tid_address set_robust_list newfstatat umask
-_ALLOWED_PROGRAM = (17, 21, 59, 158, 79, 218, 273, 262, 95)
-_OPENAT = 257
+# pread64 access execve arch_prctl getcwd set_tid_address set_robust_list newfstatat umask sysinfo
+_ALLOWED_PROGRAM = (17, 21, 59, 158, 79, 218, 273, 262, 95, 99)
+_OPENAT, _CLONE, _CLONE3 = 257, 56, 435
+_CLONE_THREAD = 0x10000
+_SECCOMP = platform.machine() == "x86_64"  # the numbers here are of this one
 _TO_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
 _EXECUTE, _READ, _LIST = 1, 4, 8  # kinds of access (landlock(7))
@@ -49,16 +51,18 @@ def confine(program: str = "") -> list[str]:
     for limit, most in (
         (resource.RLIMIT_AS, MEMORY),
         (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NPROC, 0),
+        (resource.RLIMIT_NPROC, 0),  # counts threads too
         (resource.RLIMIT_NOFILE, 16 if program else 3),
         (resource.RLIMIT_CORE, 0),
     ):
+        if limit == resource.RLIMIT_NPROC and program and _SECCOMP:
+            continue  # it has threads, and seccomp denies it processes
         resource.setrlimit(limit, (most, most))
     if not _landlocked(program):
         lacking.append("landlock")
         if program and not root:
             raise OSError("a program under our own uid can be kept from our files by Landlock only")
-    if not _filtered(_ALLOWED_X86_64 + (_ALLOWED_PROGRAM if program else ()), opening=bool(program)):
+    if not _filtered(program):
         lacking.append("seccomp")
     return lacking
 
@@ -92,18 +96,21 @@ def _allow(ruleset: int, path: str, access: int) -> None:
         os.close(place)
 
 
-def _filtered(calls: tuple[int, ...], *, opening: bool) -> bool:
-    """Allow the calls that computing needs, and `opening` files to read; each other one fails with EPERM. For x86-64."""
-    if platform.machine() != "x86_64":
+def _filtered(program: str) -> bool:
+    """Allow the calls that computing needs; for a program also to open files to read, and threads. Others fail with EPERM."""
+    if not _SECCOMP:
         return False
-    allow, refuse = (0x06, 0, 0, 0x7FFF0000), (0x06, 0, 0, 0x00050001)
-    program = [(0x20, 0, 0, 4), (0x15, 1, 0, _AUDIT_ARCH_X86_64), (0x06, 0, 0, 0x80000000), (0x20, 0, 0, 0)]
-    if opening:  # by the flags, the third argument
-        program += [(0x15, 0, 4, _OPENAT), (0x20, 0, 0, 32), (0x45, 0, 1, _TO_WRITE), refuse, allow]
-    program += [(0x15, len(calls) - place, 0, number) for place, number in enumerate(calls)]
-    program += [refuse, allow]
-    code = ctypes.create_string_buffer(b"".join(struct.pack("<HBBI", *step) for step in program))
-    pointer = ctypes.create_string_buffer(struct.pack("<HxxxxxxQ", len(program), ctypes.addressof(code)))
+    allow, refuse, unknown = ((0x06, 0, 0, value) for value in (0x7FFF0000, 0x00050001, 0x00050026))
+    steps = [(0x20, 0, 0, 4), (0x15, 1, 0, _AUDIT_ARCH_X86_64), (0x06, 0, 0, 0x80000000), (0x20, 0, 0, 0)]
+    if program:  # by flags: the third argument of one, the first of the other, which serves where clone3 is unknown
+        steps += [(0x15, 0, 4, _OPENAT), (0x20, 0, 0, 32), (0x45, 0, 1, _TO_WRITE), refuse, allow]
+        steps += [(0x15, 0, 4, _CLONE), (0x20, 0, 0, 16), (0x45, 1, 0, _CLONE_THREAD), refuse, allow]
+        steps += [(0x15, 0, 1, _CLONE3), unknown]
+    calls = _ALLOWED_X86_64 + (_ALLOWED_PROGRAM if program else ())
+    steps += [(0x15, len(calls) - place, 0, number) for place, number in enumerate(calls)]
+    steps += [refuse, allow]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("<HBBI", *step) for step in steps))
+    pointer = ctypes.create_string_buffer(struct.pack("<HxxxxxxQ", len(steps), ctypes.addressof(code)))
     return not _prctl(_PR_SET_SECCOMP, 2, ctypes.addressof(pointer))
 
 

@@ -2,6 +2,8 @@
 
     header (8 octets of length, then JSON), the files' octets one behind the other  ->  8 octets of length, then JSON
 
+Before it answers it may ask back: to have an archive unpacked by a program that it may not run itself.
+
 It ends when its pipe does. Nothing is caught: whatever goes wrong ends the process, and the helper says "not checkable".
 """
 
@@ -10,10 +12,11 @@ import resource
 import struct
 import sys
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from mpp.checks.attachments.inspect import inspect
-from mpp.checks.attachments.item import File, Item, Limits
+from mpp.checks.attachments.item import File, Item, Limits, Means, Unpacked
 from mpp.checks.attachments.mails import files_of
 
 
@@ -26,21 +29,32 @@ def serve(lacking: list[str]) -> None:
         files = [File(path, name, declared, source.read(size)) for path, name, declared, size in header["files"]]
         if header["whole"]:
             files = [each for file in files for each in files_of(file.data, file.name)]
-        _answer(target, {"items": [_row(item) for item in _inspected(files, header)]})
+        means = Means(header["passwords"], partial(_unpack, source, target))
+        items = _inspected(files, header["limits"], means)
+        _answer(target, {"items": [_row(item) for item in items]})
 
 
-def _inspected(files: list[File], header: dict[str, Any]) -> list[Item]:
+def _inspected(files: list[File], limits: dict[str, Any], means: Means) -> list[Item]:
     used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-    seconds = int(used + header["limits"]["seconds"]) + 2  # where nobody is left to end us
+    seconds = int(used + limits["seconds"]) + 2  # where nobody is left to end us
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
-    return inspect(files, Limits(**header["limits"]), header["passwords"])
+    return inspect(files, Limits(**limits), means)
+
+
+def _unpack(source: Any, target: Any, data: bytes, password: str, most: int) -> Unpacked | None:
+    """Have a program that runs elsewhere unpack the file."""
+    _answer(target, {"unpack": len(data), "password": password, "most": most}, data)
+    done = json.loads(source.read(struct.unpack(">Q", source.read(8))[0]))
+    if "listing" not in done:
+        return None
+    return Unpacked(source.read(done["listing"]), source.read(done["content"]), done["whole"], done["over"])
 
 
 def _row(item: Item) -> dict[str, Any]:
     return asdict(item) | {"flags": sorted(item.flags)}
 
 
-def _answer(target: Any, answer: dict[str, Any]) -> None:
-    octets = json.dumps(answer).encode()
-    target.write(struct.pack(">Q", len(octets)) + octets)
+def _answer(target: Any, answer: dict[str, Any], octets: bytes = b"") -> None:
+    text = json.dumps(answer).encode()
+    target.write(struct.pack(">Q", len(text)) + text + octets)
     target.flush()

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Sequence
 from mpp.checks.attachments import active, compressed, office
 from mpp.checks.attachments.archives import members
 from mpp.checks.attachments.budget import Meter
-from mpp.checks.attachments.item import Flag, Member, UnreadableError
+from mpp.checks.attachments.item import Flag, Means, Member, UnreadableError
 from mpp.checks.attachments.kinds import is_program
 from mpp.checks.attachments.locked import locked
 from mpp.checks.attachments.mails import mail_members
+from mpp.checks.attachments.programs import program_members
 from mpp.checks.attachments.tnef import tnef_members
 
 Found = Member | set[Flag]
@@ -44,8 +45,8 @@ _ARCHIVES = frozenset(
         "x-freearc",
     ]
 )
-# Known to be archives or images of disks, and by no library of ours to be opened: not checkable.
-_CLOSED = frozenset(
+# Archives and images of disks that only a program of others opens.
+_BY_PROGRAM = frozenset(
     f"application/{name}"
     for name in [
         "x-lrzip",
@@ -68,12 +69,12 @@ _ZIP_MEMBER, _ZIP_END = b"PK\x03\x04", b"PK\x05\x06"
 _EMPTY = 32  # octets of an archive without members, at most
 
 
-def contents(data: bytes, name: str, kind: str, meter: Meter, passwords: Sequence[str]) -> Iterator[Found]:
+def contents(data: bytes, name: str, kind: str, meter: Meter, means: Means) -> Iterator[Found]:
     """Yield what is inside a file of that kind, nothing where it is no container."""
     if kind.startswith(("application/vnd.openxmlformats", "application/vnd.oasis.opendocument")):
-        yield from _package(data, meter, passwords)
+        yield from _package(data, meter, means)
     elif kind in _ARCHIVES:
-        yield from _archive(data, meter, passwords)
+        yield from _archive(data, meter, means)
     elif kind in compressed.KINDS:
         yield from compressed.decompressed(data, name, kind, meter)
     elif kind == "application/x-ole-storage":
@@ -82,7 +83,7 @@ def contents(data: bytes, name: str, kind: str, meter: Meter, passwords: Sequenc
     elif kind == "application/pdf":
         yield active.pdf_flags(data, meter)
         yield from active.pdf_members(data, meter)
-        yield from _behind(data, meter, passwords)
+        yield from _behind(data, meter, means)
     elif kind == "text/rtf":
         for member in active.rtf_members(data, meter):
             yield {Flag.ACTIVE}
@@ -94,22 +95,22 @@ def contents(data: bytes, name: str, kind: str, meter: Meter, passwords: Sequenc
         yield from tnef_members(data, meter)
     elif kind == "message/rfc822":
         yield from mail_members(data, meter)
-    elif kind in _CLOSED:
-        raise UnreadableError(f"{kind} cannot be opened")
+    elif kind in _BY_PROGRAM:
+        yield from program_members(data, meter, means)
     else:
-        yield from _rest(data, name, kind, meter, passwords)
+        yield from _rest(data, name, kind, meter, means)
 
 
-def _rest(data: bytes, name: str, kind: str, meter: Meter, passwords: Sequence[str]) -> Iterator[Found]:
+def _rest(data: bytes, name: str, kind: str, meter: Meter, means: Means) -> Iterator[Found]:
     """What libmagic does not name, and files that are something else beside what they seem."""
     if is_program(kind) or kind == "application/octet-stream":
-        yield from _behind(data, meter, passwords)
+        yield from _behind(data, meter, means)
     elif kind == "application/x-sylk" or data.startswith(b"ID;P"):
         yield office.sylk_flags(data)
     elif kind.startswith("text/") and re.search(rb"^begin(?:-base64)? [0-7]{3,4} \S", data[:4096], re.MULTILINE):
         yield from compressed.decompressed(data, name, "text/x-uuencode", meter)
     if kind == "application/octet-stream" and name.lower().rpartition(".")[2] in _ENDS:
-        yield from _archive(data, meter, passwords)
+        yield from _archive(data, meter, means)
 
 
 _ENDS = frozenset(
@@ -139,13 +140,14 @@ _ENDS = frozenset(
 )
 
 
-def _archive(data: bytes, meter: Meter, passwords: Sequence[str]) -> Iterator[Found]:
-    if locked(data):
+def _archive(data: bytes, meter: Meter, means: Means) -> Iterator[Found]:
+    encrypted = locked(data)
+    if encrypted:
         yield {Flag.ENCRYPTED}
     names: set[str] = set()
     listed = _directory(data)
     meter.announced(sum(entry.file_size for entry in listed))  # many entries can name the same octets
-    for member in members(data, meter, passwords):
+    for member in _opened(data, meter, means):
         names.add(member.name)
         yield member
     if data[:2] == b"PK":
@@ -153,6 +155,33 @@ def _archive(data: bytes, meter: Meter, passwords: Sequence[str]) -> Iterator[Fo
         yield from _unseen(listed, names, meter)
     if not names and not listed and len(data) > _EMPTY:
         raise UnreadableError("holds nothing that can be seen, as a volume of several does")
+
+
+def _opened(data: bytes, meter: Meter, means: Means) -> Iterator[Member]:
+    """Yield the members as libarchive reads them; those that it cannot read as a program does, where that reads them all."""
+    seen: set[tuple[str, int]] = set()
+    closed: list[Member] = []
+    failure: UnreadableError | None = None
+    try:
+        for member in members(data, meter, means.passwords):
+            if member.readable:
+                seen.add((member.name, len(member.data)))
+                yield member
+            else:
+                closed.append(member)
+    except UnreadableError as error:
+        failure = error
+    if not closed and failure is None:
+        return
+    flags = set(failure.flags if failure else ()).union(*(member.flags for member in closed))
+    try:
+        for member in program_members(data, meter, means, encrypted=Flag.ENCRYPTED in flags or locked(data)):
+            if (member.name, len(member.data)) not in seen:
+                yield member
+    except UnreadableError:
+        yield from closed
+        if failure:
+            raise failure from None
 
 
 def _shadowed(data: bytes, meter: Meter) -> Iterator[Found]:
@@ -183,21 +212,21 @@ def _unseen(listed: Sequence[zipfile.ZipInfo], names: set[str], meter: Meter) ->
             yield Member(entry.filename, flags={Flag.DAMAGED}, readable=False)
 
 
-def _package(data: bytes, meter: Meter, passwords: Sequence[str]) -> Iterator[Found]:
+def _package(data: bytes, meter: Meter, means: Means) -> Iterator[Found]:
     """Yield flags for an office document's parts; its parts are files like others."""
     if locked(data):
         yield {Flag.ENCRYPTED}
-    for member in members(data, meter, passwords):
+    for member in members(data, meter, means.passwords):
         yield office.ooxml_flags(member.name, member.data)
         yield member
 
 
-def _behind(data: bytes, meter: Meter, passwords: Sequence[str]) -> Iterator[Found]:
+def _behind(data: bytes, meter: Meter, means: Means) -> Iterator[Found]:
     """Yield the members of an archive that stands behind something else, as in self-extracting programs."""
     for signature in (_ZIP_MEMBER, b"Rar!\x1a\x07", b"7z\xbc\xaf\x27\x1c"):
         start = data.find(signature, 1)
         if start > 0:
             try:
-                yield from members(data[start:], meter, passwords)
+                yield from members(data[start:], meter, means.passwords)
             except UnreadableError:
                 continue  # a signature by chance, in the midst of other octets

@@ -17,15 +17,18 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from hashlib import sha256
 from types import TracebackType
 from typing import Any
 
 from mpp.checks.attachments.exchange import Exchange, HelperError
 from mpp.checks.attachments.item import File, Flag, Item, Limits
+from mpp.checks.attachments.unpacking import unpacked
 
 _MOST = 500  # inspections by one process
 _END_S = 2.0  # for the warm process to end
+_PROGRAMS = 50  # runs of the unpacker in one inspection
 _START_S = 30.0  # for an interpreter on a busy machine
 _SPARE_S = 1.0  # for the way there and back, over the limit of the inspection itself
 
@@ -33,7 +36,8 @@ _SPARE_S = 1.0  # for the way there and back, over the limit of the inspection i
 class Helper:
     """One confined process at a time, for one caller at a time. Raises OSError where none can be started."""
 
-    def __init__(self) -> None:
+    def __init__(self, unpacker: str = "") -> None:
+        self._unpacker = unpacker  # the program that opens what we do not; "": none
         self.lacking: list[str] = []  # walls that this host cannot build, known once a process was started
         self.pid = 0  # of the process that inspects
         self._warm: _Warm | None = None
@@ -88,7 +92,27 @@ class Helper:
     def _ask(self, header: dict[str, Any], octets: list[bytes], limits: Limits) -> Any:
         inside = self._ready()
         self._served += 1
-        return inside.ask(header, octets, time.monotonic() + limits.seconds + _SPARE_S)
+        until = time.monotonic() + limits.seconds + _SPARE_S
+        answer = inside.ask(header, octets, until)
+        for _ in range(_PROGRAMS):
+            if "unpack" not in answer:
+                break
+            answer = inside.ask(*self._unpacked(answer, limits, inside, until), until)
+        return answer
+
+    def _unpacked(
+        self, asked: dict[str, Any], limits: Limits, inside: Exchange, until: float
+    ) -> tuple[dict[str, Any], list[bytes]]:
+        """Return what the program makes of the archive that follows, to be told to who asked; nothing where there is none."""
+        data = inside.read(min(int(asked["unpack"]), limits.octets), until)
+        most, password = min(int(asked["most"]), limits.octets), str(asked["password"])
+        if not self._unpacker or self._warm is None or "\0" in password:
+            return {}, []
+        done = unpacked(
+            self._unpacker, data, password, most, until, self._warm.program, partial(self._warm.end, "unpack")
+        )
+        told = {"listing": len(done.listing), "content": len(done.content), "whole": done.whole, "over": done.over}
+        return told, [done.listing, done.content]
 
     def _ready(self) -> Exchange:
         """Return the way to the running process; to a new one where there is none, or where it has served its time."""
@@ -154,6 +178,11 @@ class _Warm:
             os.close(reads)
             os.close(writes)
         return pid, Exchange(target, source)
+
+    def program(self, command: list[str], writes: int, file: int) -> None:
+        """Have a program of others run. Raises HelperError."""
+        with open(os.devnull, "rb") as nothing:
+            self._order({"begin": "unpack", "command": command}, [nothing.fileno(), writes, file])
 
     def end(self, role: str, patience_s: float = 0.0) -> int:
         """End what was begun, by force after the patience; return how it ended. Raises HelperError."""

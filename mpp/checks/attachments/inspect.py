@@ -12,26 +12,27 @@ from hashlib import sha256
 
 from mpp.checks.attachments.budget import Budget
 from mpp.checks.attachments.containers import contents
-from mpp.checks.attachments.item import BombError, File, Flag, Item, Limits, Member, UnreadableError
+from mpp.checks.attachments.item import BombError, File, Flag, Item, Limits, Means, Member, UnreadableError
 from mpp.checks.attachments.kinds import is_program, kind_of, lies
 from mpp.checks.attachments.names import by_name
 from mpp.checks.attachments.scripts import is_script
 
 # What a container takes over from the files inside it: whoever asks for the outermost file gets to know.
+_NO_MEANS = Means()
 _INHERITED = frozenset({Flag.ENCRYPTED, Flag.BOMB, Flag.UNSAFE_NAME})
 
 
 @dataclass(slots=True)
 class _State:
     budget: Budget
-    passwords: Sequence[str]
+    means: Means
     items: list[Item] = field(default_factory=list)
     stopped: bool = False  # a bomb ends the whole inspection
 
 
-def inspect(files: Sequence[File], limits: Limits, passwords: Sequence[str] = ()) -> list[Item]:
+def inspect(files: Sequence[File], limits: Limits, means: Means = _NO_MEANS) -> list[Item]:
     """Return an item for each file and each file inside, containers before what they hold."""
-    state = _State(Budget(limits), passwords)
+    state = _State(Budget(limits), means)
     for file in files:
         _look(file, state, 0)
     return state.items
@@ -61,7 +62,7 @@ def _look_inside(file: File, kind: str, state: _State, depth: int) -> set[Flag]:
     flags: set[Flag] = set()
     meter = state.budget.meter(len(file.data))
     try:
-        for found in contents(file.data, file.name, kind, meter, state.passwords):
+        for found in contents(file.data, file.name, kind, meter, state.means):
             if not isinstance(found, Member):
                 flags |= found
                 continue

@@ -1,6 +1,6 @@
 """The values of an inspection: a file to look at, what is said of it, and up to where one looks. For all of this package."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -63,6 +63,27 @@ class Limits:
     ratio_from: int = 5 << 20  # octets
     depth: int = 8  # containers within containers
     seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """What a program of others made of an archive."""
+
+    listing: bytes
+    content: bytes  # of all members, one behind the other
+    whole: bool  # it found no fault
+    over: bool  # it was ended, since there was more than may come of it
+
+
+Unpack = Callable[[bytes, str, int], Unpacked | None]  # archive, password, most octets; None: there is no such program
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What an inspection has beside the files."""
+
+    passwords: Sequence[str] = ()
+    unpack: Unpack = lambda data, password, most: None
 
 
 class BombError(Exception):

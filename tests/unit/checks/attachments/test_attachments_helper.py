@@ -18,6 +18,7 @@ ATTEMPTS = {
     "write": "open(secret + '.new', 'w')",
     "read": "open(secret).read()",
     "fork": "os.fork()",
+    "thread's process": "check(libc.syscall(56, 0x11, 0, 0, 0, 0))",  # clone(2) as fork
     "run": "os.execv('/bin/true', ['true'])",
     "list": "os.listdir('/')",
     "ptrace": "check(libc.ptrace(16, os.getppid(), 0, 0))",
@@ -31,8 +32,8 @@ libc = ctypes.CDLL(None, use_errno=True)
 port, secret = int(sys.argv[1]), sys.argv[2]
 def check(result):
     if result < 0: raise OSError(ctypes.get_errno(), "refused")
-if sys.argv[3] == "confined": confine()
 try:
+    if sys.argv[3] != "free": confine(sys.argv[3].removeprefix("confined"))
     %s
 except (OSError, MemoryError) as error:
     os.write(1, type(error).__name__.encode())
@@ -65,6 +66,11 @@ def attempt(what, port, secret, state):
 @pytest.mark.parametrize("what", ATTEMPTS)
 def test_from_inside_it_fails(what, listener, secret):
     assert attempt(what, listener, secret, "confined") in ("PermissionError", "OSError", "MemoryError")
+
+
+@pytest.mark.parametrize("what", [what for what in ATTEMPTS if what != "run"])
+def test_from_inside_a_program_of_others_it_fails(what, listener, secret):
+    assert attempt(what, listener, secret, "confined/usr/bin/7z") in ("PermissionError", "OSError", "MemoryError")
 
 
 @pytest.mark.parametrize("what", ["connect", "write", "read", "list", "memory"])

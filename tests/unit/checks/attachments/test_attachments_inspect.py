@@ -11,7 +11,7 @@ import pytest
 import zstandard
 
 from mpp.checks.attachments.inspect import inspect
-from mpp.checks.attachments.item import File, Limits
+from mpp.checks.attachments.item import File, Limits, Means
 from mpp.checks.attachments.mails import files_of
 from servers.attachments import EICAR, PROGRAM, mail, packed, tarred, tnef, word, zipped
 
@@ -19,7 +19,7 @@ TEXT = b"Only words, nothing to be feared.\n"
 
 
 def look(name, data, limits=None, passwords=()):
-    return inspect([File("2", name, "", data)], limits or Limits(), passwords)
+    return inspect([File("2", name, "", data)], limits or Limits(), Means(passwords))
 
 
 def flags(name, data, **more):
