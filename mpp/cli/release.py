@@ -65,8 +65,7 @@ def release(
 
 def _give_up(store: "Opened") -> None:
     """Make `unknown` of what a process that has ended was about to release."""
-    from mpp.gateway.release import node_name
-    from mpp.store.quarantine import abandon
+    from mpp.store.quarantine import abandon, node_name
 
     with store.catalog.write() as connection:
         abandon(connection, store.tenant, node_name())

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
+from mpp.gateway.alarms import Alarms
 from mpp.gateway.assembly import hostname_of
 from mpp.gateway.log import event as log
 from mpp.gateway.recorder import spool_folder
@@ -29,6 +30,7 @@ from mpp.store.errors import StoreError
 
 TURN_S = 0.25
 OPEN_AGAIN_S = 2.0  # between attempts to open the catalog
+HEAR_S = 60.0  # between looks at what is silent
 TOLD_S = 10.0  # between words about the last runs in the catalog
 QUIET_S = 60.0  # between log lines about the same failure
 LOCK = "background.lock"
@@ -66,6 +68,8 @@ class _Background:
         self._election: Election | None = None
         self._open_at = self._tell_at = 0.0
         self._refused_at = float("-inf")
+        self._alarms = Alarms(self._settings, self._table, hostname_of(self._settings))
+        self._loaded = self._hear_at = 0.0
 
     def run(self) -> None:
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "_stopping", True))
@@ -85,6 +89,9 @@ class _Background:
         """Do what is due; True where more is to be done at once."""
         if self._lock < 0 and not self._take_lock():
             return False
+        if now >= self._hear_at:
+            self._hear_at = now + HEAR_S
+            self._alarms.hear_tasks(self._done())
         if self._open is None and (now < self._open_at or not self._begin(now)):
             return False
         more = False
@@ -135,6 +142,10 @@ class _Background:
             Task("sign log", 60.0, lambda: self._sign(opened)),
             Task("drop traces", 600.0, lambda: self._drop(opened)),
             Task("expire", 30.0, opened.expire),
+            Task("give up releases", 60.0, opened.give_up),
+            Task("ask scanners", 1800.0, lambda: self._ask(opened), everywhere=True),
+            Task("hear scanners", HEAR_S, lambda: self._hear_engines(opened), everywhere=True),
+            Task("hear mail", HEAR_S, lambda: self._hear_mail(opened)),
         ]
         log("info", "background.ready")
         return True
@@ -168,7 +179,28 @@ class _Background:
         self._table.set(Gauge.SPOOL_BYTES, loaded.waiting)
         if loaded.damaged or loaded.unreadable:
             log("error", "traces.damaged", octets=loaded.damaged, lines=loaded.unreadable)
+        if not loaded.more:
+            self._loaded = time.time()
         return loaded.more
+
+    def _done(self) -> list[tuple[str, float, float]]:
+        """The tasks, when each last was done, and how often it is to be; those that are another node's are left out."""
+        if self._open is None:
+            return [("open the catalog", 0.0, OPEN_AGAIN_S)]
+        return [(task.name, task.last_ms / 1000, task.every_s) for task in self._tasks if task.everywhere or task.runs]
+
+    def _ask(self, opened: Tasks) -> bool:
+        self._alarms.ask_engines(opened.catalog)
+        return False
+
+    def _hear_engines(self, opened: Tasks) -> bool:
+        self._alarms.hear_engines(opened.catalog)
+        return False
+
+    def _hear_mail(self, opened: Tasks) -> bool:
+        if self._loaded:
+            self._alarms.hear_streams(opened.days, self._loaded)
+        return False
 
     @staticmethod
     def _sign(opened: Tasks) -> bool:
@@ -188,11 +220,15 @@ class _Background:
         """Write into the catalog what was done last."""
         assert self._open is not None
         work = {
-            task.name: {"last": task.last_ms, "runs": task.runs, "failures": task.failures, "error": task.error[:500]}
+            task.name: {
+                "every": task.every_s, "last": task.last_ms, "runs": task.runs, "failures": task.failures,
+                "error": task.error[:500],
+            }
             for task in self._tasks
-        }
+        }  # fmt: skip
+        silent = [{"of": alarm.of, "text": alarm.text} for alarm in self._alarms.now()]
         try:
-            self._open.tell(json.dumps(work, separators=(",", ":")))
+            self._open.tell(json.dumps({"tasks": work, "silent": silent}, separators=(",", ":")))
         except StoreError as error:
             log("debug", "background.untold", cause=str(error))
 

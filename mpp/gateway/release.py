@@ -7,7 +7,6 @@ twice for it (mpp.store.quarantine). Raises CatalogError, KeysError.
 """
 
 import asyncio
-import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +25,7 @@ from mpp.net.tls import client_contexts
 from mpp.protocols.smtp.reply import Reply
 from mpp.store.catalog import Catalog
 from mpp.store.errors import StoreError
-from mpp.store.quarantine import Settled, claim, claim_of, settle
+from mpp.store.quarantine import Settled, claim, claim_of, node_name, settle
 from mpp.store.quarantine_query import Key
 from mpp.store.reader import Reader, Stored
 
@@ -161,11 +160,6 @@ class Releaser:
 
     async def close(self) -> None:
         self._hops.close()
-
-
-def node_name() -> str:
-    """Return the name under which processes of this machine claim."""
-    return socket.gethostname()
 
 
 def _settled_as(key: Key, outcome: Outcome, to: str, order: Order) -> Settled:

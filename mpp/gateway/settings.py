@@ -18,7 +18,7 @@ from mpp.mail.address import a_labels
 from mpp.settings.common import Log, Networks, Node, Tls
 from mpp.settings.model import Section
 from mpp.settings.tenants import Group, Tenant
-from mpp.settings.values import Duration, EndpointValue, Name, Size, read_domain
+from mpp.settings.values import Duration, EndpointValue, Limit, Name, Size, read_domain
 from mpp.store.settings import Store
 from mpp.verdict.policy import Marks, Policy, PolicyRule
 from mpp.verdict.roles import ReleaseRule
@@ -167,6 +167,22 @@ class Release(Section):
         return text
 
 
+class Silence(Section):
+    """When it is told (`mpp check`, log, metrics) that something has been silent for too long. "usual" is learned from what was before; a duration is a
+    limit of yours, kept to within ten minutes.
+    """
+
+    mail: Limit = Field("usual", description="No message came")
+    quarantine: Limit = Field("usual", description="No message was held")
+    signatures: Limit = Field("usual", description="A server of a scanner has no newer signatures or rules")
+    background: Limit = Field("usual", description="A task of the background process was not done")
+    least: int = Field(
+        20,
+        ge=1,
+        description="As usual counts what came at least so often by the same time of each of the last weeks; less is never missed",
+    )
+
+
 class Settings(Section):
     """Everything. Immutable: a reload makes a new one."""
 
@@ -199,6 +215,7 @@ class Settings(Section):
     release_rules: tuple[ReleaseRule, ...] = Field(
         (), description="Who may release what; the first that fits, else what is built in"
     )
+    silence: Silence = Field(default_factory=Silence, description="What is told when nothing comes")
     release: Release = Field(default_factory=Release, description="What leaves the quarantine")
     marks: Marks = Field(default_factory=Marks, description="Header fields that we put and remove")
     checks: bool = Field(True, description="false: no parsing and no edit but Received")

@@ -38,10 +38,7 @@ class TableCollector(Collector):
         yield from self._counters().values()
         yield GaugeMetricFamily("mpp_connections_open", "Connections at this time", self._table.connections())
         yield GaugeMetricFamily("mpp_workers", "Worker slots", self._table.workers)
-        for gauge, described in GAUGES.items():
-            values = self._table.gauge(gauge)
-            value = max(values) if gauge is Gauge.LOOP_LAG_MICROSECONDS else sum(values)
-            yield GaugeMetricFamily(described.name, described.text, value)
+        yield from self._gauges().values()
         yield from self._histograms().values()
         yield from _servers(self._table)
 
@@ -53,6 +50,17 @@ class TableCollector(Collector):
                 described.name, CounterMetricFamily(described.name, described.text, labels=names)
             )
             family.add_metric(list(described.labels.values()), self._table.counter(counter))
+        return families
+
+    def _gauges(self) -> dict[str, GaugeMetricFamily]:
+        families: dict[str, GaugeMetricFamily] = {}
+        for gauge, described in GAUGES.items():
+            names, values = list(described.labels), self._table.gauge(gauge)
+            family = families.setdefault(
+                described.name, GaugeMetricFamily(described.name, described.text, labels=names)
+            )
+            value = max(values) if gauge is Gauge.LOOP_LAG_MICROSECONDS else sum(values)
+            family.add_metric(list(described.labels.values()), value)
         return families
 
     def _histograms(self) -> dict[str, HistogramMetricFamily]:

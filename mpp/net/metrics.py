@@ -7,6 +7,7 @@ never change their meaning; new ones go to the end of their class.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, auto
+from typing import TypeVar
 
 
 class _Numbered(IntEnum):
@@ -66,6 +67,10 @@ class Gauge(_Numbered):
     LOOP_LAG_MICROSECONDS = auto()
     SPOOL_BYTES = auto()
     BACKGROUND_ROUND = auto()
+    SILENT_MAIL = auto()
+    SILENT_QUARANTINE = auto()
+    SILENT_SIGNATURES = auto()
+    SILENT_BACKGROUND = auto()
 
 
 class Histogram(_Numbered):
@@ -93,8 +98,11 @@ class Described:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-def _each(name: str, text: str, label: str, **counters: Counter) -> dict[Counter, Described]:
-    return {counter: Described(name, text, {label: value.replace("_", "-")}) for value, counter in counters.items()}
+N = TypeVar("N", bound=_Numbered)
+
+
+def _each(name: str, text: str, label: str, **numbers: N) -> dict[N, Described]:
+    return {number: Described(name, text, {label: value.replace("_", "-")}) for value, number in numbers.items()}
 
 
 COUNTERS: dict[Counter, Described] = {
@@ -184,6 +192,15 @@ GAUGES: dict[Gauge, Described] = {
     Gauge.LOOP_LAG_MICROSECONDS: Described("mpp_loop_lag_microseconds", "Latest delay of the slowest event loop"),
     Gauge.SPOOL_BYTES: Described("mpp_trace_spool_bytes", "Octets of traces that wait for the catalog"),
     Gauge.BACKGROUND_ROUND: Described("mpp_background_round_seconds", "When all tasks last were done, since 1970"),
+    **_each(
+        "mpp_silence_seconds",
+        "How long something has been silent, where that is longer than usual; else 0",
+        "of",
+        mail=Gauge.SILENT_MAIL,
+        quarantine=Gauge.SILENT_QUARANTINE,
+        signatures=Gauge.SILENT_SIGNATURES,
+        background=Gauge.SILENT_BACKGROUND,
+    ),
 }
 
 HISTOGRAMS: dict[Histogram, Described] = {

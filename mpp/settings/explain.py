@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 from mpp.mail.escape import printable
 from mpp.settings.model import Section
 from mpp.settings.problem import Path, Problem, dotted
-from mpp.settings.values import Duration, EndpointValue, NetworkValue, Size, Threshold
+from mpp.settings.values import Duration, EndpointValue, Limit, NetworkValue, Size, Threshold
 
 _NAMED = {
     id(type_): name
@@ -29,6 +29,7 @@ _NAMED = {
         (NetworkValue, "network"),
         (EndpointValue, "address"),
         (Threshold, 'number or "off"'),
+        (Limit, 'duration, "usual" or "off"'),
     )
 }
 _PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false", FilePath: "path"}
@@ -134,7 +135,7 @@ def _type_text(annotation: Any) -> str:
 def _named(annotation: Any) -> str:
     """A type of mpp.settings.values is known by the function that reads it."""
     for marker in getattr(annotation, "__metadata__", ()):
-        for type_ in (Size, Duration, NetworkValue, EndpointValue, Threshold):
+        for type_ in (Size, Duration, NetworkValue, EndpointValue, Threshold, Limit):
             if marker == get_args(type_)[1]:
                 return _NAMED[id(type_)]
     return ""

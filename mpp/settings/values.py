@@ -46,6 +46,19 @@ def read_threshold(value: Any) -> Any:
     return value
 
 
+def read_limit(value: Any) -> Any:
+    """Return seconds of a duration; "usual" and "off" stay as they are."""
+    if value in ("usual", "off"):
+        return value
+    try:
+        seconds = read_duration(value)
+    except ValueError:
+        raise ValueError('is no limit; write "usual", "off", or a duration such as "30m" or "4h"') from None
+    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and not seconds > 0:
+        raise ValueError('must be more than 0; write "off" where nothing is to be said')
+    return seconds
+
+
 def read_network(value: Any) -> Any:
     """Return an ip_network of "192.0.2.0/24" or a single address; host bits set are an error."""
     if isinstance(value, (ipaddress.IPv4Network, ipaddress.IPv6Network)):
@@ -112,6 +125,10 @@ def write_duration(value: float) -> float | str:
     return value
 
 
+def _write_limit(value: float | str) -> float | str:
+    return value if isinstance(value, str) else write_duration(value)
+
+
 def _write_threshold(value: float | None) -> float | str:
     return "off" if value is None else value
 
@@ -120,6 +137,9 @@ Size = Annotated[int, BeforeValidator(read_size), PlainSerializer(write_size, wh
 Duration = Annotated[float, BeforeValidator(read_duration), PlainSerializer(write_duration, when_used="json")]
 Threshold = Annotated[
     float | None, BeforeValidator(read_threshold), PlainSerializer(_write_threshold, when_used="json")
+]
+Limit = Annotated[
+    float | Literal["usual", "off"], BeforeValidator(read_limit), PlainSerializer(_write_limit, when_used="json")
 ]
 NetworkValue = Annotated[Network, PlainValidator(read_network), PlainSerializer(str)]
 EndpointValue = Annotated[Endpoint, PlainValidator(read_endpoint), PlainSerializer(str)]

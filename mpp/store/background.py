@@ -18,7 +18,7 @@ from mpp.store.evidence import Evidence
 from mpp.store.forget import overwrite
 from mpp.store.journal import Journal
 from mpp.store.opening import url_of
-from mpp.store.quarantine import expire
+from mpp.store.quarantine import abandon, expire, node_name
 from mpp.store.reader import Reader
 from mpp.store.rows import HELD
 from mpp.store.schema import copies, nodes
@@ -50,13 +50,13 @@ class Tasks:
     def __init__(self, catalog: Catalog, settings: Store, data: Path, node: str) -> None:
         self.catalog = catalog
         self._settings, self._data, self._node = settings, data, node
-        self._days = TraceDays(catalog, traces_folder(data))
+        self.days = TraceDays(catalog, traces_folder(data))
         self._evidence: Evidence | None = None
         self._journal: Journal | None = None
         self._files: dict[Path, SpoolFile] = {}
 
     def close(self) -> None:
-        self._days.close()
+        self.days.close()
         if self._journal:
             self._journal.close()
         self.catalog.close()
@@ -105,7 +105,7 @@ class Tasks:
         for frame in frames:
             by_day.setdefault(max(frame.day, oldest), []).append(frame)
         for day, some in by_day.items():
-            loaded = self._days.load(day, some)
+            loaded = self.days.load(day, some)
             done.traces += loaded.traces
             done.unreadable += loaded.unreadable
 
@@ -115,7 +115,7 @@ class Tasks:
 
     def drop_traces(self) -> list[str]:
         """Drop days whose last trace is too old; return their names."""
-        return [day_name(day) for day in self._days.drop_before(self._oldest())]
+        return [day_name(day) for day in self.days.drop_before(self._oldest())]
 
     def append_leaves(self) -> bool:
         """Make leaves of some events and messages; True where there are more."""
@@ -150,6 +150,16 @@ class Tasks:
             expire(connection, tenant, most=EXPIRED)
         return True
 
+    def give_up(self) -> bool:
+        """Make `unknown` of releases whose process has ended."""
+        c = copies.c
+        with self.catalog.read() as connection:
+            tenants = list(connection.scalars(select(c.tenant).where(c.state == "releasing").distinct()))
+        for tenant in tenants:
+            with self.catalog.write() as connection:
+                abandon(connection, tenant, node_name())
+        return False
+
     def overwrite_keys(self) -> bool:
         """Overwrite the keys of what was deleted; True where there may be more."""
         return overwrite(self.catalog, self._data, KEYS_A_TURN) == KEYS_A_TURN
@@ -165,7 +175,7 @@ class Tasks:
     def write_back(self) -> bool:
         """Write SQLite's logs back into their files; writers do not wait for it."""
         self.catalog.write_back()
-        self._days.write_back()
+        self.days.write_back()
         return False
 
     def tell(self, work: str) -> None:

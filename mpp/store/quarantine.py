@@ -7,6 +7,7 @@ mail, and it is never delivered again unless somebody asks for exactly that.
 """
 
 import os
+import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,11 @@ class Settled:
     reply: str  # the next hop's, or why there is none
     host: str
     to: str  # where it went: the recipient, or elsewhere
+
+
+def node_name() -> str:
+    """Return the name under which processes of this machine claim."""
+    return socket.gethostname()
 
 
 def claim_of(node: str) -> str:

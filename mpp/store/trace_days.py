@@ -7,7 +7,8 @@ traces), and loading traces never waits for the catalog's write lock nor holds i
     words    8 octets of the digest of each word that finds a trace, the tenant, and its place: frame * 65536 + line
     counts   what is kept when the day goes
 
-Every query is bound to a tenant; None is the operator's. Raises CatalogError.
+Every query is bound to a tenant; None is the operator's, and so are the counts of the tenant "": how many messages came, and how many were
+held, in each ten minutes (mpp.gateway.silence). Raises CatalogError.
 """
 
 import hashlib
@@ -46,6 +47,9 @@ from mpp.store.trace import Trace, TraceError, folded, read, words
 _LINES = 1 << 16  # in a frame, at most
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BEFORE = "trace_frames_"
+SLOT_MS = 600_000
+_EVERYBODY = ""  # the tenant of the counts by slot
+_CAME, _HELD = "came in ", "held in "  # before the number of the slot
 
 
 def traces_folder(data: Path) -> Path:
@@ -114,6 +118,13 @@ def word_key(word: str) -> int:
 class Loaded(NamedTuple):
     traces: int  # that were new
     unreadable: int  # lines that hold no trace of ours: kept, and found by nothing
+
+
+class Streams(NamedTuple):
+    """Messages by slot: SLOT_MS since 1970."""
+
+    came: Counter[int]
+    held: Counter[int]
 
 
 class TraceDays:
@@ -243,6 +254,22 @@ class TraceDays:
                 rows = connection.execute(select(*columns).where(kept_counts.c.day == day)).all()
         return {(tenant, name): number for tenant, name, number in rows}
 
+    def streams(self, since: int) -> Streams:
+        """Return how many messages came and were held in each slot, from a day on."""
+        there = [day for day in self.days() if day >= since]
+        kept = (kept_counts.c.tenant == _EVERYBODY, kept_counts.c.day >= since, kept_counts.c.day.not_in(there))
+        with self._catalog.read() as connection:
+            rows = list(connection.execute(select(kept_counts.c.name, kept_counts.c.number).where(*kept)))
+        for day in there:
+            base, c = self._day(day), tables(day).counts.c
+            if base is not None:
+                with base.read() as connection:
+                    rows += connection.execute(select(c.name, c.number).where(c.tenant == _EVERYBODY))
+        found = Streams(Counter(), Counter())
+        for name, number in rows:
+            (found.came if name.startswith(_CAME) else found.held)[int(name.rpartition(" ")[2])] += number
+        return found
+
     # going
 
     def drop_before(self, day: int) -> list[int]:
@@ -362,6 +389,10 @@ def _counted(trace: Trace) -> Mapping[tuple[str, str], int]:
         for copy in trace.copies:
             found[copy.tenant, f"disposition {copy.disposition or 'none'}"] += 1
             found[copy.tenant, f"verdict {copy.verdict or 'none'}"] += 1
+        slot = trace.at_ms // SLOT_MS
+        found[_EVERYBODY, f"{_CAME}{slot}"] += 1
+        if any(copy.disposition == "quarantine" for copy in trace.copies):
+            found[_EVERYBODY, f"{_HELD}{slot}"] += 1
     return found
 
 

@@ -116,6 +116,10 @@ class ScannerCheck(Generic[S]):
         """Return what `mpp check` says of it: what is wrong, and a note of what it is. `path` is its settings' place."""
         return []
 
+    async def updates(self) -> dict[str, float]:
+        """Return from when the signatures of each server are (seconds since 1970) that answers and tells it, by its name."""
+        return {}
+
     def too_large(self, size: int, limit: str = "") -> Finding:
         """Return the finding for a message over a limit, "" for max_size; it refuses or defers where the settings say so."""
         limit = limit or f"{self.settings.max_size} (max_size)"
@@ -231,6 +235,20 @@ class ServedCheck(ScannerCheck[P]):
                 for item, server in enumerate(self.settings.servers)
             ]
         return [problem for task in asked for problem in task.result()]
+
+    async def updates(self) -> dict[str, float]:
+        servers = list(map(server_of, self.settings.servers))
+        times = await asyncio.gather(*map(self._updated, servers))
+        return {server.name: at for server, at in zip(servers, times, strict=True) if at is not None}
+
+    async def _updated(self, server: Server) -> float | None:
+        """Return from when the signatures of a server are; that it does not answer is told by others."""
+        deadline = asyncio.get_running_loop().time() + ANSWER_S
+        try:
+            async with asyncio.timeout_at(deadline):
+                return (await self.tell(server, deadline)).signatures
+        except (OSError, RemoteProtocolError):  # a timeout is an OSError
+            return None
 
     async def _told(self, path: Path, server: Server) -> list[Problem]:
         cure = f"start {self.settings.kind}, or correct the address"

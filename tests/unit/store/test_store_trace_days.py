@@ -176,6 +176,18 @@ def test_a_day_goes_and_its_counts_stay(days: TraceDays, tmp_path):
     assert days.counts(20_000) == before
 
 
+def test_messages_are_counted_by_ten_minutes_for_all_tenants_together(days: TraceDays, tmp_path):
+    held = Trace("id9", 600_000, copies=(CopyTrace("r@example.org", disposition="quarantine", tenant="two"),))
+    first = [*lines(1, 2, tenant="one"), *lines(3, tenant="two"), write(held)]
+    days.load(20_000, list(spooled(tmp_path / "a", first, lines(1_200_000)).frames()))
+    days.load(20_001, list(spooled(tmp_path / "b", lines(4)).frames()))
+    before = days.streams(20_000)
+    assert before == ({0: 4, 1: 1, 2: 1}, {1: 1})
+    days.drop_before(20_001)
+    assert days.streams(20_000) == before
+    assert days.streams(20_001) == ({0: 1}, {})
+
+
 def test_a_line_of_a_later_version_hinders_nothing(days: TraceDays, tmp_path):
     later = '{"v":2}'
     loaded = days.load(20_000, list(spooled(tmp_path / "a", [later, *lines(1)]).frames()))
