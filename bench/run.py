@@ -15,7 +15,21 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import balance, campaign, crowd, filters, kinds, lag, parse, quarantine, relay, scanner, store, trace
+from bench import (
+    attachments,
+    balance,
+    campaign,
+    crowd,
+    filters,
+    kinds,
+    lag,
+    parse,
+    quarantine,
+    relay,
+    scanner,
+    store,
+    trace,
+)
 from bench.results import Row, table
 from bench.stand import BenchError, Stand, machine_busy_s
 
@@ -38,6 +52,7 @@ BENCHES: dict[str, Callable[[Stand], list[Row]]] = {
     "sizes": store.sizes,
     "quarantine": quarantine.quarantine,
     "filters": filters.filters,
+    "attachments": attachments.attachments,
     "traced": trace.relay,
     "trace": trace.look_up,
 }

@@ -1,9 +1,8 @@
-"""Active content in text formats: HTML, SVG, RTF, PDF; and the files that they carry within."""
+"""Active content in text formats: HTML, SVG, RTF; and the files that they carry within."""
 
 import base64
 import binascii
 import re
-import zlib
 from collections.abc import Iterator
 
 from mpp.checks.attachments.budget import Meter
@@ -17,14 +16,6 @@ _DATA_URI = re.compile(
     rb"data:([a-z0-9.+-]+/[a-z0-9.+-]+)?(?:;[a-z0-9=.-]+)*;base64,([A-Za-z0-9+/=%\s]{16,})", re.IGNORECASE
 )
 _LONG_BASE64 = re.compile(rb"[\"'`]([A-Za-z0-9+/]{64,}={0,2})[\"'`]")
-_PDF_ACTIVE = re.compile(
-    rb"/(?:JavaScript|JS|OpenAction|AA|Launch|EmbeddedFiles?|RichMedia|SubmitForm|ImportData|GoToR|URI|XFA)\b"
-)
-_PDF_HARMLESS = {b"/URI", b"/AA"}
-_PDF_NAME = re.compile(rb"#([0-9A-Fa-f]{2})")
-_PDF_STREAM = re.compile(rb"stream\r?\n")
-_PDF_DICT = re.compile(rb"<<[^\0]{0,4000}?/Type\s*/EmbeddedFile|/EmbeddedFile\b")
-_STREAMS = 2000  # of one PDF
 _OBJDATA = re.compile(rb"\\objdata\b\s*(?:\\[a-z]+-?\d*\s?|[{}\s])*((?:[0-9A-Fa-f]\s*){16,})")
 
 
@@ -70,47 +61,3 @@ def rtf_members(data: bytes, meter: Meter) -> Iterator[Member]:
         meter.take(len(octets))
         start = octets.find(b"\xd0\xcf\x11\xe0")
         yield Member(f"object-{number}", octets[start:] if start > 0 else octets)
-
-
-def pdf_flags(data: bytes, meter: Meter) -> set[Flag]:
-    """Return what a PDF does by itself (ISO 32000-1, 12.6, 7.6), looking into its packed streams too."""
-    flags: set[Flag] = set()
-    if re.search(rb"/Encrypt\b", data):
-        flags.add(Flag.ENCRYPTED)
-    for text in (data, *(octets for _, octets in _pdf_streams(data, meter))):
-        names = _PDF_NAME.sub(lambda match: bytes([int(match[1], 16)]), text)
-        if any(match[0] not in _PDF_HARMLESS for match in _PDF_ACTIVE.finditer(names)):
-            flags.add(Flag.ACTIVE)
-            break
-    return flags
-
-
-def pdf_members(data: bytes, meter: Meter) -> Iterator[Member]:
-    """Yield the files embedded in a PDF (ISO 32000-1, 7.11.4)."""
-    for number, (dictionary, octets) in enumerate(_pdf_streams(data, meter), 1):
-        if _PDF_DICT.search(dictionary):
-            meter.budget.entry()
-            yield Member(f"embedded-{number}", octets)
-
-
-def _pdf_streams(data: bytes, meter: Meter) -> Iterator[tuple[bytes, bytes]]:
-    """Yield each stream with the dictionary before it; packed ones (FlateDecode) unpacked, others as they are."""
-    for count, match in enumerate(_PDF_STREAM.finditer(data)):
-        if count >= _STREAMS:
-            return
-        end = data.find(b"endstream", match.end())
-        dictionary = data[max(0, data.rfind(b"obj", max(0, match.start() - 4096), match.start())) : match.start()]
-        stream = data[match.end() : end if end >= 0 else len(data)]
-        if b"/Subtype" in dictionary and b"/Image" in dictionary:
-            continue
-        yield dictionary, _inflated(stream, meter) if b"FlateDecode" in dictionary or b"/Fl" in dictionary else stream
-
-
-def _inflated(stream: bytes, meter: Meter) -> bytes:
-    unpacker = zlib.decompressobj()
-    try:
-        octets = unpacker.decompress(stream, 16 << 20)
-    except zlib.error:
-        return b""
-    meter.take(len(octets))
-    return octets

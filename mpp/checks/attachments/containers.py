@@ -16,6 +16,7 @@ from mpp.checks.attachments.item import Flag, Means, Member, UnreadableError
 from mpp.checks.attachments.kinds import is_program
 from mpp.checks.attachments.locked import locked
 from mpp.checks.attachments.mails import mail_members
+from mpp.checks.attachments.pdf import pdf_contents
 from mpp.checks.attachments.programs import program_members
 from mpp.checks.attachments.tnef import tnef_members
 
@@ -81,8 +82,7 @@ def contents(data: bytes, name: str, kind: str, meter: Meter, means: Means) -> I
         yield office.ole_flags(data)
         yield from office.ole_members(data, meter)
     elif kind == "application/pdf":
-        yield active.pdf_flags(data, meter)
-        yield from active.pdf_members(data, meter)
+        yield from pdf_contents(data, meter)
         yield from _behind(data, meter, means)
     elif kind == "text/rtf":
         for member in active.rtf_members(data, meter):

@@ -3,15 +3,18 @@
 A message is 8 octets of length, that many of JSON, and octets that the JSON tells of. Raises HelperError only.
 """
 
+import fcntl
 import json
 import os
 import select
 import struct
 import time
+from contextlib import suppress
 from typing import Any
 
 _LONGEST = 64 << 20  # octets of JSON
 _PIECE = 1 << 16
+_PIPE = 1 << 20  # octets that wait in it: a process is woken once for a usual mail
 
 
 class HelperError(Exception):
@@ -24,6 +27,8 @@ class Exchange:
     def __init__(self, target: int, source: int) -> None:
         self._target, self._source = target, source
         os.set_blocking(target, False)
+        with suppress(OSError):  # more than one user may have: then it goes in smaller steps
+            fcntl.fcntl(target, fcntl.F_SETPIPE_SZ, _PIPE)
 
     def close(self) -> None:
         os.close(self._target)
@@ -59,8 +64,11 @@ class Exchange:
     def _write(self, octets: bytes, until: float) -> None:
         rest = memoryview(octets)
         while rest:
-            self._wait([], [self._target], until)
-            rest = rest[_tried(os.write, self._target, rest[:_PIECE]) :]
+            written = _tried(os.write, self._target, rest)
+            if written is None:
+                self._wait([], [self._target], until)
+            else:
+                rest = rest[written:]
 
     def _wait(self, readable: list[int], writable: list[int], until: float) -> None:
         left = until - time.monotonic()
@@ -69,7 +77,10 @@ class Exchange:
 
 
 def _tried(call: Any, *arguments: Any) -> Any:
+    """Return what the call does, None where it would have to wait."""
     try:
         return call(*arguments)
+    except BlockingIOError:
+        return None
     except OSError as error:
         raise HelperError(f"gone: {error.strerror}") from error

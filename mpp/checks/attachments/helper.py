@@ -54,7 +54,7 @@ class Helper:
 
     def close(self) -> None:
         """End the processes."""
-        self._drop()
+        self.restart()
         if self._warm is not None:
             self._warm.close()
             self._warm = None
@@ -86,7 +86,7 @@ class Helper:
             answer = self._ask(header, [file.data for file in files], limits)
             return [_item(row) for row in answer["items"]]
         except (HelperError, ValueError, TypeError, KeyError):  # the last three: what it says is nonsense
-            self._drop()
+            self.restart()
             return [_unchecked(file) for file in files]
 
     def _ask(self, header: dict[str, Any], octets: list[bytes], limits: Limits) -> Any:
@@ -117,7 +117,7 @@ class Helper:
     def _ready(self) -> Exchange:
         """Return the way to the running process; to a new one where there is none, or where it has served its time."""
         if self._served >= _MOST:
-            self._drop()
+            self.restart()
         if self._inside is None:
             self._served = 0
             if self._warm is None:
@@ -130,8 +130,8 @@ class Helper:
             self.lacking = list(self._inside.answer(time.monotonic() + _START_S)["lacking"])
         return self._inside
 
-    def _drop(self) -> None:
-        """End the process that inspects."""
+    def restart(self) -> None:
+        """End the process that inspects: the next inspection has a new one."""
         if self._inside is not None and self._warm is not None:
             self._inside.close()
             self._inside = None

@@ -16,21 +16,29 @@ def files_of(data: bytes, name: str) -> list[File]:
     """Return the files of a mail, or the one bare file `data` where it is no mail."""
     if not (_FIELD.match(data) and kind_of(data) == "message/rfc822"):
         return [File(name, name, "", data)]
-    return [File(part.path, part.name or "", part.type, part.decode()) for part in _attached(data)]
+    return attached_files(_message(data))
+
+
+def attached_files(message: Message) -> list[File]:
+    """Return the files of a mail: its parts, but for the text bodies that have no name. Most mails have none."""
+    return [File(part.path, part.name or "", part.type, part.decode()) for part in _attached(message)]
 
 
 def mail_members(data: bytes, meter: Meter) -> Iterator[Member]:
     """Yield the files of a mail that lies inside something else."""
-    for part in _attached(data):
+    for part in _attached(_message(data)):
         meter.budget.entry()
         decoded = part.decode()
         meter.take(len(decoded))
         yield Member(part.name or f"part-{part.path}", decoded)
 
 
-def _attached(data: bytes) -> Iterator[Part]:
-    """Yield the leaves, but for the text bodies that have no name."""
-    start = data.find(b"\n") + 1 if data.startswith(b"From ") else 0  # of a mbox file; no field of the mail
-    for part in Message(data[start:]).leaves():
+def _message(data: bytes) -> Message:
+    """Read a mail, without the line that a mbox file has before it."""
+    return Message(data[data.find(b"\n") + 1 :] if data.startswith(b"From ") else data)
+
+
+def _attached(message: Message) -> Iterator[Part]:
+    for part in message.leaves():
         if part.name is not None or not part.type.startswith("text/"):
             yield part
