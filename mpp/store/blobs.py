@@ -33,7 +33,9 @@ def use(connection: Connection, uses: Sequence[Mapping[str, Any]], stored: Mappi
     Another process may have stored the same one meanwhile: then that one is used, and `superfluous` tells ours.
     """
     one_more = {"used": blobs.c.used + 1}
-    upsert = inserting(connection, blobs).on_conflict_do_update(index_elements=["tenant", "digest"], set_=one_more)
+    upsert = inserting(connection.dialect, blobs).on_conflict_do_update(
+        index_elements=["tenant", "digest"], set_=one_more
+    )
     for row in uses:
         name = (row["tenant"], row["digest"])
         if name in stored:

@@ -6,13 +6,15 @@ What goes wrong within raises CatalogError. Engines do not survive a fork: each 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from pysqlite3 import dbapi2 as sqlite
-from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.engine import URL, make_url
@@ -124,9 +126,30 @@ def open_file(path: Path) -> Catalog:
     return Catalog(_engine(URL.create("sqlite", database=str(path))))
 
 
-def inserting(connection: Connection, table: Table) -> sqlite_dialect.Insert | postgresql.Insert:
+def inserting(dialect: Dialect, table: Table) -> sqlite_dialect.Insert | postgresql.Insert:
     """Return an insert that can be told what to do with rows that are there already (on_conflict_...), on both databases."""
-    return sqlite_dialect.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+    return sqlite_dialect.insert(table) if dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def add_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, keep: bool = False) -> None:
+    """Insert many rows with the same columns, among them all that have a default; with `keep` those that are there already stay.
+
+    The statement's text is handed to the driver as it is: SQLAlchemy's own way looks at each value of each row again, which costs more than
+    the database.
+    """
+    if rows:
+        statement, names = _insertion(connection.dialect, table, tuple(rows[0]), keep)
+        connection.exec_driver_sql(statement, list(map(itemgetter(*names), rows)) if names else list(map(dict, rows)))
+
+
+@lru_cache(64)
+def _insertion(dialect: Dialect, table: Table, columns: tuple[str, ...], keep: bool) -> tuple[str, Sequence[str]]:
+    """Return the text of an insert, and the names of its values in their order where the driver wants no names."""
+    statement = inserting(dialect, table)
+    if keep:
+        statement = statement.on_conflict_do_nothing()
+    compiled = statement.compile(dialect=dialect, column_keys=list(columns))
+    return str(compiled), compiled.positiontup or ()
 
 
 @contextmanager

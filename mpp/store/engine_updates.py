@@ -14,7 +14,7 @@ _C = engine_updates.c
 def note(connection: Connection, engine: str, at_ms: int) -> None:
     """Write down what a server told; what it told before changes nothing. The oldest beyond KEPT goes."""
     row = {"engine": engine, "at": at_ms}
-    connection.execute(inserting(connection, engine_updates).on_conflict_do_nothing(), row)
+    connection.execute(inserting(connection.dialect, engine_updates).on_conflict_do_nothing(), row)
     oldest = select(_C.at).where(_C.engine == engine).order_by(_C.at.desc()).offset(KEPT - 1).limit(1)
     if (since := connection.execute(oldest).scalar()) is not None:
         connection.execute(delete(engine_updates).where(_C.engine == engine, _C.at < since))

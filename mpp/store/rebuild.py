@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select, update
+from sqlalchemy import Table, func, select, update
 
-from mpp.store.catalog import Catalog, inserting
+from mpp.store.catalog import Catalog, add_rows
 from mpp.store.check import Fault
 from mpp.store.clock import now_ms
 from mpp.store.content import read_description
@@ -89,7 +89,7 @@ class _Making:
 
     def begin(self, segment: str, node: str) -> None:
         with self._catalog.write() as connection:
-            _add(connection, segments, [segment_row(segment, node)])
+            add_rows(connection, segments, [segment_row(segment, node)], keep=True)
 
     def take(self, segment: str, record: Record) -> None:
         """Gather what a record says; what cannot be opened is a fault, or gone."""
@@ -124,7 +124,7 @@ class _Making:
     def flush(self) -> None:
         with self._catalog.write() as connection:
             for table, rows in self._rows.items():
-                _add(connection, table, rows)
+                add_rows(connection, table, rows, keep=True)  # what is there already stays as it is
         self._rows = {table: [] for table in self._rows}
 
     def finish(self) -> None:
@@ -134,9 +134,3 @@ class _Making:
             connection.execute(update(blobs).values(used=used.scalar_subquery()))
             for tenant, identifier in self._fates:
                 drop(connection, tenant, [identifier], now_ms=now_ms())
-
-
-def _add(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Insert rows; those that are there already stay as they are."""
-    if rows:
-        connection.execute(inserting(connection, table).on_conflict_do_nothing(), rows)

@@ -398,7 +398,7 @@ def _counted(trace: Trace) -> Mapping[tuple[str, str], int]:
 
 def _adding(connection: Connection, table: Table) -> Executable:
     """Return the statement that adds numbers to those that are there."""
-    statement = inserting(connection, table)
+    statement = inserting(connection.dialect, table)
     return statement.on_conflict_do_update(
         index_elements=list(table.primary_key.columns), set_={"number": table.c.number + statement.excluded.number}
     )

@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, tuple_
+from sqlalchemy import Connection, select, tuple_
 
 from mpp.store import blobs
-from mpp.store.catalog import Catalog, inserting
+from mpp.store.catalog import Catalog, add_rows
 from mpp.store.content import Cut, cuts_of, write_content
 from mpp.store.dictionary import Compressor
 from mpp.store.errors import CatalogError, CommitLostError, StoreError, ValueRefusedError
@@ -33,7 +33,6 @@ MOST = 256  # of one batch: beyond it the first ones wait for the last ones' sea
 MOST_OCTETS = 64 << 20
 
 Change = Callable[[Connection], None]
-_MESSAGE, _COPY = insert(messages), insert(copies)
 
 
 @dataclass(slots=True, eq=False)
@@ -228,17 +227,15 @@ class Writer:
 
     def _add(self, letters: list[tuple[_Job, Place]], connection: Connection) -> None:
         self._name_segment(letters[0][1].segment, connection)
-        connection.execute(_MESSAGE, [message_row(job.described, place) for job, place in letters])
-        if held := [row for job, _ in letters for row in copy_rows(job.described)]:
-            connection.execute(_COPY, held)
+        add_rows(connection, messages, [message_row(job.described, place) for job, place in letters])
+        add_rows(connection, copies, [row for job, _ in letters for row in copy_rows(job.described)])
         if uses := [row for job, _ in letters for row in use_rows(job.described)]:
             blobs.use(connection, uses, self._stored)
 
     def _name_segment(self, identifier: str, connection: Connection) -> None:
         """Put the segment into the catalog, with the first batch of it that is committed."""
         if identifier != self._named:
-            row = segment_row(identifier, self._node)
-            connection.execute(inserting(connection, segments).on_conflict_do_nothing(), row)
+            add_rows(connection, segments, [segment_row(identifier, self._node)], keep=True)
 
     def _ask(self, jobs: list[_Job], error: CatalogError) -> None:
         """After a lost answer: is it in the catalog? Where that cannot be known, nothing is promised."""
