@@ -9,6 +9,7 @@ from mpp.mail.edits import Edit, EditError, apply_edits, insert_field
 from mpp.mail.escape import ascii_only, printable
 from mpp.mail.line_ends import bare, normalise
 from mpp.mail.message import Message
+from mpp.mail.replacing import editable, encoded_part, rename_part, replace_part
 from mpp.mail.words import encode_header_text, header_text
 
 LINES = st.sampled_from(
@@ -129,3 +130,44 @@ def test_a_search_in_strides_finds_what_one_search_finds(raw, needle, start, end
         assert mime._find(raw, needle, start, min(end, len(raw))) == raw.find(needle, start, min(end, len(raw)))
     finally:
         mime._STRIDE = before
+
+
+NOTE = "Taken out: \u00e4\n--a\n--b--\n".encode()
+
+
+@settings(max_examples=300, deadline=None)
+@given(OCTETS)
+def test_a_part_is_replaced_alone(raw):
+    message = Message(normalise(raw))
+    leaves = message.leaves()
+    for part in leaves:
+        found = editable(message, part.path)
+        if found is None:
+            assert message.headless
+            continue
+        outer, whole = found
+        header, body = encoded_part("text/plain", NOTE, name="note.txt")
+        edits = replace_part(message, outer, header, body, whole=whole)
+        made = Message(b"".join(apply_edits(message.raw, edits)))
+        assert not bare(made.raw)
+        assert made.raw.startswith(message.raw[: outer.header])
+        assert made.raw.endswith(message.raw[outer.end :])
+        kept = [each.decode() for each in leaves if editable(message, each.path) != found]
+        again = [each.decode() for each in made.leaves()]
+        assert NOTE in again
+        again.remove(NOTE)
+        assert again == kept
+
+
+@settings(max_examples=200, deadline=None)
+@given(OCTETS, st.text(min_size=1))
+def test_a_part_is_renamed_alone(raw, name):
+    message = Message(normalise(raw))
+    leaves = message.leaves()
+    for part in leaves:
+        found = editable(message, part.path)
+        if found is None:
+            continue
+        edits = rename_part(message, found[0], name)
+        made = Message(b"".join(apply_edits(message.raw, edits)))
+        assert [each.decode() for each in made.leaves()] == [each.decode() for each in leaves]
