@@ -39,7 +39,9 @@ SenderOption = Annotated[
 ]
 ClassOption = Annotated[
     str,
-    typer.Option("--class", metavar="CLASS", help="virus, banned, unchecked, forged-bounce, spam or undeliverable."),
+    typer.Option(
+        "--class", metavar="CLASS", help="virus, banned, unchecked, forged-bounce, spam, stripped or undeliverable."
+    ),
 ]
 RuleOption = Annotated[str, typer.Option("--rule", metavar="KEY", help="Held by this settings key.")]
 StateOption = Annotated[

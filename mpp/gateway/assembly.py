@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 
+from mpp.checks.attachments.check import Attachments
+from mpp.checks.attachments.inspector import Inspector
+from mpp.checks.attachments.policy import Rulebook
+from mpp.checks.attachments.settings import Inspection
 from mpp.checks.campaigns.memory import Memory
 from mpp.checks.content.compiled import Shelf
 from mpp.checks.content.rules import Rules
@@ -62,6 +66,7 @@ class Assembly:
     delivering: Hops
     asker: Asker
     rules: Rules
+    attachments: Attachments
     layers: Layers
     client_lists: ClientLists
     directory: Directory
@@ -76,7 +81,8 @@ class Assembly:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What outlives a reload: open connections, pools of scanners, the store, the memo, the spool of traces, the node's table."""
+    """What outlives a reload: open connections, pools of scanners, the process that looks into files, the store, the memo, the
+    spool of traces, the node's table."""
 
     delivering: Hops
     asking: Hops
@@ -86,6 +92,7 @@ class Shared:
     table: SlotWriter
     recorder: Recorder
     lists: KnownLists
+    inspector: Inspector
 
 
 def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> Assembly:
@@ -108,6 +115,7 @@ def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> 
         asker=Asker(shared.asking, clock),
         directory=Directory(settings.tenants, settings.groups),
         rules=rules_of(settings, shared.table.slot),
+        attachments=attachments_of(settings, shared.inspector),
         lists=shared.lists,
         layers=_layers(settings, shared, tools),
         client_lists=ClientLists(settings.scanners if settings.checks else (), tools),
@@ -138,6 +146,13 @@ def _told(name: str, jumped: bool, share: Share) -> None:
     """Tell the operator of a symbol or a scanner that suddenly decides much mail, or no longer does."""
     percent = {"percent": round(100 * share.now, 2), "usual_percent": round(100 * share.usual, 3)}
     log("warning", "guard-jumped" if jumped else "guard-settled", name=name, **percent)
+
+
+def attachments_of(settings: Settings, inspector: Inspector) -> Attachments:
+    """Make the attachment policy."""
+    if not settings.checks:
+        return Attachments(Rulebook((), {}), Inspection(), inspector)
+    return Attachments(Rulebook(settings.attachments, settings.attachment_lists), settings.inspection, inspector)
 
 
 def rules_of(settings: Settings, slot: int | None = None) -> Rules:

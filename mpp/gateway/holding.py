@@ -7,7 +7,7 @@ has not is told so to the memo, and the retry archives without delivering again.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mpp.gateway.delivery import Outcome, State
@@ -17,7 +17,7 @@ from mpp.mail.message import Message
 from mpp.protocols.smtp.reply import Reply
 from mpp.store.clock import now_ms
 from mpp.store.errors import StoreError
-from mpp.store.letter import UNDELIVERABLE, Copy, Letter
+from mpp.store.letter import STRIPPED, UNDELIVERABLE, Copy, Letter
 from mpp.verdict.finding import Finding
 from mpp.verdict.plan import Disposition, Plan
 
@@ -41,7 +41,7 @@ async def hold_and_archive(
     unread: bool,
 ) -> None:
     """Keep what has to be kept, and put what became of it into `outcomes`: every recipient has one afterwards."""
-    copies = _copies(received, plan, outcomes)
+    copies = (*_copies(received, plan, outcomes), *_stripped(plan, outcomes))
     archived = _to_archive(received, copies, outcomes)
     if not copies and not archived:
         return
@@ -75,11 +75,17 @@ async def _keep(
     for copy in copies:
         if copy.verdict == UNDELIVERABLE:
             log("error", "undeliverable", id=received.id, recipient=copy.recipient, reply=copy.reply)
-        outcomes[copy.recipient] = Outcome(State.HELD, HELD, "", copy.rule)
-    for address in archived:
+        if copy.verdict != STRIPPED:
+            outcomes[copy.recipient] = Outcome(State.HELD, HELD, "", copy.rule)
+    for address in _beside(copies, archived):
         outcome = outcomes[address]
         if outcome.reply.text.startswith(UNARCHIVED):
             outcome.reply = Reply(250, "2.0.0", outcome.reply.text.removeprefix(UNARCHIVED))
+
+
+def _beside(copies: Sequence[Copy], archived: Sequence[str]) -> set[str]:
+    """Return those for whom the message is kept beside what they got."""
+    return {*archived, *(copy.recipient for copy in copies if copy.verdict == STRIPPED)}
 
 
 def _copies(received: "Received", plan: Plan, outcomes: Mapping[str, Outcome]) -> tuple[Copy, ...]:
@@ -104,6 +110,19 @@ def _copies(received: "Received", plan: Plan, outcomes: Mapping[str, Outcome]) -
     return tuple(copies)
 
 
+def _stripped(plan: Plan, outcomes: Mapping[str, Outcome]) -> Iterator[Copy]:
+    """Yield what is to be held as it came for those who got it without some of its attachments, unless an earlier attempt did."""
+    for address, fate in plan.fates.items():
+        if fate.held_too and _to_be_kept(outcomes.get(address)):
+            yield Copy(address, STRIPPED, fate.held_too, fate.score)
+
+
+def _to_be_kept(outcome: Outcome | None) -> bool:
+    """True for what a next hop has taken, now or with an earlier attempt that could not keep it."""
+    accepted = outcome is not None and outcome.state is State.ACCEPTED
+    return accepted and outcome is not None and (outcome.host != "memo" or outcome.reply.text.startswith(UNARCHIVED))
+
+
 def _to_archive(received: "Received", copies: Sequence[Copy], outcomes: Mapping[str, Outcome]) -> list[str]:
     """Return those whose policy wants a copy of what was accepted, unless an earlier attempt has archived it."""
     held = {copy.recipient for copy in copies}
@@ -111,11 +130,7 @@ def _to_archive(received: "Received", copies: Sequence[Copy], outcomes: Mapping[
     for entry in received.accepted:
         if entry.policy[1].archive:
             address = entry.recipient.address
-            outcome = outcomes.get(address)
-            accepted = outcome is not None and outcome.state is State.ACCEPTED
-            if address in held or (
-                accepted and outcome and (outcome.host != "memo" or outcome.reply.text.startswith(UNARCHIVED))
-            ):
+            if address in held or _to_be_kept(outcomes.get(address)):
                 wanted.append(address)
     return wanted
 
@@ -125,7 +140,7 @@ def _not_kept(copies: Sequence[Copy], archived: Sequence[str], outcomes: dict[st
     for copy in copies:
         if copy.recipient not in outcomes:
             outcomes[copy.recipient] = Outcome(State.DEFERRED, NOT_KEPT, "", cause)
-    for address in archived:
+    for address in _beside(copies, archived):
         if outcomes[address].state is State.ACCEPTED:
             outcomes[address] = Outcome(State.UNARCHIVED, NOT_KEPT, outcomes[address].host, cause)
 

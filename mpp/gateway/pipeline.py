@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from mpp.checks.layers.conditions import settled
 from mpp.checks.layers.judge import Judged
 from mpp.checks.lists import all_blocked, listed
 from mpp.gateway.assembly import Assembly
@@ -33,7 +34,7 @@ from mpp.store.clock import now_ms
 from mpp.store.errors import StoreError
 from mpp.store.spool import SpoolError
 from mpp.verdict.decide import decide
-from mpp.verdict.finding import OnFailure, Verdict
+from mpp.verdict.finding import Finding, OnFailure, Verdict
 from mpp.verdict.plan import Disposition, Fate, Plan
 from mpp.verdict.policy import Policy
 from mpp.verdict.transaction import Transaction
@@ -115,7 +116,7 @@ async def process(received: Received, assembly: Assembly) -> Result:
         transaction.digest = mark
         if settings.checks:
             until = min(received.arrived + settings.limits.checks_timeout, received.deadline)
-            judged = await _judged(message, transaction, until - time.monotonic(), assembly)
+            judged = await _judged(message, transaction, until, assembly)
             failed = any(finding.failure is OnFailure.DEFER for finding in judged.findings)
             transaction.overdue = failed and _overdue(mark, assembly)
             plan = decide(transaction, settings.marks, judged.findings)
@@ -131,13 +132,17 @@ async def process(received: Received, assembly: Assembly) -> Result:
     return result
 
 
-async def _judged(message: Message, transaction: Transaction, timeout_s: float, assembly: Assembly) -> Judged:
-    """Let lists, rules and scanners speak; who is blocked for every recipient needs none of the others."""
+async def _judged(message: Message, transaction: Transaction, until: float, assembly: Assembly) -> Judged:
+    """Let lists, rules, attachments and scanners speak, by `until`; what one settles for every recipient needs no others."""
     noted = listed(assembly.lists.current, assembly.directory, transaction, time.time())
     if noted and all_blocked(noted, transaction):
         return Judged(noted)
-    found = await assembly.rules.judge(message, transaction) if assembly.rules else ()
-    return await assembly.layers.judge(message, transaction, timeout_s, (*noted, *found) if noted else found)
+    found: Sequence[Finding] = await assembly.rules.judge(message, transaction) if assembly.rules else ()
+    found = (*noted, *found) if noted else found
+    if assembly.attachments and not settled(transaction, found)[1]:
+        left = until - time.monotonic()
+        found = (*found, *await assembly.attachments.judge(message, transaction, left))
+    return await assembly.layers.judge(message, transaction, until - time.monotonic(), found)
 
 
 async def beside(work: Callable[[bytes], bytes], data: bytes) -> bytes:

@@ -7,6 +7,7 @@ reload and by `mpp check`. What needs the file system stands in mpp.gateway.file
 import ipaddress
 from collections.abc import Iterable, Iterator
 
+from mpp.checks.attachments.problems import attachment_problems
 from mpp.checks.content.problems import filter_problems
 from mpp.checks.layers.contradictions import layer_problems, vote_problems
 from mpp.checks.scanners.kinds import BROKEN, Command
@@ -194,6 +195,15 @@ def filters(settings: Settings) -> Iterator[Problem]:
     yield from filter_problems(settings.filters, set(settings.policies))
 
 
+def attachments(settings: Settings) -> Iterator[Problem]:
+    """What the rules for attachments say against themselves and each other."""
+    yield from attachment_problems(settings.attachments, settings.attachment_lists, set(settings.policies))
+    if settings.attachments and not settings.checks:
+        yield Problem(
+            ("checks",), "is false, so no rule for attachments is asked", "remove it, or the rules", "warning"
+        )
+
+
 def tenants(settings: Settings) -> Iterator[Problem]:
     """Tenants, groups and who may release what."""
     yield from tenant_problems(settings.tenants, settings.groups, list(settings.policies))
@@ -208,4 +218,16 @@ def _twice(items: Iterable[tuple[Path, object]], what: str) -> Iterator[Problem]
         first.setdefault(value, path)
 
 
-RULES: tuple[Rule, ...] = (listeners, relaying, routes, scanners, layers, limits, tls, policies, filters, tenants)
+RULES: tuple[Rule, ...] = (
+    listeners,
+    relaying,
+    routes,
+    scanners,
+    layers,
+    limits,
+    tls,
+    policies,
+    filters,
+    attachments,
+    tenants,
+)

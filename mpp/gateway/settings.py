@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
+from mpp.checks.attachments.settings import AttachmentList, AttachmentRule, Inspection
 from mpp.checks.campaigns.settings import Campaigns
 from mpp.checks.content.samples import Sample
 from mpp.checks.content.settings import Content, Filter
@@ -202,6 +203,11 @@ class Settings(Section):
     )
     votes: tuple[Vote, ...] = Field((), description="Findings that need the agreement of several scanners")
     filters: tuple[Filter, ...] = Field((), description="Rules of the content filter")
+    attachments: tuple[AttachmentRule, ...] = Field((), description="What becomes of attached files, in this order")
+    attachment_lists: dict[Name, AttachmentList] = Field(
+        default_factory=dict, description="Ban lists that rules for attachments name"
+    )
+    inspection: Inspection = Field(default_factory=Inspection, description="How attached files are looked into")
     samples: tuple[Sample, ...] = Field((), description="Mails with the fate that they must have")
     content: Content = Field(default_factory=Content, description="What the rules of the content filter share")
     campaigns: Campaigns = Field(default_factory=Campaigns, description="What was spam again and again")

@@ -39,13 +39,14 @@ def trace_of(
     copies = list(_refused(refused, whose))
     edits: tuple[Edit, ...] = ()
     stored = False
+    message = transaction.message if transaction is not None else None
+    header = message.header_length if message is not None else 0
     for address, outcome in result.outcomes.items():
         fate = fates.get(address)
-        copies.append(_copy(address, outcome, fate, received.data, whose(address)))
+        copies.append(_copy(address, outcome, fate, received.data, header, whose(address)))
         if fate is not None:
             edits = edits or fate.edits
             stored = stored or (fate.disposition is Disposition.QUARANTINE and outcome.state is State.ACCEPTED)
-    message = transaction.message if transaction is not None else None
     return Trace(
         received.id,
         at_ms,
@@ -71,7 +72,7 @@ def trace_of(
     )
 
 
-def _copy(address: str, outcome: Outcome, fate: Fate | None, data: bytes, tenant: str) -> CopyTrace:
+def _copy(address: str, outcome: Outcome, fate: Fate | None, data: bytes, header: int, tenant: str) -> CopyTrace:
     copy = CopyTrace(
         address,
         outcome.state.value,
@@ -84,7 +85,7 @@ def _copy(address: str, outcome: Outcome, fate: Fate | None, data: bytes, tenant
         copy.disposition, copy.rule = fate.disposition.value, fate.rule
         copy.verdict, copy.score = fate.verdict.value, fate.score
         if fate.edits:
-            copy.edits = _named(fate.edits, data)
+            copy.edits = _named(fate.edits, data, header)
     return copy
 
 
@@ -92,14 +93,15 @@ def _always(tenant: str, _address: str) -> str:
     return tenant
 
 
-def _named(edits: Sequence[Edit], data: bytes) -> tuple[str, ...]:
-    """Return what edits do to which header fields: "+X-Spam-Flag" put, "-X-Spam-Status" removed, "=Subject" changed."""
+def _named(edits: Sequence[Edit], data: bytes, header: int) -> tuple[str, ...]:
+    """Return what edits do to which header fields: "+X-Spam-Flag" put, "-X-Spam-Status" removed, "=Subject" changed; below the
+    header it is "=text"."""
     named: list[str] = []
     for edit in edits:
         if not edit.length:
             named += _put(edit.replacement)
             continue
-        found = _NAME.match(data, edit.offset, edit.offset + 80)
+        found = _NAME.match(data, edit.offset, edit.offset + 80) if edit.offset < header else None
         name = found[0].decode("ascii") if found else "text"
         named.append(("=" if edit.replacement else "-") + name)
     return tuple(dict.fromkeys(named))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import uvloop
 
+from mpp.checks.attachments.inspector import Inspector
 from mpp.gateway.assembly import Shared, assemble, hostname_of
 from mpp.gateway.budget import Budget
 from mpp.gateway.doors import Doors
@@ -74,6 +75,7 @@ class Worker:
             context.table,
             Recorder(spool_folder(settings.node.data), settings.store.trace_spool, context.table),
             known_lists(settings),
+            Inspector(),
         )
         self._shared.pools.listen()
         self._take(settings)
@@ -110,10 +112,20 @@ class Worker:
     def _take(self, settings: Settings) -> None:
         """Put settings into force. Raises OSError where a certificate cannot be read; nothing has changed then."""
         tls: ssl.SSLContext | None = server_context(settings.tls)
-        self._assembly = assemble(settings, self._shared, asyncio.get_running_loop().time)
+        loop = asyncio.get_running_loop()
+        self._assembly = assemble(settings, self._shared, loop.time)
+        if self._assembly.attachments:
+            self._starting = loop.create_task(self._start_inspector(), name="inspector")
         self._tls = tls
         self._budget.limit = settings.memory.in_flight
         self._shared.store.take(Limits.of(settings.store))
+
+    async def _start_inspector(self) -> None:
+        """Have the confined process ready; where that fails each message tries again, and says what is wrong."""
+        try:
+            await self._shared.inspector.start()
+        except OSError as error:
+            log("error", "inspector-failed", slot=self._context.slot, cause=str(error))
 
     def _control(self) -> None:
         """The supervisor speaks: "r" to take the settings that it has accepted; an end means that it has gone."""
@@ -191,6 +203,7 @@ class Worker:
         self._shared.pools.keep(())
         self._shared.delivering.close()
         self._shared.asking.close()
+        await self._shared.inspector.close()
         await self._shared.store.close()
 
 

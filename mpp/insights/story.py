@@ -134,7 +134,7 @@ def _became(trace: Trace) -> Iterator[str]:
         if copy.edits:
             yield f"  {_changes(copy.edits)}"
     if trace.breaks:
-        yield f"the changes break the DKIM signature of {', '.join(map(_shown, trace.breaks))}"
+        yield f"the changes break the signature of {', '.join(map(_shown, trace.breaks))}"
     if trace.reply:
         yield f"the client was told: {_shown(trace.reply, 500)}"
 

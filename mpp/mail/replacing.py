@@ -72,7 +72,9 @@ def _below_fields(message: Message, part: Part, header: bytes, body: bytes) -> I
 def rename_part(message: Message, part: Part, name: str) -> tuple[Edit, ...]:
     """Give an `editable` part another name, in each of the fields that tell one. Its body stays as it came."""
     edits: list[Edit] = []
-    fields = {key: [each for each in part.fields if each.key == key] for key in (b"content-type", b"content-disposition")}
+    fields = {
+        key: [each for each in part.fields if each.key == key] for key in (b"content-type", b"content-disposition")
+    }
     written = {
         b"content-type": _type_field(part, name),
         b"content-disposition": _field(b"Content-Disposition", part.disposition or "attachment", {"filename": name}),

@@ -24,6 +24,9 @@ class Keep(Section):
     unchecked: Duration | None = Field(None, gt=0, examples=["30d"], description="What could not be looked into")
     forged_bounce: Duration | None = Field(None, gt=0, examples=["7d"], description="Bounces of forged mail")
     spam: Duration | None = Field(None, gt=0, examples=["14d"], description="Spam")
+    stripped: Duration | None = Field(
+        None, gt=0, examples=["30d"], description="What was delivered without some of its attachments, as it came"
+    )
     undeliverable: Duration | None = Field(
         None, gt=0, examples=["90d"], description="What a next hop refused after another recipient was accepted"
     )

@@ -9,6 +9,7 @@ from mpp.mail.message import Message
 from mpp.settings.tenants import DEFAULT_TENANT
 
 UNDELIVERABLE = "undeliverable"  # in place of a verdict: refused by the next hop after another recipient was accepted
+STRIPPED = "stripped"  # in place of a verdict: delivered without some of its attachments, and kept as it came
 
 
 @dataclass(slots=True)

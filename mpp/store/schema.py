@@ -81,7 +81,9 @@ copies = _table(
     Column("received", BigInteger, nullable=False),
     Column("state", Text, nullable=False),  # held, releasing, released, unknown, deleted, expired
     Column("on_hold", Boolean, nullable=False),  # by legal order: neither deleted nor expired
-    Column("verdict", Text, nullable=False),  # virus, banned, unchecked, forged-bounce, spam, clean, undeliverable
+    Column(
+        "verdict", Text, nullable=False
+    ),  # virus, banned, unchecked, forged-bounce, spam, clean, undeliverable, stripped
     Column("rule", Text, nullable=False),  # the settings key that decided
     Column("score", Float, nullable=False),
     Column(

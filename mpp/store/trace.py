@@ -65,7 +65,7 @@ class Trace:
     findings: tuple[Finding, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)  # milliseconds by check
     why: tuple[str, ...] = ()  # sentences of the decision
-    breaks: tuple[str, ...] = ()  # DKIM signatures that the edits break: "domain/selector"
+    breaks: tuple[str, ...] = ()  # signatures that the edits break: "domain/selector" of DKIM, types of signed parts
     copies: tuple[CopyTrace, ...] = ()
     reply: str = ""  # ours; "" where each recipient has its own
     settings: str = ""  # revision or digest of the settings that held

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from mpp.mail.escape import printable
 from mpp.verdict.finding import Act, Action, Finding
 
-CHANGES = frozenset({Act.MARK, Act.HEADER, Act.PREPEND, Act.EDIT})
+CHANGES = frozenset({Act.MARK, Act.HEADER, Act.PREPEND, Act.EDIT, Act.STRIP})
 _TOLD = {
     Act.COPY: "a copy goes to {}",
     Act.MARK: "the subject is marked {}",
     Act.HEADER: "the field {} is put",
     Act.PREPEND: "the field {} is put",
     Act.EDIT: "a part of it is changed",
+    Act.STRIP: "{}",
 }
 _CODES = re.compile(r"([45]\d\d)(?: +([45]\.\d{1,3}\.\d{1,3}))?(?: +|$)")
 
@@ -34,11 +35,12 @@ def values_of(acted: Sequence[Finding], act: Act) -> tuple[str, ...]:
 
 def beside(finding: Finding, goes_on: bool) -> str:
     """Return what a rule does beside the fate, in words; nothing where it does nothing."""
-    return ", ".join(
+    told = (
         _TOLD[action.act].format(printable(action.value, 200))
         for action in finding.actions
         if action.act is Act.COPY or (goes_on and action.act in CHANGES)
     )
+    return ", ".join(dict.fromkeys(told))
 
 
 def refusal_of(text: str) -> tuple[str, str]:

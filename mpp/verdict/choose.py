@@ -18,7 +18,7 @@ from mpp.verdict.acts import CHANGES, beside, first_act, refusal_of, values_of
 from mpp.verdict.finding import SPARED, Act, Action, Finding, OnFailure, Verdict
 from mpp.verdict.plan import Disposition
 from mpp.verdict.policy import Marks, Policy
-from mpp.verdict.reasons import gone_on, in_shadow, name_of, names, number, saw, summed
+from mpp.verdict.reasons import gone_on, in_shadow, name_of, names, number, saw, section_of, summed
 from mpp.verdict.texts import fill, outside
 from mpp.verdict.weigh import Weight
 
@@ -54,6 +54,7 @@ class Choice(NamedTuple):
     unchecked: bool = False  # the unchecked mark is due
     to: tuple[str, ...] = ()
     copies: tuple[str, ...] = ()
+    held_too: str = ""
 
 
 def choose(weight: Weight, case: Case) -> Choice:
@@ -151,6 +152,9 @@ def _acted(acted: list[Finding], choice: Choice) -> Choice:
     choice = choice._replace(why=(*choice.why, *told))
     if not goes_on:
         return choice
+    if stripping := first_act(acted, (Act.STRIP,)):
+        why = (*choice.why, f"{stripping[1].rule}: the message as it came is held in quarantine")
+        choice = choice._replace(held_too=stripping[1].rule, why=why)
     if redirecting := first_act(acted, (Act.REDIRECT,)):
         to = values_of(acted, Act.REDIRECT)
         why = (*choice.why, f"{redirecting[1].rule} = 'redirect': it goes to {printable(', '.join(to), 200)} instead")
@@ -162,7 +166,7 @@ def _acted(acted: list[Finding], choice: Choice) -> Choice:
 def _failed(failed: list[Finding], case: Case) -> Choice:
     """A scanner that failed is no verdict: wait, or hold. Waiting goes first, a later attempt may find it mended."""
     deciding = next((each for each in failed if each.failure is OnFailure.DEFER), failed[0])
-    rule = f"scanners.{name_of(deciding)}.on_failure"
+    rule = f"{section_of(deciding)}.on_failure"
     why = tuple(map(saw, failed))
     if deciding.symbol == SPARED:
         rule = "guards.troubles"

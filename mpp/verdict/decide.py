@@ -116,7 +116,15 @@ def _fate(findings: list[Finding], case: Case, transaction: Transaction) -> tupl
     edits = edits_for(transaction, case, ruling.weight, choice, ruling.block) if choice.disposition in _GOES_ON else ()
     score = ruling.weight.score
     return ruling, Fate(
-        choice.disposition, choice.rule, choice.reply, edits, choice.verdict, score, choice.to, choice.copies
+        choice.disposition,
+        choice.rule,
+        choice.reply,
+        edits,
+        choice.verdict,
+        score,
+        choice.to,
+        choice.copies,
+        choice.held_too,
     )
 
 

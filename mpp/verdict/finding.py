@@ -64,6 +64,7 @@ class Act(StrEnum):
     HEADER = "header"
     PREPEND = "prepend"
     EDIT = "edit"
+    STRIP = "strip"  # puts something else in the place of an attachment; the message as it came is held too
     NOTE = "note"
 
 

@@ -39,7 +39,7 @@ def edits_for(transaction: Transaction, case: Case, weight: Weight, choice: Choi
         if field.key in names or (outside and forged(field, globs, case.hostname))
     ]
     if weight.acted:
-        _take_in(edits, weight.acted)
+        edits = _with_those_of_rules(edits, weight.acted)
     marks = _subject_marks(case, choice) if case.ours and (choice.spam or choice.unchecked) else []
     marks += values_of(weight.acted, Act.MARK)
     if marks:
@@ -69,15 +69,21 @@ def _ruled(weight: Weight) -> Iterator[tuple[bytes, bytes]]:
         yield name.encode("ascii", "replace"), encode_header_text(value.strip(), len(name) + 2)
 
 
-def _take_in(edits: list[Edit], acted: Sequence[Finding]) -> None:
-    """Add the edits of rules; one that meets another change of ours gives way, since that one has to be made."""
-    taken = {edit.offset for edit in edits}
+def _with_those_of_rules(edits: Sequence[Edit], acted: Sequence[Finding]) -> list[Edit]:
+    """Add the edits of rules. Of two that meet one gives way: what takes attachments out goes first, then what is ours."""
+    ranked = dict.fromkeys(edits, 1)
     for finding in acted:
         for action in finding.actions:
-            if action.edit is not None and action.edit.offset not in taken:
-                taken.add(action.edit.offset)
-                edits.append(action.edit)
-    edits.sort()
+            if action.edit is not None:
+                ranked.setdefault(action.edit, 0 if action.act is Act.STRIP else 2)
+    kept: list[Edit] = []
+    for edit in sorted(ranked):
+        if kept and edit.offset < kept[-1].offset + kept[-1].length:
+            if ranked[edit] >= ranked[kept[-1]]:
+                continue
+            kept.pop()
+        kept.append(edit)
+    return kept
 
 
 def _marks(weight: Weight, case: Case, choice: Choice) -> Block:

@@ -33,6 +33,7 @@ class Fate:
     score: float = 0.0  # the sum that counted for this recipient
     to: tuple[str, ...] = ()  # for redirect: who gets it instead
     copies: tuple[str, ...] = ()  # addresses that get a copy as it came, whatever becomes of the recipient's
+    held_too: str = ""  # the rule that took something out: what came is held in quarantine beside what goes on
 
 
 @dataclass(slots=True)

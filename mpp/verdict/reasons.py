@@ -26,6 +26,11 @@ def name_of(finding: Finding) -> str:
     return _name(finding.check)
 
 
+def section_of(finding: Finding) -> str:
+    """Return the table of the settings that says what the failure of a check means."""
+    return "inspection" if finding.check == "attachments" else f"scanners.{name_of(finding)}"
+
+
 @lru_cache(1024)
 def _name(text: str) -> str:
     return printable(text, 100)
@@ -61,7 +66,7 @@ def gone_on(finding: Finding) -> str:
     if finding.symbol == NOT_COUNTED:
         return printable(finding.text, 500)
     key = "on_oversize" if finding.failure is None else "on_failure"
-    return f"{saw(finding)}; scanners.{name_of(finding)}.{key} = 'continue': the message goes on without it"
+    return f"{saw(finding)}; {section_of(finding)}.{key} = 'continue': the message goes on without it"
 
 
 def in_shadow(findings: Sequence[Finding]) -> tuple[str, ...]:

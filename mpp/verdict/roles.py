@@ -35,14 +35,19 @@ class ReleaseRule(Section):
     unchecked: _Right = Field("request", description="What could not be looked into")
     forged_bounce: _Right = Field("release", description="Bounces of forged mail")
     spam: _Right = Field("release", description="Spam")
+    stripped: _Right = Field("request", description="What was delivered without some of its attachments, as it came")
     undeliverable: _Right = Field("release", description="What a next hop refused after another recipient was accepted")
     elsewhere: bool = Field(False, description="May release to another address than the recipient's")
 
 
 _BUILT_IN: dict[str, ReleaseRule] = {
     "user": ReleaseRule(role="user"),
-    "helpdesk": ReleaseRule(role="helpdesk", virus="request", banned="release", unchecked="release"),
-    "admin": ReleaseRule(role="admin", virus="release", banned="release", unchecked="release", elsewhere=True),
+    "helpdesk": ReleaseRule(
+        role="helpdesk", virus="request", banned="release", unchecked="release", stripped="release"
+    ),
+    "admin": ReleaseRule(
+        role="admin", virus="release", banned="release", unchecked="release", stripped="release", elsewhere=True
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""Which DKIM signatures of a message an edit breaks (RFC 6376, 3.5 and 5.4), for the trace and the log.
+"""Which signatures of a message an edit breaks, for the trace and the log: DKIM (RFC 6376, 3.5 and 5.4), S/MIME and PGP.
 
 Called by the gateway for messages that are changed. Nothing is verified: a signature is said to break when what it
 covers is no longer what it was, whether it was good before or not.
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from mpp.mail.edits import Edit
 from mpp.mail.escape import printable
 from mpp.mail.message import Field, Message
+from mpp.mail.part import Part
 
 _SIGNATURE = b"dkim-signature"
 _MOST = 10  # signatures looked at
@@ -19,20 +20,38 @@ _INSERTED = re.compile(rb"^([!-9;-~]+)[ \t]*:", re.MULTILINE)
 
 
 def broken_signatures(message: Message, edits: Sequence[Edit]) -> tuple[str, ...]:
-    """Return "domain/selector" of each signature that covers something the edits change, in the order of the header."""
+    """Return what covers something the edits change: "domain/selector" of DKIM in the order of the header, then the types of
+    the signed parts."""
     if not edits:
         return ()
+    body = any(edit.offset >= message.header_length and (edit.length or edit.replacement) for edit in edits)
+    within = _signed_parts(message, edits) if body else ()
     signatures = [field for field in message.fields if field.key == _SIGNATURE][:_MOST]
     if not signatures:
-        return ()
+        return within
     changed, added = _touched(message, edits)
-    body = any(edit.offset >= message.header_length and (edit.length or edit.replacement) for edit in edits)
     broken: list[str] = []
     for signature in signatures:
         tags = _tags(signature.value[:_LOOKED_AT])
         if body or id(signature) in changed or _covers(tags.get(b"h", b""), message, changed, added):
             broken.append(f"{printable(tags.get(b'd', b''), 255)}/{printable(tags.get(b's', b''), 255)}")
-    return tuple(dict.fromkeys(broken))
+    return tuple(dict.fromkeys((*broken, *within)))
+
+
+def signed_part(part: Part) -> bool:
+    """True for what is a signature with all that it signs: multipart/signed (RFC 1847), and S/MIME in one part (RFC 8551)."""
+    return part.type == "multipart/signed" or part.type in ("application/pkcs7-mime", "application/x-pkcs7-mime")
+
+
+def _signed_parts(message: Message, edits: Sequence[Edit]) -> tuple[str, ...]:
+    there = [part for part in message.root.walk() if not part.nested and signed_part(part)][:_MOST]
+    return tuple(
+        dict.fromkeys(
+            part.type
+            for part in there
+            if any(edit.offset < part.end and part.header < edit.offset + edit.length for edit in edits)
+        )
+    )
 
 
 def _touched(message: Message, edits: Sequence[Edit]) -> tuple[set[int], Counter[bytes]]:

@@ -73,22 +73,27 @@ def why_stop(layer: Layer | None, transaction: Transaction, findings: Sequence[F
 def settled(transaction: Transaction, before: Sequence[Finding]) -> tuple[str, bool]:
     """Return why no scanner need be asked at all, and whether virus scanners are spared too.
 
-    What a rule refuses or throws away for every recipient goes nowhere. What it accepts is spared the spam scanners.
+    What a rule refuses or throws away for every recipient goes nowhere, banned content too where the policies do not hold it. What
+    it accepts is spared the spam scanners.
     """
+    full = [each for each in before if each.counts is Counts.FULL]
     for acts, virus_too in (((Act.REJECT, Act.DISCARD), True), ((Act.ACCEPT,), False)):
-        rules = [
-            (each, action.rule)
-            for each in before
-            if each.counts is Counts.FULL
-            for action in each.actions
-            if action.act in acts
-        ]
+        rules = [(each, action.rule) for each in full for action in each.actions if action.act in acts]
+        if virus_too:
+            rules += [(each, f"{each.check}.{each.symbol}") for each in full if each.verdict is Verdict.BANNED]
         if rules and all(
-            any(not each.recipients or recipient.address in each.recipients for each, _ in rules)
+            any(_settles(each, recipient.address, transaction) for each, _ in rules)
             for recipient in transaction.envelope.recipients
         ):
             return f"{rules[0][1]} holds", virus_too
     return "", False
+
+
+def _settles(finding: Finding, address: str, transaction: Transaction) -> bool:
+    if finding.recipients and address not in finding.recipients:
+        return False
+    named = transaction.policies.get(address)
+    return finding.verdict is not Verdict.BANNED or named is None or named[1].banned != "quarantine"
 
 
 def is_ham(finding: Finding, symbols: Iterable[str]) -> bool:

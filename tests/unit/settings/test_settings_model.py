@@ -64,6 +64,8 @@ def test_the_example_without_its_hashes_reads_back_to_the_defaults():
             "groups",
             "release_rules",
             "filters",
+            "attachments",
+            "attachment_lists",
             "samples",
         ):
             assert getattr(value, name) == info.get_default(call_default_factory=True), name

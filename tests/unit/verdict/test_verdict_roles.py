@@ -5,12 +5,12 @@ import pytest
 from mpp.verdict.roles import ReleaseRule, Right, right, role_problems, rule_for
 
 ANNA = "anna@sub.example.org"
-CLASSES = ("virus", "banned", "unchecked", "forged-bounce", "spam", "undeliverable")
+CLASSES = ("virus", "banned", "unchecked", "forged-bounce", "spam", "stripped", "undeliverable")
 
 
 @pytest.mark.parametrize(
     ("role", "rights"),
-    [("user", "NQQRRR"), ("helpdesk", "QRRRRR"), ("admin", "RRRRRR")],
+    [("user", "NQQRRQR"), ("helpdesk", "QRRRRRR"), ("admin", "RRRRRRR")],
 )
 def test_built_in(role, rights):
     words = {"N": Right.NOTHING, "Q": Right.REQUEST, "R": Right.RELEASE}

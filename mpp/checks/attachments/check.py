@@ -1,0 +1,81 @@
+"""The attachment policy at work: a message's files are looked into, and what the rules make of that become findings.
+
+Called by mpp.gateway.pipeline behind the content filter and before the scanners, and by `mpp scan`. A file that cannot be looked into
+is `unchecked`, and the policy says what that means; that nobody can look at all is a failure, as that of a scanner.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from mpp.checks.attachments.acting import CHECK, Cleaned, act
+from mpp.checks.attachments.inspector import Inspector
+from mpp.checks.attachments.item import Item
+from mpp.checks.attachments.mails import attached_files
+from mpp.checks.attachments.policy import Rulebook, Ruling
+from mpp.checks.attachments.settings import Inspection
+from mpp.mail.escape import printable
+from mpp.mail.message import Message
+from mpp.verdict.finding import SCANNER_FAILED, Act, Action, Finding, Verdict
+from mpp.verdict.transaction import Transaction
+
+_TOLD = 20  # files that are told one by one
+_NOTHING: Mapping[str, Cleaned] = {}
+
+
+class Attachments:
+    """The rules of one value of the settings, and who looks into files for them."""
+
+    def __init__(self, book: Rulebook, inspection: Inspection, inspector: Inspector) -> None:
+        self._book, self._inspection, self._inspector = book, inspection, inspector
+
+    def __bool__(self) -> bool:
+        return bool(self._book) or self._inspection.always
+
+    async def judge(self, message: Message, transaction: Transaction, timeout_s: float) -> list[Finding]:
+        """Return what is found and what is to be done, by `timeout_s` from now. Never raises for what a message holds."""
+        files = attached_files(message)
+        if not files:
+            return []
+        try:
+            async with asyncio.timeout(timeout_s):
+                items = await self._inspector.inspect(files)
+        except (OSError, TimeoutError) as error:
+            cause = str(error) or "no answer when the time for all checks was over"
+            return [Finding(CHECK, SCANNER_FAILED, evidence=cause, failure=self._inspection.on_failure)]
+        return self.findings(message, transaction, items)
+
+    def findings(self, message: Message, transaction: Transaction, items: Sequence[Item]) -> list[Finding]:
+        """Return a finding for each file of which there is something to say, then those of the rules, by recipients."""
+        told = [_told(item) for item in items if item.flags][:_TOLD]
+        groups = self._book.groups(transaction)
+        for numbers, addresses in groups.items():
+            rulings = self._book.judge(numbers, items)
+            theirs = act(rulings, message, transaction, self._inspection, _NOTHING)
+            theirs += self._unchecked(items, rulings)
+            whom = frozenset(addresses if len(groups) > 1 else ())
+            told += [replace(each, recipients=whom) for each in theirs]
+        return told
+
+    def _unchecked(self, items: Sequence[Item], rulings: Sequence[Ruling]) -> Iterator[Finding]:
+        """A finding for what could not be looked into, where no rule decides about it."""
+        decided = {ruling.item.path for ruling in rulings if ruling.rule.action != "note"}
+        closed = [
+            (item, flag)
+            for item in items
+            if item.path not in decided
+            for flag in self._inspection.unchecked
+            if flag in item.flags
+        ]
+        if closed:
+            item, flag = closed[0]
+            more = f" and {len(closed) - 1} more" if len(closed) > 1 else ""
+            text = f"{printable(item.path, 150)}{more} cannot be looked into"
+            yield Finding(CHECK, flag.value, text=text, verdict=Verdict.UNCHECKED)
+
+
+def _told(item: Item) -> Finding:
+    """Return what is said of a file, to be recorded and to decide nothing by itself."""
+    flags = sorted(flag.value for flag in item.flags)
+    text = f"{printable(item.path, 200)}: {printable(item.type, 100)}, {item.size} octets"
+    return Finding(CHECK, "+".join(flags), text=text, evidence=item.sha256, actions=(Action(Act.NOTE, "inspection"),))
