@@ -29,10 +29,14 @@ def parts(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each file.")] = False,
     extract: Annotated[
         Path | None,
-        typer.Option("--extract", metavar="DIR", help="Write each decoded part to DIR/<file name>/<path>."),
+        typer.Option(
+            "--extract",
+            metavar="DIR",
+            help="Write each decoded part to DIR/<file name>/<path>, those of further readings to <reading>~<path>.",
+        ),
     ] = None,
 ) -> None:
-    """List the parts of messages: type, name, size, digest, place."""
+    """List the parts of messages: type, name, size, digest, place; where MIME is broken, in every way that it can be read."""
     import json
 
     from mpp.mail.escape import printable
@@ -64,7 +68,7 @@ def describe(message: "Message", skipped: int) -> dict[str, Any]:
     return {
         "parts": [_describe(part, skipped) for part in message.leaves()],
         "defects": [*message.defects, *(f"limit-{name}" for name in message.exceeded)],
-        "readings": [],
+        "readings": [[_describe(part, skipped) for part in reading.leaves] for reading in message.readings],
     }
 
 
@@ -86,13 +90,22 @@ def _describe(part: "Part", skipped: int) -> dict[str, Any]:
 def _lines(row: dict[str, Any]) -> Sequence[str]:
     from mpp.mail.escape import printable
 
-    lines = [printable(row["file"])]
-    for part in row["parts"]:
-        name = f"  {printable(part['name'], 200)}" if part["name"] is not None else ""
-        lines.append(f"  {part['path']}  {printable(part['type'], 100)}  {part['size']} octets{name}")
+    lines = [printable(row["file"]), *_rows(row["parts"])]
+    for number, reading in enumerate(row["readings"], start=1):
+        lines += [f"  or, as reading {number}:", *_rows(reading)]
     if row["defects"]:
         lines.append(f"  defects: {', '.join(row['defects'])}")
     return lines
+
+
+def _rows(parts: Sequence[dict[str, Any]]) -> list[str]:
+    from mpp.mail.escape import printable
+
+    rows = []
+    for part in parts:
+        name = f"  {printable(part['name'], 200)}" if part["name"] is not None else ""
+        rows.append(f"  {part['path']}  {printable(part['type'], 100)}  {part['size']} octets{name}")
+    return rows
 
 
 def _read(file: Path) -> tuple["Message", int]:
@@ -123,8 +136,14 @@ def _refuse_twins(files: Sequence[Path]) -> None:
 def _extract(message: "Message", folder: Path) -> None:
     """Write the leaves. Their paths are numbers and dots of our own making: no name of the message is used. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
-    for part in message.leaves():
-        target = folder / part.path
+    _write(folder, "", message.leaves())
+    for number, reading in enumerate(message.readings, start=1):
+        _write(folder, f"{number}~", reading.leaves)
+
+
+def _write(folder: Path, before: str, leaves: Sequence["Part"]) -> None:
+    for part in leaves:
+        target = folder / f"{before}{part.path or '0'}"
         if target.is_symlink():
             raise OSError(f"{target} is a symbolic link")
         target.write_bytes(part.decode())

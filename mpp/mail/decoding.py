@@ -18,6 +18,7 @@ _MAX_BROKEN_WIDE = 1 << 17  # octets of broken UTF-16 that are read as such; wha
 _MAX_RUNS = 64  # pieces of one body that each end in padding; what follows is read as one
 
 _BLANK_ENDS = (b" \n", b" \r\n", b"\t\n", b"\t\r\n")
+_NO_ESCAPE = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n)")
 _SOFT_BREAK = re.compile(rb"=[ \t]++(?=\r?\n)")
 
 _ALIASES = {
@@ -51,6 +52,20 @@ def decode_base64(data: bytes) -> bytes:
         return _run(clean[:padding])
     runs = [run for run in re.split(rb"=++", clean, maxsplit=_MAX_RUNS) if run]
     return b"".join(_run(run.replace(b"=", b"")) for run in runs)
+
+
+def is_plain_base64(data: bytes) -> bool:
+    """True where every decoder gives the same: the alphabet and line breaks, whole groups, padding at the end alone."""
+    try:
+        b64decode(data.translate(None, b"\r\n"), validate=True)
+    except ValueError:
+        return False
+    return True
+
+
+def is_plain_quoted_printable(data: bytes) -> bool:
+    """True where every decoder gives the same: whole escapes, soft line breaks, no white space at the end of a line."""
+    return not any(end in data for end in _BLANK_ENDS) and not _NO_ESCAPE.search(data)
 
 
 def _run(clean: bytes) -> bytes:

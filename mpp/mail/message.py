@@ -7,7 +7,9 @@ exceeded a limit was not read to its end: whoever decides treats it as unchecked
 
 from mpp.mail.fields import Field, Header, header_end, read_fields
 from mpp.mail.mime import Found, Limits, scan
+from mpp.mail.oddities import oddities
 from mpp.mail.part import Part
+from mpp.mail.readings import Reading, distinct, readings_of
 from mpp.mail.words import header_text
 
 __all__ = ["Field", "Limits", "Message"]
@@ -25,7 +27,7 @@ class Message:
     """
 
     # Plain attributes filled on first use: functools.cached_property takes a lock each time in Python 3.11.
-    __slots__ = ("_found", "_header", "_index", "_root", "_span", "limits", "raw")
+    __slots__ = ("_every_leaf", "_found", "_header", "_index", "_readings", "_root", "_span", "limits", "raw")
 
     def __init__(self, raw: bytes, limits: Limits = _LIMITS) -> None:
         self.raw = raw
@@ -35,6 +37,8 @@ class Message:
         self._index: dict[bytes, list[Field]] | None = None
         self._root: Part | None = None
         self._found = Found()
+        self._readings: tuple[Reading, ...] | None = None
+        self._every_leaf: list[Part] | None = None
 
     def _read_header(self) -> Header:
         if self._header is None:
@@ -119,6 +123,28 @@ class Message:
     def leaves(self) -> list[Part]:
         """Return what is not divided further, in order, messages within walked into."""
         return list(self.root.leaves())
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """The other ways to read the message, each once; none in the usual mail, which is found out at once."""
+        if self._readings is None:
+            self._readings = ()
+            if self.headless or self.oddities:
+                exceeded: set[str] = set()
+                self._readings = readings_of(self.raw, self.leaves(), self.limits, exceeded)
+                self._found.exceeded.update(dict.fromkeys(sorted(exceeded)))
+        return self._readings
+
+    def every_leaf(self) -> list[Part]:
+        """Return the leaves of all readings, each once: our own first, then what others would see besides ("2~1.1")."""
+        if self._every_leaf is None:
+            self._every_leaf = distinct(self.leaves(), self.readings)
+        return self._every_leaf
+
+    @property
+    def oddities(self) -> tuple[str, ...]:
+        """By what the message could be read in several ways, by name; reads all."""
+        return oddities(self.root, self._found.defects, self._found.near_delimiters)
 
     @property
     def defects(self) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ class Found:
 
     parts: int = 0
     false_delimiters: int = 0
+    near_delimiters: int = 0  # of them those that begin like one
     defects: dict[str, None] = field(default_factory=dict)  # in order, each once
     exceeded: dict[str, None] = field(default_factory=dict)
 
@@ -230,6 +231,7 @@ class _Scan:
             if known is not None:
                 return self._hit(match.start(), match.end(), *known)
             position = match.end()
+            found.near_delimiters += match[1].startswith(tuple(delimiters))
             found.false_delimiters += 1
             if found.false_delimiters > self._limits.delimiters:
                 found.exceeded["delimiters"] = None
@@ -248,6 +250,7 @@ class _Scan:
             if match is not None:
                 return self._hit(position, after, 0, match[1] is not None)
             position = after
+            self._found.near_delimiters += 1
         pattern = re.compile(re.escape(needle) + rb"(--)?[ \t]*+(?=\r?\n|\r?\Z)")
         match = pattern.search(raw, position, end)
         return None if match is None else self._hit(match.start(), match.end(), 0, match[1] is not None)

@@ -1,6 +1,6 @@
 """A part of a message: where it stands and what its header says (RFC 2045); decoding happens when it is asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from mpp.mail.content import Content
 from mpp.mail.decoding import decode_charset, decode_transfer
@@ -17,7 +17,7 @@ class Part:
     decoded octets of the message around it where that one is encoded (`nested` says so).
     """
 
-    __slots__ = ("body", "children", "content", "end", "header", "header_end", "nested", "path", "source")
+    __slots__ = ("body", "children", "content", "decoder", "end", "header", "header_end", "nested", "path", "source")
 
     def __init__(self, source: bytes, path: str, header: int, header_end: int, body: int, content: Content) -> None:
         self.source = source
@@ -27,6 +27,7 @@ class Part:
         self.body = body
         self.end = len(source)
         self.content = content
+        self.decoder: Callable[[bytes], bytes] | None = None  # in place of the one that the encoding names
         self.children: list[Part] = []
         self.nested = False
 
@@ -86,7 +87,9 @@ class Part:
     def decode(self) -> bytes:
         """Return the body with its transfer encoding undone, as far as it can be; containers as they are."""
         raw = self.source[self.body : self.end]
-        return raw if self.children and not self.content.message else decode_transfer(raw, self.content.encoding)
+        if self.children and not self.content.message:
+            return raw
+        return self.decoder(raw) if self.decoder else decode_transfer(raw, self.content.encoding)
 
     def text(self) -> str:
         """Return the decoded body as text by its charset; what the charset does not know becomes U+FFFD."""

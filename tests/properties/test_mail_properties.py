@@ -9,6 +9,7 @@ from mpp.mail.edits import Edit, EditError, apply_edits, insert_field
 from mpp.mail.escape import ascii_only, printable
 from mpp.mail.line_ends import bare, normalise
 from mpp.mail.message import Message
+from mpp.mail.readings import DIALECTS, readings_of
 from mpp.mail.replacing import editable, encoded_part, rename_part, replace_part
 from mpp.mail.words import encode_header_text, header_text
 
@@ -171,3 +172,27 @@ def test_a_part_is_renamed_alone(raw, name):
         edits = rename_part(message, found[0], name)
         made = Message(b"".join(apply_edits(message.raw, edits)))
         assert [each.decode() for each in made.leaves()] == [each.decode() for each in leaves]
+
+
+@settings(max_examples=300, deadline=None)
+@given(OCTETS)
+def test_any_octets_have_few_readings_that_lie_within(raw):
+    message = Message(raw)
+    assert len(message.readings) <= len(DIALECTS)
+    for reading in message.readings:
+        for leaf in reading.leaves:
+            assert 0 <= leaf.header <= leaf.header_end <= leaf.body <= leaf.end <= len(raw)
+            assert len(leaf.decode()) <= 256 * len(raw)
+            leaf.text()
+    kept = [(leaf.type, leaf.name or None, leaf.decode()) for leaf in message.every_leaf()[len(message.leaves()) :]]
+    assert len(kept) == len(set(kept))
+
+
+@settings(max_examples=500, deadline=None)
+@given(OCTETS)
+def test_what_has_no_oddities_is_read_alike_by_every_program(raw):
+    message = Message(raw)
+    if message.headless or message.oddities:
+        return
+    others = readings_of(raw, message.leaves(), message.limits, set())
+    assert [reading.dialect for reading in others if not reading.dialect.startswith("lenient")] == []
