@@ -11,6 +11,8 @@ import ssl
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_address
 from typing import TypeVar, cast
 
 from mpp.mail.escape import printable
@@ -83,9 +85,11 @@ async def _to_any_address(
     """Try the addresses of a host in their order, each for its share of the time left: a silent one leaves room for the rest."""
     loop = asyncio.get_running_loop()
     name = (server_name or host) if context is not None else None
-    async with asyncio.timeout_at(deadline):
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+    addresses = [host]
+    if not _is_address(host):
+        async with asyncio.timeout_at(deadline):
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
     for left in range(len(addresses), 1, -1):
         now = loop.time()
         with suppress(OSError):  # a timeout is an OSError
@@ -93,6 +97,15 @@ async def _to_any_address(
                 return await _to_address(factory, addresses[-left], port, context, name)
     async with asyncio.timeout_at(deadline):
         return await _to_address(factory, addresses[-1], port, context, name)
+
+
+@lru_cache(1024)
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 async def _to_address(

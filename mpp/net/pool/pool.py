@@ -110,15 +110,16 @@ class Pool:
         asked = self._asked[ticket] = _Asked(job, loop.create_future())
         self._step()
         finished = False
+        expiry = loop.call_at(deadline, _expire, asked.result)
         try:
-            async with asyncio.timeout_at(deadline):
-                result: T = await asked.result
+            result: T = await asked.result
             finished = True
             return result
         except TimeoutError:
             finished = True
             raise self._too_late(ticket) from None
         finally:
+            expiry.cancel()
             self._asked.pop(ticket, None)
             if not ticket.over:
                 core.give_up(ticket)
@@ -282,6 +283,11 @@ class Pool:
                 member.capacity.set_to = settings.connections
                 members.append(member)
         self._core.use(members, time.monotonic())
+
+
+def _expire(result: asyncio.Future[Any]) -> None:
+    if not result.done():
+        result.set_exception(TimeoutError())
 
 
 def how(error: Exception, late: bool) -> How:
