@@ -9,7 +9,8 @@ from mpp.checks.attachments.budget import Meter
 from mpp.checks.attachments.item import Flag, Member
 
 _SCRIPT = re.compile(
-    rb"<script[\s>/]|\bon[a-z]{3,20}\s*=|javascript:|vbscript:|<(?:object|embed|applet|iframe)[\s>]|script:(?:event|module)|office:script",
+    rb"<script[\s>/]|<[a-z][^<]*[\s\"'/]on[a-z]{3,20}\s*=|javascript:|vbscript:|<(?:object|embed|applet|iframe)[\s>]"
+    rb"|<(?:script:event-listener|script:module|office:script)[\s>]",
     re.IGNORECASE,
 )
 _DATA_URI = re.compile(

@@ -4,6 +4,7 @@ Called by mpp.checks.attachments.containers, in the confined process. libarchive
 cab, iso, xar, rpm and warc.
 """
 
+import ctypes
 import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,10 +15,14 @@ from libarchive.exception import ArchiveError
 
 from mpp.checks.attachments.budget import Meter
 from mpp.checks.attachments.item import Flag, Member, UnreadableError
+from mpp.checks.attachments.names import escapes
 
 _is_encrypted = libarchive.ffi.libarchive.archive_entry_is_encrypted
 _is_encrypted.argtypes = [libarchive.ffi.c_archive_entry_p]
+_holes = libarchive.ffi.libarchive.archive_entry_sparse_count
+_holes.argtypes = [libarchive.ffi.c_archive_entry_p]
 logging.getLogger("libarchive").disabled = True  # its warnings quote the file: no outside text goes to a log
+_SAYS_UNKNOWN = ("unsupported", "not supported", "unknown", "unrecognized")
 _SAYS_ENCRYPTED = ("encrypt", "passphrase", "password")
 
 
@@ -58,24 +63,31 @@ def _opened(data: bytes, member: Member, meter: Meter, passwords: Sequence[str])
 def _member(entry: Any, meter: Meter) -> Member:
     name = entry.pathname or ""
     member = Member(name if isinstance(name, str) else name.decode("utf-8", "replace"))
-    if entry.issym or entry.islnk or entry.isdev:
+    if entry.issym or entry.isdev or (entry.islnk and escapes(entry.linkname or "")):
         member.flags.add(Flag.UNSAFE_NAME)
     if _is_encrypted(entry._entry_p) > 0:
         member.flags.add(Flag.ENCRYPTED)
     if not entry.isfile:
         return member
-    if entry.size:
+    if entry.size and not _holes(entry._entry_p):
         meter.announced(entry.size)
     pieces: list[bytes] = []
     try:
-        for block in entry.get_blocks():
+        for block in _blocks(entry._archive_p):
             meter.take(len(block))
-            pieces.append(bytes(block))
+            pieces.append(block)
     except (ArchiveError, UnicodeError) as error:
         member.readable = False
         member.flags |= _flags_of(error) or {Flag.DAMAGED}
     member.data = b"".join(pieces)
     return member
+
+
+def _blocks(archive: Any) -> Iterator[bytes]:
+    """Yield what is there of a member; holes of sparse files are left out."""
+    buffer, size, offset = ctypes.c_void_p(), ctypes.c_size_t(), ctypes.c_longlong()
+    while libarchive.ffi.read_data_block(archive, ctypes.byref(buffer), ctypes.byref(size), ctypes.byref(offset)) == 0:
+        yield ctypes.string_at(buffer, size.value)
 
 
 def _filter(data: bytes) -> str:
@@ -85,4 +97,6 @@ def _filter(data: bytes) -> str:
 
 def _flags_of(error: Exception) -> set[Flag]:
     said = str(error).lower()
-    return {Flag.ENCRYPTED} if any(word in said for word in _SAYS_ENCRYPTED) else set()
+    if any(word in said for word in _SAYS_ENCRYPTED):
+        return {Flag.ENCRYPTED}
+    return {Flag.DAMAGED, Flag.UNCHECKED} if any(word in said for word in _SAYS_UNKNOWN) else set()

@@ -9,6 +9,7 @@ import bz2
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Protocol
 
 import libarchive
@@ -19,6 +20,7 @@ from mpp.checks.attachments.budget import Meter
 from mpp.checks.attachments.item import Member, UnreadableError
 
 _PIECE = 1 << 20
+_STEP = 1 << 12  # octets; so little that what comes of it stays within a few MiB
 _BY_LIBARCHIVE = {
     "application/x-compress": "compress",
     "application/x-lzip": "lzip",
@@ -76,13 +78,29 @@ def _streams(data: bytes, kind: str) -> Iterator[bytes]:
     first = True
     while rest and (first or bytes(rest[:2]) in (b"\x1f\x8b", b"BZ", b"\xfd7", b"\x28\xb5")):
         unpacker, first = _MAKERS[kind](), False
-        for start in range(0, len(rest), 1 << 12):  # so little that what comes of it stays within a few MiB
-            yield unpacker.decompress(bytes(rest[start : start + (1 << 12)]))
+        for start in range(0, len(rest), _STEP):
+            piece = bytes(rest[start : start + _STEP])
+            try:
+                yield unpacker.decompress(piece)
+            except zlib.error:  # it keeps back what came before the fault, as a wrong sum at the end
+                yield _before_the_fault(bytes(rest), start)
+                raise
             if unpacker.eof:
-                rest = rest[min(start + (1 << 12), len(rest)) - len(unpacker.unused_data) :]
+                rest = rest[start + len(piece) - len(unpacker.unused_data) :]
                 break
         else:
             raise EOFError("breaks off")
+
+
+def _before_the_fault(data: bytes, start: int) -> bytes:
+    """Return what the octets of a gzip file from `start` on unpack to, up to the first that is wrong."""
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    unpacker.decompress(data[:start])
+    found = bytearray()
+    with suppress(zlib.error):  # here it is
+        for at in range(start, start + _STEP):
+            found += unpacker.decompress(data[at : at + 1])
+    return bytes(found)
 
 
 def _by_libarchive(data: bytes, kind: str) -> Iterator[bytes]:

@@ -7,7 +7,8 @@ import io
 import re
 import struct
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
+from zlib import crc32
 
 from mpp.checks.attachments import active, compressed, office
 from mpp.checks.attachments.archives import members
@@ -67,6 +68,7 @@ _BY_PROGRAM = frozenset(
     ]
 )
 _ZIP_MEMBER, _ZIP_END = b"PK\x03\x04", b"PK\x05\x06"
+_AR = b"!<arch>\n"
 _EMPTY = 32  # octets of an archive without members, at most
 
 
@@ -141,34 +143,42 @@ _ENDS = frozenset(
 
 
 def _archive(data: bytes, meter: Meter, means: Means) -> Iterator[Found]:
-    encrypted = locked(data)
-    if encrypted:
+    if locked(data):
         yield {Flag.ENCRYPTED}
-    names: set[str] = set()
+    seen: set[str | tuple[int, int]] = set()
     listed = _directory(data)
     meter.announced(sum(entry.file_size for entry in listed))  # many entries can name the same octets
-    for member in _opened(data, meter, means):
-        names.add(member.name)
-        yield member
+    failure: UnreadableError | None = None
+    try:
+        for member in _opened(data, meter, means):
+            if data.startswith(_AR) and member.name in ("/", "//"):
+                continue  # its tables of symbols and of long names
+            if data[:2] == b"PK":
+                seen |= {member.name, (len(member.data), crc32(member.data))}
+            yield member
+    except UnreadableError as error:
+        failure = error
     if data[:2] == b"PK":
+        yield from _unseen(listed, seen, meter)
         yield from _shadowed(data, meter)
-        yield from _unseen(listed, names, meter)
-    if not names and not listed and len(data) > _EMPTY:
-        raise UnreadableError("holds nothing that can be seen, as a volume of several does")
+    if failure:
+        raise failure
 
 
 def _opened(data: bytes, meter: Meter, means: Means) -> Iterator[Member]:
-    """Yield the members as libarchive reads them; those that it cannot read as a program does, where that reads them all."""
+    """Yield the members as libarchive reads them; those that it cannot read as a program does, as far as that reads them."""
     seen: set[tuple[str, int]] = set()
     closed: list[Member] = []
     failure: UnreadableError | None = None
     try:
         for member in members(data, meter, means.passwords):
-            if member.readable:
+            if not member.readable:
+                closed.append(member)
+            else:
                 seen.add((member.name, len(member.data)))
                 yield member
-            else:
-                closed.append(member)
+        if not (seen or closed or _may_be_empty(data)):
+            failure = UnreadableError("holds nothing that can be seen, as a volume of several does")
     except UnreadableError as error:
         failure = error
     if not closed and failure is None:
@@ -182,6 +192,11 @@ def _opened(data: bytes, meter: Meter, means: Means) -> Iterator[Member]:
         yield from closed
         if failure:
             raise failure from None
+
+
+def _may_be_empty(data: bytes) -> bool:
+    """An archive without members is usual in a tar, made in vain; and where there is nothing but an end."""
+    return len(data) <= _EMPTY or not data.strip(b"\0") or data.startswith(b"ustar", 257) or data.startswith(b"WARC/")
 
 
 def _shadowed(data: bytes, meter: Meter) -> Iterator[Found]:
@@ -204,10 +219,13 @@ def _directory(data: bytes) -> Sequence[zipfile.ZipInfo]:
         return ()  # libarchive reads it by the local headers
 
 
-def _unseen(listed: Sequence[zipfile.ZipInfo], names: set[str], meter: Meter) -> Iterator[Found]:
-    """Yield the names that the directory has beyond those that were opened: others would open them."""
+def _unseen(listed: Sequence[zipfile.ZipInfo], seen: Set[str | tuple[int, int]], meter: Meter) -> Iterator[Found]:
+    """Yield what the directory has beyond the members that were opened: others would open that.
+
+    A name may have been read in another charset, so the same content will do.
+    """
     for entry in listed:
-        if entry.filename not in names and not entry.is_dir():
+        if not seen & {entry.filename, (entry.file_size, entry.CRC)} and not entry.is_dir():
             meter.budget.entry()
             yield Member(entry.filename, flags={Flag.DAMAGED}, readable=False)
 

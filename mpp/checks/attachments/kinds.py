@@ -121,7 +121,7 @@ _PROMISES: dict[str, tuple[str, ...]] = {
     "bmp": ("image/",),
     "txt": ("text/", "application/json", "message/", "application/x-empty"),
     "csv": ("text/", "application/csv", "application/x-empty"),
-    "zip": ("application/zip", "application/java-archive", "application/vnd.o", "application/epub"),
+    "zip": ("application/zip", "application/vnd.o", "application/epub"),  # not a jar: that is started, not opened
     "7z": ("application/x-7z",),
     "rar": ("application/x-rar",),
     "gz": ("application/gzip",),

@@ -170,7 +170,7 @@ def by_name(name: str, *, within: bool = False) -> set[Flag]:
         flags.add(Flag.EXECUTABLE)
     elif end in SCRIPT:
         flags.add(Flag.SCRIPT)
-    if _deceives(name, end) or _escapes(name, within=within):
+    if _deceives(name, end) or escapes(name) or (not within and len(re.split(r"[/\\]", name)) > 1):
         flags.add(Flag.UNSAFE_NAME)
     return flags
 
@@ -187,9 +187,6 @@ def _deceives(name: str, end: str) -> bool:
     return doubled or "   " in base or len(name.encode("utf-8", "replace")) > LONGEST
 
 
-def _escapes(name: str, *, within: bool) -> bool:
+def escapes(name: str) -> bool:
     """A careless unpacker would write outside its folder."""
-    steps = re.split(r"[/\\]", name)
-    if ".." in steps or _DRIVE.match(name) or name.startswith(("/", "\\")):
-        return True
-    return not within and len(steps) > 1
+    return ".." in re.split(r"[/\\]", name) or bool(_DRIVE.match(name)) or name.startswith(("/", "\\"))

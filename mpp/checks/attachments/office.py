@@ -12,6 +12,8 @@ from mpp.checks.attachments.item import Flag, Member, UnreadableError
 
 _EXTERNAL = re.compile(rb"<Relationship\b[^>]*>")
 _HARMLESS_TARGET = re.compile(rb'Type="[^"]*/(?:hyperlink|subDocument)"')
+# An embedded document is a file like others, as behind every chart; an object (oleObject1.bin) acts when it is clicked.
+_DOCUMENTS = (".docx", ".xlsx", ".xlsb", ".pptx", ".doc", ".xls", ".ppt", ".vsdx", ".vsd", ".docm", ".xlsm", ".pptm")
 _RECORDS = 100_000  # of a workbook looked at
 _LARGEST = 64 << 20  # octets of one stream
 
@@ -113,7 +115,7 @@ def ooxml_flags(name: str, part: bytes) -> set[Flag]:
         or (lower.startswith(("basic/", "scripts/")) and lower.endswith((".xml", ".py", ".js", ".bsh")))
     ):
         flags.add(Flag.MACRO)
-    elif "/embeddings/" in lower or "/activex/" in lower:
+    elif "/activex/" in lower or ("/embeddings/" in lower and not lower.endswith(_DOCUMENTS)):
         flags.add(Flag.ACTIVE)
     elif lower.endswith(".rels"):
         for relation in _EXTERNAL.findall(part):

@@ -25,9 +25,8 @@ def program_members(data: bytes, meter: Meter, means: Means, *, encrypted: bool 
         if done.whole and entries:
             yield from _split(entries, done.content, meter)
             return
-        if done.content and not encrypted:
-            meter.take(len(done.content))
-            yield Member("content", done.content)
+        if done.content and not encrypted:  # with a wrong password these are octets by chance
+            yield from _split(entries, done.content, meter)
     raise UnreadableError("no program opens it", flags)
 
 

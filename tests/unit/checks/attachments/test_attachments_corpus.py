@@ -8,6 +8,8 @@ import pytest
 
 from mpp.checks.attachments.helper import Helper
 from mpp.checks.attachments.item import File, Flag, Limits
+from mpp.checks.attachments.unpacking import find_unpacker
+from servers.installed import installed
 
 pytestmark = pytest.mark.corpus
 
@@ -33,7 +35,8 @@ OTHERWISE = {
 
 def test_the_facts_of_the_labels_are_found(corpora: Path):
     missed, unopened, unseen = [], [], []
-    helper = Helper()
+    installed("7z")
+    helper = Helper(find_unpacker())
     with (corpora / "attachments" / "labels.csv").open(newline="") as labels:
         rows = list(csv.DictReader(labels))
     assert len(rows) > 600
@@ -53,4 +56,4 @@ def test_the_facts_of_the_labels_are_found(corpora: Path):
     helper.close()
     assert missed == []
     assert unseen == []
-    assert len(unopened) <= 19, unopened  # external formats, headers beyond repair, one that never ends
+    assert len(unopened) <= 10, unopened  # beyond repair, one that never ends, images that grow too much

@@ -4,7 +4,9 @@ import bz2
 import gzip
 import io
 import lzma
+import tarfile
 import zipfile
+import zlib
 from hashlib import sha256
 
 import pytest
@@ -220,12 +222,95 @@ def test_content_is_known_for_what_it_is(name, data, expected):
         ("a.zip", zipped({"folder/": b"", "folder/a.txt": TEXT})),
         ("a.tar.gz", tarred({"a.txt": TEXT}, mode="w:gz")),
         ("a.svg", b'<svg xmlns="http://www.w3.org/2000/svg"><path d="M0 0"/></svg>'),
+        ("a.html", b"<html><body><p>The one = the other</p></body></html>"),
+        ("a.xml", b'<?xml version="1.0"?><a><office:scripts/></a>'),
+        ("a.docx", word({"word/embeddings/chart.xlsx": zipped({"xl/workbook.xml": b"<x/>"})})),
+        ("a.a", b"!<arch>\n//              " + b" " * 32 + b"4         `\nabc\n"),
         ("a.rtf", b"{\\rtf1 Hello}"),
         ("empty.txt", b""),
     ],
 )
 def test_a_harmless_file_is_not_flagged(name, data):
     assert flags(name, data) == set()
+
+
+GZIP = gzip.compress(TEXT)
+
+
+def test_a_wrong_sum_at_the_end_hides_nothing():
+    outer, inner = look("a.txt.gz", GZIP[:-8] + b"\0\0\0\0" + GZIP[-4:])
+    assert (outer.flags, inner.sha256) == ({"damaged"}, sha256(TEXT).hexdigest())
+
+
+def renamed(data, old, new):
+    """A zip whose names are in another charset, without telling which."""
+    return data.replace(old.encode(), new)
+
+
+@pytest.mark.parametrize("charset", ["cp932", "koi8-r", "cp866", "latin-1"])
+def test_names_in_other_charsets_are_no_damage(charset):
+    name = {"cp932": "\u767a\u6ce8", "latin-1": "\xe4\xf6"}.get(charset, "\u043f\u0440").encode(charset)
+    assert flags("a.zip", renamed(zipped({"x" * len(name): TEXT}), "x" * len(name), name)) == set()
+
+
+def test_what_only_the_directory_of_a_zip_has_is_said():
+    data = zipped({"one.txt": TEXT, "two.exe": PROGRAM})
+    hidden = data.replace(b"PK\x03\x04", b"PK\x03\x05").replace(b"PK\x03\x05", b"PK\x03\x04", 1)
+    assert {"damaged", "executable"} <= flags("a.zip", hidden)
+
+
+@pytest.mark.parametrize(("to", "unsafe"), [("a.txt", False), ("/etc/passwd", True), ("../../x", True)])
+def test_a_hard_link_is_unsafe_where_it_leads_out(to, unsafe):
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("a.txt"))
+        link = tarfile.TarInfo("b.txt")
+        link.type, link.linkname = tarfile.LNKTYPE, to
+        archive.addfile(link)
+    assert ("unsafe-name" in flags("a.tar", target.getvalue())) is unsafe
+
+
+def test_an_empty_tar_is_no_damage():
+    assert "damaged" not in flags("a.tar.gz", tarred({}, mode="w:gz"))
+
+
+def test_holes_are_no_bomb():
+    """A sparse file as GNU tar writes it (1.0 format): one octet behind 64 MiB of nothing."""
+    entry = tarfile.TarInfo("GNUSparseFile.0/disk")
+    entry.pax_headers = {
+        "GNU.sparse.major": "1",
+        "GNU.sparse.minor": "0",
+        "GNU.sparse.name": "disk",
+        "GNU.sparse.realsize": str((64 << 20) + 1),
+    }
+    body = b"1\n67108864\n1\n".ljust(512, b"\0") + b"x"
+    entry.size = len(body)
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(entry, io.BytesIO(body))
+    outer, inner = look("a.tar", target.getvalue())
+    assert (outer.flags, inner.name, inner.size) == (set(), "disk", 1)
+
+
+@pytest.mark.parametrize(
+    ("stream", "expected"),
+    [
+        (b"<< /Type /ObjStm /N 1 /First 4 /Filter /FlateDecode >>", {"active"}),
+        (b"<< /N 1 /Fir#73t 4 /Filter /FlateDecode >>", {"active"}),
+        (b"<< /Length 9 /Filter /FlateDecode >>", set()),  # of a page: text that only shows such words
+    ],
+)
+def test_of_a_pdf_the_objects_are_read_wherever_they_stand(stream, expected):
+    packed_objects = zlib.compress(b"1 0 << /S /JavaScript /JS (app.alert) >>")
+    data = b"%PDF-1.5\n1 0 obj\n" + stream + b"\nstream\n" + packed_objects + b"\nendstream\nendobj\n%%EOF"
+    assert flags("a.pdf", data) == expected
+
+
+def test_the_octets_of_a_picture_mean_nothing_in_a_pdf():
+    data = b"%PDF-1.5\n1 0 obj\n<< /Subtype /Image >>\nstream\n\xff\xd8 /JS /Launch \xff\nendstream\nendobj\n%%EOF"
+    assert flags("a.pdf", data) == set()
+    hidden = b"%PDF-1.5\n%stream\n2 0 obj\n<< /S /Launch >>\nendobj\n%endstream\n%%EOF"
+    assert flags("a.pdf", hidden) == {"active"}
 
 
 def test_what_a_page_smuggles_is_looked_at():
