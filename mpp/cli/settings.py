@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="settings", help="Show, check and explain the settings.", no_args_is_help=True, rich_markup_mode=None
 )
+
+Direction = Literal["inbound", "outbound", "internal"]
 
 EXAMPLE_OPENING = (
     "Settings of MPP. Everything here is a comment: a line that begins with # and no space shows a setting with its "
@@ -35,15 +37,24 @@ Sizes are octets or texts such as `"50 MiB"`, durations seconds or texts such as
 @app.command()
 def show(
     settings: SettingsOption = None,
+    recipient: Annotated[
+        str, typer.Option("--for", metavar="RECIPIENT", help="As they hold for this address, with level and revision.")
+    ] = "",
+    listener: Annotated[str, typer.Option("--listener", metavar="NAME", help="With --for: for mail by this one.")] = "",
+    direction: Annotated[Direction, typer.Option("--direction", help="With --for: of this way.")] = "inbound",
     as_json: JsonOption = False,
 ) -> None:
     """Show the values that hold, each with the line of the file it comes from, or "default"."""
+    from mpp.cli.personal import show_for
     from mpp.mail.escape import printable
     from mpp.settings.effective import effective
     from mpp.settings.problem import dotted
     from mpp.settings.write import toml_value
 
     loaded = _load(settings)
+    if recipient:
+        show_for(loaded.settings, recipient, listener, direction, as_json=as_json)
+        return
     for path, value in effective(loaded.settings):
         line = loaded.lines.get(path)
         if as_json:

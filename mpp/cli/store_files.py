@@ -1,6 +1,7 @@
 """`mpp store check|rebuild|compact`: is all there that is held and archived, and the catalog made anew from the segments."""
 
 import json
+from contextlib import ExitStack
 
 import typer
 
@@ -35,9 +36,10 @@ def check(settings: SettingsOption = None, data: FolderOption = None, as_json: J
 
 
 def rebuild(settings: SettingsOption = None, data: FolderOption = None, as_json: JsonOption = False) -> None:
-    """Add to the catalog all that it lacks, from segments, key files and event log. What it has stays. Stop the gateway first."""
+    """Add to the catalog all that it lacks, from segments, key files and event log. What it has stays. Refused while a gateway runs on this data."""
     from mpp.gateway.assembly import hostname_of
     from mpp.mail.escape import printable
+    from mpp.store.alone import alone
     from mpp.store.catalog import prepare
     from mpp.store.forget import overwrite
     from mpp.store.journal import told as journal
@@ -47,9 +49,11 @@ def rebuild(settings: SettingsOption = None, data: FolderOption = None, as_json:
 
     value = settings_of(settings, data)
     done = Rebuilt()
-    with told():
+    with ExitStack() as work:
+        work.enter_context(told(1, "", OSError))
+        work.enter_context(alone(value.node.data))
         prepare(url_of(value.node.data, value.store))  # an empty catalog where there is none: that is what this is for
-    with store_of(value) as (catalog, reader):
+        catalog, reader = work.enter_context(store_of(value))
         events = list(journal(value.node.data, catalog))
         for done in make(catalog, value.node.data, reader, events, hostname_of(value)):
             if not as_json:
@@ -70,15 +74,16 @@ def rebuild(settings: SettingsOption = None, data: FolderOption = None, as_json:
 
 
 def compact(settings: SettingsOption = None, data: FolderOption = None, as_json: JsonOption = False) -> None:
-    """Free the room of what was deleted or has expired: segments that are mostly empty are written anew without it."""
+    """Free the room of what was deleted or has expired: segments that are mostly empty are written anew without it. Refused while a gateway, which does so each hour, runs on this data."""
     from mpp.gateway.assembly import hostname_of
+    from mpp.store.alone import alone
     from mpp.store.compact import compact as once
     from mpp.store.forget import overwrite
     from mpp.store.segment import Limits
 
     value = settings_of(settings, data)
     freed = 0
-    with store_of(value) as (catalog, reader):
+    with told(1, "", OSError), alone(value.node.data), store_of(value) as (catalog, reader):
         overwrite(catalog, value.node.data)
         while done := once(catalog, value.node.data, reader, hostname_of(value), Limits.of(value.store)):
             freed += done.freed

@@ -12,7 +12,7 @@ from mpp.gateway.settings import Settings
 from mpp.net.metrics import Counter
 from mpp.net.table import SlotWriter
 from mpp.settings.tenants import DEFAULT_TENANT
-from mpp.store import master
+from mpp.store import alone, master
 from mpp.store.errors import CatalogError, CatalogRefusedError, StoreError
 from mpp.store.opening import prepare_store
 from mpp.store.tenants import tenants_file
@@ -32,6 +32,14 @@ def make_master_key(settings: Settings) -> None:
         return  # a key that is lost is never replaced by another: opening the store says so
     owner = privileges.identity(settings.node.user, settings.node.group) if os.geteuid() == 0 else None
     in_a_child(lambda: master.make_master_key(where, data, owner))
+
+
+def join(settings: Settings) -> int:
+    """Be a gateway of its data folder, which no command then has for itself. Returns the descriptor to keep. Raises StorageError, OSError."""
+    try:
+        return alone.join(settings.node.data)
+    except alone.InUseError as error:
+        raise StorageError(str(error)) from None
 
 
 def prepare(settings: Settings) -> None:

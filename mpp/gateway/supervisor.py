@@ -67,10 +67,11 @@ class BackgroundContext:
 
 @dataclass(frozen=True, slots=True)
 class _Bound:
-    """What was bound while still privileged."""
+    """What was taken at the start: bound while still privileged, and the data folder."""
 
     slots: list[sockets.SlotSockets]
     status: socket.socket | None
+    joined: int = -1  # the data folder, which `mpp store rebuild` and `compact` do not get while this is open
 
     def close_but(self, slot: int | None) -> None:
         """Let go of all that is not the slot's; None: that is not the status page's."""
@@ -118,8 +119,9 @@ def _prepare(settings: Settings) -> _Bound:
     faults = [problem.text for problem in files(settings) if problem.severity == "error"]  # root could read them all
     if faults:
         raise privileges.PrivilegeError("; ".join(faults))
+    joined = storage.join(settings)
     storage.prepare(settings)
-    return _Bound(slots, status)
+    return _Bound(slots, status, joined)
 
 
 def _control(folder: Path, table: NodeTable) -> Control | None:

@@ -28,7 +28,7 @@ class PolicySelector:
         default = policies.get("default") or Policy()
         known = {**policies, "default": default}
         given = [*rules, *_of_tenants(tenants)]
-        self._rules = tuple((_Matcher(rule, groups), (rule.policy, known[rule.policy])) for rule in given)
+        self._rules = tuple((_Matcher(rule, groups), rule, (rule.policy, known[rule.policy])) for rule in given)
         own = tenants["default"].policy if "default" in tenants else ""
         self._default: Named = (own or "default", known[own or "default"])
         self._cached = lru_cache(_KEPT)(self._find)
@@ -37,9 +37,16 @@ class PolicySelector:
         """Return name and policy for a recipient's address as the envelope has it; letter case does not matter."""
         return self._cached(listener, recipient, direction) if self._rules else self._default
 
+    def rule(self, listener: str, recipient: str, direction: str) -> PolicyRule | None:
+        """Return the rule that chooses, also one made of a tenant's policy; None where the default holds."""
+        keys = address_keys(recipient)
+        return next((rule for matcher, rule, _ in self._rules if matcher.fits(listener, keys, direction)), None)
+
     def _find(self, listener: str, recipient: str, direction: str) -> Named:
         keys = address_keys(recipient)
-        return next((named for rule, named in self._rules if rule.fits(listener, keys, direction)), self._default)
+        return next(
+            (named for matcher, _, named in self._rules if matcher.fits(listener, keys, direction)), self._default
+        )
 
 
 def _of_tenants(tenants: Mapping[str, Tenant]) -> list[PolicyRule]:

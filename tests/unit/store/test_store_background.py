@@ -1,6 +1,7 @@
 """The background process's tasks on the store: held copies expire, their keys and their room go, events reach the journal."""
 
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -12,10 +13,14 @@ from mpp.store.clock import now_ms
 from mpp.store.events import all_events
 from mpp.store.journal import journal_path
 from mpp.store.opening import prepare_store
+from mpp.store.quarantine import claim, claim_of, node_name
+from mpp.store.quarantine_query import Key
 from mpp.store.schema import copies, forgotten, leaves, messages
 from mpp.store.settings import Store
 from mpp.store.spool import FILE_AGE_S, MAGIC
 from servers.held import fill, held
+
+TO = "bob@example.org"
 
 
 @pytest.fixture
@@ -60,6 +65,22 @@ async def test_what_expires_goes_for_good_and_is_told(tasks: Tasks, tmp_path: Pa
     assert [(each.log, each.size) for each in tasks.sign()] == [("events", 3), ("messages", 4)]
     again(tasks.compact)
     assert count(tasks, messages) == 1
+
+
+async def test_a_release_whose_process_has_ended_is_settled(tasks: Tasks):
+    dead, alive, away = Key("old1", TO), Key("old2", TO), Key("new", TO)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    with tasks.catalog.write() as connection:
+        claim(connection, "default", [dead], f"{node_name()}:{gone.pid}")
+        claim(connection, "default", [alive], claim_of(node_name()))
+        claim(connection, "default", [away], f"another-node:{gone.pid}")
+    assert tasks.give_up() is False
+    with tasks.catalog.read() as connection:
+        states = dict(connection.execute(select(copies.c.message, copies.c.state)).all())
+        told = [(event.actor, event.action, event.message) for event in all_events(connection)]
+    assert states == {"old0": "held", "old1": "unknown", "old2": "releasing", "new": "releasing"}
+    assert told == [("background", "release-unknown", "old1")]
 
 
 def test_what_writers_left_that_died_in_making_a_file_is_removed(tmp_path: Path):
