@@ -5,6 +5,7 @@
     spamd, clamd         "HOST:PORT" of real ones, started once a run
     postfix_nexthop      a Postfix that holds example.org and hands on to `postfix_mailbox`
     postgresql           a PostgreSQL cluster, started once a run: postgresql.database() is the URL of a fresh database
+    own_postgresql       a cluster that a test may stop, and starts again
     catalog_setting      what [store] catalog is: each test that uses it runs on SQLite and on PostgreSQL
     catalog              such a catalog, opened, with its schema
     certificates         a CA and server certificates, right and wrong
@@ -130,6 +131,15 @@ def postgresql(server_folder: Path) -> Iterator[Postgresql]:
     if folder is None:
         pytest.skip("postgresql is not installed: packaging/apt.sh peers")
     with Postgresql(server_folder / "postgresql", folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def own_postgresql(server_folder: Path) -> Iterator[Postgresql]:
+    folder = binaries()
+    if folder is None:
+        pytest.skip("postgresql is not installed: packaging/apt.sh peers")
+    with Postgresql(server_folder / "stopped", folder) as server:
         yield server
 
 

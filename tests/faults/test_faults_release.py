@@ -84,6 +84,13 @@ class Box:
         )  # fmt: skip
 
 
+def until(is_so):
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @pytest.fixture
 def make_box(tmp_path, catalog_setting):
     with Sink() as sink:
@@ -206,3 +213,61 @@ def test_a_message_that_cannot_be_read_is_still_held(make_box):
     assert result.state == "held"
     assert result.reply
     assert box.sink.messages == []
+
+
+def test_a_slow_next_hop_holds_up_no_other_copy(make_box):
+    """Copies go beside each other, so all of them take as long as one; who asks meanwhile gets none of them."""
+    box = make_box(*(held(f"m{n}", BOB) for n in range(20)))
+    box.sink.delays = {".": 1.5}
+    first = box.command("release", "--all", "--json")
+    until(lambda: set(box.states("m19").values()) == {"releasing"})
+    second = box.command("release", "--all", "--json")
+    told = [[json.loads(line) for line in each.communicate(timeout=100)[0].splitlines()] for each in (first, second)]
+    assert [each["state"] for each in told[0]] == ["released"] * 20
+    assert told[1] == []
+    assert len(box.sink.messages) == 20
+    times = [mail.at for mail in box.sink.messages]
+    assert max(times) - min(times) < 15, "one after the other would take thirty seconds"
+
+
+def test_a_next_hop_that_is_slower_than_the_route_allows(make_box):
+    """It has the message and says nothing in time: unknown; slow before that: held, and nothing was sent."""
+    box = make_box()
+    box.sink.delays = {".": 4.0}
+    (result,) = box.release(Key("a1", BOB))
+    assert (result.state, box.states()[BOB]) == ("unknown", "unknown")
+    box.sink.delays = {"": 4.0}
+    (result,) = box.release(Key("a1", EVE))
+    assert (result.state, box.states()[EVE]) == ("held", "held")
+    assert [mail.recipients for mail in box.sink.messages if EVE in mail.recipients] == []
+
+
+def test_the_catalog_is_down(tmp_path, own_postgresql):
+    """Before the claim nothing leaves; between the next hop's 250 and the answer's row it is never sent a second time."""
+    with Sink() as sink:
+        box = Box(tmp_path, sink, own_postgresql.database(), [held("a1", BOB), held("a2", BOB)])
+        own_postgresql.stop("immediate")
+        process = box.command("release", "a1")
+        said = process.communicate(timeout=60)[1]
+        assert process.returncode == 1
+        assert said.strip()
+        assert "Traceback" not in said
+        assert sink.messages == []
+        own_postgresql.start()
+        assert box.states() == {BOB: "held"}
+        sink.delays = {".": 1.5}
+        process = box.command("release", "a1", "--json")
+        until(lambda: box.states() == {BOB: "releasing"})
+        own_postgresql.stop("immediate")
+        said = process.communicate(timeout=60)[1]
+        assert process.returncode == 1
+        assert "Traceback" not in said
+        own_postgresql.start()
+        assert box.states() == {BOB: "releasing"}
+        sink.wait(1)
+        sink.delays = {}
+        process = box.command("release", "--all", "--json")
+        (told,) = [json.loads(line) for line in process.communicate(timeout=60)[0].splitlines()]
+        assert (told["id"], told["state"]) == ("a2", "released")
+        assert box.states() == {BOB: "unknown"}
+        assert [mail.data.partition(b"; id=")[2][:2] for mail in sink.messages] == [b"a1", b"a2"]

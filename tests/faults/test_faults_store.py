@@ -4,8 +4,6 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +12,7 @@ from mpp.store.opening import open_store_catalog
 from mpp.store.reader import Reader
 from mpp.store.settings import Store
 from servers.gateway import Gateway, MakeGateway
-from servers.postgresql import Postgresql, binaries
+from servers.postgresql import Postgresql
 from servers.sender import Sender, Sent, account
 from servers.sink import Sink
 from servers.stored import opened
@@ -69,16 +67,6 @@ def test_workers_killed_under_load_lose_no_held_mail(
     assert {message.code for message in sent} == {250}
     assert len(sent) > 5 * rounds
     assert lost(sent, made, Store(catalog=catalog_setting)) == [], f"seed {seed}"
-
-
-@pytest.fixture(scope="module")
-def own_postgresql(server_folder: Path) -> Iterator[Postgresql]:
-    """A cluster that a test may stop."""
-    folder = binaries()
-    if folder is None:
-        pytest.skip("postgresql is not installed: packaging/apt.sh peers")
-    with Postgresql(server_folder / "stopped", folder) as server:
-        yield server
 
 
 def test_postgresql_restarted_in_mid_load(gateway: MakeGateway, sink: Sink, own_postgresql: Postgresql) -> None:
