@@ -5,6 +5,9 @@
     verify-log.py log.jsonl 'mpp+1a2b3c4d+AbC...='  # anywhere else
     verify-log.py log.jsonl KEY --known checkpoint  # the log must still lead to a checkpoint that you have kept
 
+    mpp store verify --message ID > proof.json      # of one message alone: a proof of some hundred octets, instead of the whole log
+    verify-log.py proof.json KEY --mail mail.eml    # and that it is this mail, octet for octet, as it came
+
 Exit 0: every leaf is where the signed checkpoints say, and no event was taken out, changed, put in or moved. Exit 1: not so,
 and each fault is named. The hashing is that of RFC 6962; a checkpoint is a C2SP signed note, its signature Ed25519.
 """
@@ -103,18 +106,73 @@ def verify(lines, key, known):
     return faults
 
 
+def included(leaf, index, size, path, top):
+    """True where `path` leads from leaf `index` to the root of a tree of `size` leaves (RFC 9162, 2.1.3.2)."""
+    if not 0 <= index < size:
+        return False
+    last = size - 1
+    for step in path:
+        if last == 0:
+            return False
+        if index & 1 or index == last:
+            leaf = sha(b"\1" + step + leaf)
+            while not index & 1 and index:
+                index, last = index >> 1, last >> 1
+        else:
+            leaf = sha(b"\1" + leaf + step)
+        index, last = index >> 1, last >> 1
+    return last == 0 and leaf == top
+
+
+def verify_proof(item, key, known, mail):
+    """Return the faults of a proof for one message."""
+    try:
+        log, size, top = read_note(item["checkpoint"], key)
+        kept = [read_note(note, key) for note in known]
+    except (ValueError, IndexError) as error:
+        return [str(error)]
+    data, path = json.loads(item["data"]), [bytes.fromhex(step) for step in item["path"]]
+    faults = []
+    if data["log"] != log:
+        faults.append(f"it is of log {data['log']}, and the checkpoint of {log}")
+    if not included(sha(b"\0" + item["data"].encode()), item["index"], size, path, top):
+        faults.append("it does not lead to the root that was signed")
+    if mail is not None and sha(mail).hex() != data["digest"]:
+        faults.append("the mail is another one, or was changed")
+    if any(each != (log, size, top) for each in kept):
+        faults.append(
+            f"the proof is for the first {size} leaves of {log}, not for a checkpoint that you kept: use the log"
+        )
+    print(f"{log}: {data['tenant']}/{data['id']} is leaf {item['index']} of the first {size}, which are signed")
+    return faults
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("export", help="what `mpp store verify --export` wrote")
+    parser.add_argument("export", help="what `mpp store verify --export` wrote, or --message printed")
     parser.add_argument("key", help="the public key: name+id+base64")
     parser.add_argument("--known", action="append", default=[], help="file with a checkpoint that you have kept")
+    parser.add_argument("--mail", help="with a proof: the mail that it must be about")
     given = parser.parse_args()
     known = []
     for path in given.known:
         with open(path, encoding="utf-8") as file:
             known.append(file.read())
+    key = read_key(given.key)
     with open(given.export, encoding="utf-8") as lines:
-        faults = verify(lines, read_key(given.key), known)
+        first = json.loads(lines.readline() or "{}")
+        lines.seek(0)
+        if "path" in first:
+            faults = verify_proof(first, key, known, read(given.mail) if given.mail else None)
+        elif given.mail:
+            parser.error("--mail needs a proof: mpp store verify --message ID")
+        else:
+            faults = verify(lines, key, known)
     for fault in faults:
         print(fault, file=sys.stderr)
     return 1 if faults else 0

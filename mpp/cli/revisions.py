@@ -55,13 +55,17 @@ def apply(
     ] = None,
     settings: SettingsOption = None,
 ) -> None:
-    """Make a revision of a file; running gateways take it within seconds. What a node needs to start is left out."""
+    """Make a revision of a file; running gateways take it within seconds. What a node needs to start is left out.
+
+    Refused where a sample ([[samples]]) would not become what it must.
+    """
     from mpp.settings.revisions import Standing, body_of, differences, digest, standing
     from mpp.store.revisions import append
 
     loaded = load_file(file)
     for warning in loaded.warnings:
         typer.echo(warning, err=True)
+    _refuse_broken(loaded)
     body = body_of(loaded.settings)
     own = file.resolve() == (settings or DEFAULT_FILE).resolve()
     with opened(settings, _TENANT) as store, store.catalog.write() as connection:
@@ -115,8 +119,11 @@ def rollback(
 
     with opened(settings, _TENANT) as store:
         wanted, last = _numbered(store, number), _numbered(store, 0)
-        changes = differences(_read(last, store).settings, _read(wanted, store).settings)
-        if not changes:
+        then = _read(wanted, store)
+        changes = differences(_read(last, store).settings, then.settings)
+        if changes:
+            _refuse_broken(then)
+        else:
             typer.echo(f"{last.name} says the same already")
             return
         with store.catalog.write() as connection:
@@ -124,6 +131,20 @@ def rollback(
     for each in changes:
         typer.echo(str(each))
     typer.echo(f"{made.name} holds, which says what {wanted.name} said")
+
+
+def _refuse_broken(loaded: "Loaded[Settings]") -> None:
+    """End the command where a sample would not become what it must under these settings, or their filters cannot be made."""
+    from mpp.gateway.trial import sample_problems
+    from mpp.settings.problem import report
+
+    try:
+        broken = list(sample_problems(loaded.settings))
+    except (OSError, ValueError) as error:
+        fail(f"{loaded.name}: the filters cannot be made: {printable(str(error))}; mend them, nothing was applied")
+    if broken:
+        told = report(broken, loaded.name, loaded.lines)
+        fail("\n".join([*told, "nothing was applied: a sample would not become what it must"]))
 
 
 def _newest(connection: Any) -> "Revision | None":

@@ -225,7 +225,7 @@ def _change(old: "Plan", new: "Plan") -> dict[str, Any] | None:
 
 @app.command()
 def stats(settings: given.SettingsOption = None, as_json: given.JsonOption = False) -> None:
-    """Hits and cost of each rule from live traffic, rules that never hit, slow patterns, near-duplicates."""
+    """Hits and cost of each rule from live traffic, rules that never hit or never decide, slow patterns, near-duplicates."""
     from mpp.checks.content.count import Line, read_counts
     from mpp.checks.content.importing import near_duplicates
 
@@ -245,6 +245,7 @@ def stats(settings: given.SettingsOption = None, as_json: given.JsonOption = Fal
             "cost_us": round(line.cost_s * 1e6 / max(line.hits, 1), 1),
             "given_up": line.given_up,
             "last": line.last or None,
+            "shadowed_by": line.by if line.hits and line.beaten == line.hits else None,
             "dry_run": rule.dry_run,
             "slow": slow.get(rule.name, []),
             "like": [
@@ -259,6 +260,7 @@ def stats(settings: given.SettingsOption = None, as_json: given.JsonOption = Fal
 def _told(row: dict[str, Any]) -> str:
     notes = ["never held"] if not row["hits"] else [f"{row['cost_us']} us each"]
     notes += [f"given up {row['given_up']} times"] if row["given_up"] else []
+    notes += [f"shadowed: whenever it held, {row['shadowed_by']} decided"] if row["shadowed_by"] else []
     notes += ["slow: hyperscan cannot take it"] if row["slow"] else []
     notes += [f"nearly the same as {', '.join(row['like'])}"] if row["like"] else []
     notes += ["dry run"] if row["dry_run"] else []

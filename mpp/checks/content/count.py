@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 WRITE_S = 5.0
@@ -17,6 +17,8 @@ class Line:
     cost_s: float = 0.0  # its own; hyperscan's scan and the words of a text are shared by all rules of a scope
     given_up: int = 0
     last: float = 0.0  # seconds since 1970
+    beaten: int = 0  # of the hits, those in which another rule went first and this one changed nothing
+    by: str = ""  # the last one that did
 
 
 @dataclass(slots=True)
@@ -32,6 +34,11 @@ class Count:
         line.hits += 1
         line.cost_s += cost_s
         line.last = time.time()
+
+    def beat(self, name: str, by: str) -> None:
+        """Of a rule that was hit: another one decided."""
+        line = self.rules.setdefault(name, Line())
+        line.beaten, line.by = line.beaten + 1, by
 
     def gave_up(self, names: Iterable[str]) -> None:
         for name in names:
@@ -54,7 +61,7 @@ class Count:
         self.path = path
 
     def write(self, path: Path) -> None:
-        rules = {name: [line.hits, line.cost_s, line.given_up, line.last] for name, line in self.rules.items()}
+        rules = {name: [*astuple(line)] for name, line in self.rules.items()}
         fresh = path.with_suffix(".new")
         try:
             fresh.write_text(json.dumps({"since": self.since, "messages": self.messages, "rules": rules}))
@@ -78,6 +85,8 @@ def read_counts(folder: Path) -> Count:
             line.cost_s += each.cost_s
             line.given_up += each.given_up
             line.last = max(line.last, each.last)
+            line.beaten += each.beaten
+            line.by = each.by or line.by
     return total
 
 

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from operator import attrgetter
 
 from mpp.checks.content.compiled import Shelf
 from mpp.checks.content.count import Count
@@ -23,7 +24,8 @@ from mpp.checks.content.times import read_times
 from mpp.mail.escape import printable
 from mpp.mail.message import Message
 from mpp.settings.tenants import covering
-from mpp.verdict.finding import Counts, Finding, Verdict
+from mpp.verdict.acts import first_act
+from mpp.verdict.finding import Act, Counts, Finding, Verdict
 from mpp.verdict.transaction import Transaction
 
 CHECK = "filters"
@@ -85,10 +87,27 @@ class Rules:
                 for finding in table_findings(rule, table, message, transaction, patience):
                     findings.append(_for(finding, rule, whom, transaction))
                     self.count.hit(rule.name, 0.0)
+        if len(findings) > 1:
+            self._note_beaten(findings)
         if patience.given_up:
             findings += self._given_up(patience)
         self.count.message(now.timestamp())
         return findings
+
+    def _note_beaten(self, findings: Sequence[Finding]) -> None:
+        """Count rules that held and changed nothing, since another one settles the fate of all whom they are for."""
+        acting = sorted((each for each in findings if each.counts is not Counts.NOTHING), key=attrgetter("symbol"))
+        first = first_act(acting, (Act.REJECT, Act.QUARANTINE, Act.DISCARD))
+        if first is None:
+            return
+        winner, whom = first[1].rule, first[0].recipients
+        for finding in acting:
+            rules = {action.rule for action in finding.actions if action.act is not Act.NOTE}
+            adds = any(action.act is Act.COPY for action in finding.actions)
+            covered = not whom or (finding.recipients and finding.recipients <= whom)
+            if winner not in rules and covered and not adds:
+                for rule in rules:
+                    self.count.beat(rule.removeprefix("filters."), winner.removeprefix("filters."))
 
     def _given_up(self, patience: Patience) -> Iterator[Finding]:
         """Name the rules whose patterns took too long: the operator has to mend them, the mail goes on."""

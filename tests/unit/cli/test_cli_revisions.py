@@ -79,6 +79,34 @@ def test_diff_apply_history_rollback(node):
     assert json.loads(node.run("diff", "--from", "2", "--to", "3", "--json", code=1))["new"] == 5
 
 
+HOLDS = '[[filters]]\nname = "pills"\nmatch = ["pills"]\naction = "quarantine"\n'
+
+
+def test_settings_under_which_a_sample_breaks_are_not_applied(node):
+    mail, other = node.folder / "a.eml", node.folder / "new.toml"
+    mail.write_bytes(b"To: bob@example.org\r\nSubject: pills\r\n\r\n")
+    sample = f'[[samples]]\nname = "a"\nfile = "{mail}"\nmust = "be-held"\n'
+    node.serve()
+    node.write(7, other, sample)
+    told = node.run("apply", str(other), "--why", "x", code=1)
+    assert (
+        f"{other}:14: samples[1].must would be: deliver by policies.default, and it must be held; change the rule"
+        in told
+    )
+    assert "nothing was applied" in told
+    node.write(7, other, sample + HOLDS)
+    assert node.run("apply", str(other), "--why", "x") == "revision 2 holds\n"
+    mail.write_bytes(b"To: bob@example.org\r\nSubject: lunch\r\n\r\n")
+    node.write(8, other)
+    node.run("apply", str(other), "--why", "without")
+    told = node.run("rollback", "2", "--why", "back", code=1)
+    assert "revision 2:" in told
+    assert "samples[1].must would be: deliver" in told
+    assert len(node.run("history").splitlines()) == 3
+    node.write(9, other, HOLDS.replace('pills"]', '(pills"]'))
+    assert node.run("apply", str(other), "--why", "x", code=1)
+
+
 def test_file_and_catalog_have_both_changed(node):
     node.serve()
     node.write(7, node.folder / "new.toml")

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from mpp.cli.workbench import app
 from mpp.gateway.load import load_settings
-from mpp.gateway.trial import sample_problems
+from mpp.gateway.trial import Trial, message_of, sample_problems
 
 SPAM = b"Received: x\r\nFrom: a@b.example\r\nTo: r@c.example\r\nMessage-ID: <%d@b>\r\nX-Mailer: Bulk 1.0\r\nSubject: offer %d\r\n\r\nbuy our fine pills now, number %d\r\n"
 HAM = b"From: h@b.example\r\nTo: r@c.example\r\nMessage-ID: <h%d@b>\r\nX-Mailer: Good\r\nSubject: lunch %d\r\n\r\nsee you now, number %d\r\n"
@@ -97,6 +97,52 @@ def test_stats_tell_what_never_held_what_is_slow_and_what_is_alike(tmp_path, set
     assert rows["s"]["slow"] == ["x\\Ky"]
     assert rows["m"]["slow"] == ["/a\\Kb/i"]
     assert "t: 0 (0.00%); never held" in run("stats", "--settings", settings(PILLS + alike)).stdout
+
+
+TWO = """
+[[filters]]
+name = "early"
+where = "subject"
+match = ["pills"]
+action = "reject"
+[[filters]]
+name = "late"
+where = "subject"
+match = ["cheap pills"]
+action = "quarantine"
+[[filters]]
+name = "copies"
+where = "subject"
+match = ["cheap pills"]
+action = ["quarantine", "copy"]
+to = ["ann@example.org"]
+[[filters]]
+name = "tries"
+where = "subject"
+match = ["cheap pills"]
+action = "quarantine"
+dry_run = true
+"""
+
+
+def test_stats_tell_which_rules_never_decide(tmp_path, settings):
+    folder = tmp_path / "data" / "filters"
+    folder.mkdir(parents=True, exist_ok=True)
+    mail = b"To: bob@example.org\r\nSubject: %s\r\n\r\n"
+    trial = Trial(load_settings(settings(TWO)).settings)
+    for subject in (b"cheap pills", b"cheap pills", b"pills"):
+        trial.judge(message_of(mail % subject))
+    trial.rules.count.write(folder / "0.json")
+    rows = {
+        row["rule"]: row
+        for row in map(json.loads, run("stats", "--settings", settings(TWO), "--json").stdout.splitlines())
+    }
+    assert {name: row["shadowed_by"] for name, row in rows.items()} == {
+        "early": None, "late": "early", "copies": None, "tries": None,
+    }  # fmt: skip
+    told = run("stats", "--settings", settings(TWO)).stdout
+    assert "late: 2 (66.67%)" in told
+    assert "shadowed: whenever it held, early decided" in told
 
 
 TABLE = """/^Subject: (.*) pills$/ REJECT 5.7.1 no $1

@@ -1,5 +1,6 @@
 """The log of events and messages: what is in it is proved, and every kind of tampering is told, here and by the script."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -236,6 +237,81 @@ def test_the_script_tells_a_changed_export(plain: Catalog, tmp_path: Path, chang
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert fault in done.stderr
+
+
+def proof_of(catalog: Catalog, identity: str) -> dict[str, object]:
+    """What `mpp store verify --message` prints."""
+    with catalog.read() as connection:
+        proof = prove(connection, "messages", "default", identity)
+    assert proof is not None
+    told = {"data": proof.data.decode(), "index": proof.index, "path": [each.hex() for each in proof.path]}
+    return {**told, "checkpoint": proof.checkpoint.note(PUBLIC)}
+
+
+def alone(folder: Path, proof: dict[str, object], *more: str, key=PUBLIC) -> subprocess.CompletedProcess[str]:
+    """The verifier that stands alone, with nothing but a proof and the key."""
+    path = folder / "proof.json"
+    path.write_text(json.dumps(proof) + "\n")
+    command = [sys.executable, str(SCRIPT), str(path), public_text(key), *more]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env={})
+
+
+@pytest.fixture
+def proven(plain: Catalog, tmp_path: Path):
+    """Seven stored messages under one checkpoint, each a mail of its own."""
+    made = Evidence(plain, KEY)
+    mails = {f"m{number}": b"mail %d" % number for number in range(7)}
+    with plain.write() as connection:
+        for number, (identity, mail) in enumerate(mails.items()):
+            digest = hashlib.sha256(mail).digest()
+            connection.execute(insert(messages), {**message(identity, number + 1), "digest": digest})
+    while made.append():
+        pass
+    made.checkpoint(1_000)
+    return {identity: (proof_of(plain, identity), mail) for identity, mail in mails.items()}
+
+
+def test_the_proof_of_one_message_stands_alone(proven, tmp_path: Path):
+    for identity, (proof, mail) in proven.items():
+        file = tmp_path / "mail.eml"
+        file.write_bytes(mail)
+        done = alone(tmp_path, proof, "--mail", str(file))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"default/{identity} is leaf {proof['index']} of the first 7" in done.stdout
+    file.write_bytes(b"mail 5.")
+    assert "the mail is another one, or was changed" in alone(tmp_path, proof, "--mail", str(file)).stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda proof: {**proof, "data": proof["data"].replace('"size":5', '"size":6')}, "does not lead to the root"),
+        (lambda proof: {**proof, "index": proof["index"] ^ 1}, "does not lead to the root"),
+        (lambda proof: {**proof, "index": 99}, "does not lead to the root"),
+        (lambda proof: {**proof, "path": proof["path"][:-1]}, "does not lead to the root"),
+        (lambda proof: {**proof, "path": [*proof["path"], "00" * 32]}, "does not lead to the root"),
+        (lambda proof: {**proof, "checkpoint": proof["checkpoint"].replace("\n7\n", "\n8\n")}, "is not signed by this key"),
+        (lambda proof: {**proof, "data": proof["data"].replace('"messages"', '"events"')}, "it is of log events"),
+    ],
+)  # fmt: skip
+def test_a_proof_that_was_tampered_with(proven, tmp_path: Path, change, fault: str):
+    done = alone(tmp_path, change(proven["m3"][0]))
+    assert done.returncode == 1
+    assert fault in done.stderr
+
+
+def test_a_proof_by_another_key_or_beside_what_was_kept(proven, plain: Catalog, tmp_path: Path):
+    proof, _ = proven["m0"]
+    assert alone(tmp_path, proof, key=OTHER.public_key()).returncode == 1
+    kept = tmp_path / "kept"
+    kept.write_text(proof["checkpoint"])
+    assert alone(tmp_path, proof, "--known", str(kept)).returncode == 0
+    made = Evidence(plain, KEY)
+    with plain.write() as connection:
+        connection.execute(insert(messages), message("later", 99))
+    made.append()
+    made.checkpoint(2_000)
+    assert "use the log" in alone(tmp_path, proof_of(plain, "m0"), "--known", str(kept)).stderr
 
 
 def test_a_note_is_read_as_written():
