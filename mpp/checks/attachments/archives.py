@@ -7,6 +7,7 @@ cab, iso, xar, rpm and warc.
 import ctypes
 import logging
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import libarchive
@@ -22,6 +23,7 @@ _is_encrypted.argtypes = [libarchive.ffi.c_archive_entry_p]
 _holes = libarchive.ffi.libarchive.archive_entry_sparse_count
 _holes.argtypes = [libarchive.ffi.c_archive_entry_p]
 logging.getLogger("libarchive").disabled = True  # its warnings quote the file: no outside text goes to a log
+_TRIED = 3  # encrypted members for which a password is looked for
 _SAYS_UNKNOWN = ("unsupported", "not supported", "unknown", "unrecognized")
 _SAYS_ENCRYPTED = ("encrypt", "passphrase", "password")
 
@@ -29,35 +31,53 @@ _SAYS_ENCRYPTED = ("encrypt", "passphrase", "password")
 def members(data: bytes, meter: Meter, passwords: Sequence[str] = ()) -> Iterator[Member]:
     """Yield the members of an archive in any format. Raises UnreadableError where it ends early, and BombError.
 
-    An encrypted member is tried with each password; where none opens it, it comes without content.
+    Where a member is encrypted, a password that opens it is looked for, and the rest is read with it.
     """
+    tried = 0
+    for place, member in enumerate(_read(data, meter)):
+        if Flag.ENCRYPTED in member.flags and not member.readable and passwords and tried < _TRIED:
+            tried += 1
+            for password in passwords:
+                if _opens(data, place, password, meter):
+                    yield from _read(data, meter, password, place)
+                    return
+        yield member
+
+
+def _read(data: bytes, meter: Meter, password: str = "", first: int = 0) -> Iterator[Member]:
+    """Yield the members from the first wanted on, those before it unread."""
     try:
-        with libarchive.memory_reader(data, filter_name=_filter(data)) as archive:
-            for entry in archive:
+        with _reader(data, password) as archive:
+            for entry in islice(archive, first, None):
                 meter.budget.entry()
                 member = _member(entry, meter)
-                if Flag.ENCRYPTED in member.flags and passwords:
-                    member = _opened(data, member, meter, passwords)
+                if Flag.ENCRYPTED in member.flags and not member.data:
+                    member.readable = False
                 yield member
     except (ArchiveError, UnicodeError) as error:
         raise UnreadableError(str(error), _flags_of(error)) from error
 
 
-def _opened(data: bytes, member: Member, meter: Meter, passwords: Sequence[str]) -> Member:
-    """Return the member as the first fitting password opens it, else as it was."""
-    for password in passwords:
-        try:
-            with libarchive.memory_reader(data, filter_name=_filter(data), passphrase=password) as archive:
-                for entry in archive:
-                    if entry.pathname == member.name:
-                        opened = _member(entry, meter)
-                        if opened.readable:
-                            opened.flags.add(Flag.ENCRYPTED)
-                            return opened
-                        break
-        except (ArchiveError, UnicodeError):
-            continue  # this password does not fit
-    return member
+def _reader(data: bytes, password: str) -> Any:
+    more = {"passphrase": password} if password else {}
+    return libarchive.memory_reader(data, filter_name=_filter(data), **more)
+
+
+def _opens(data: bytes, place: int, password: str, meter: Meter) -> bool:
+    """True where the password opens that member, to its end: a wrong one opens the beginning of one zip in 256."""
+    meter.budget.in_time()
+    left = meter.left()
+    try:
+        with _reader(data, password) as archive:
+            for entry in islice(archive, place, None):
+                for block in _blocks(entry._archive_p):
+                    left -= len(block)
+                    if left < 0:
+                        return False
+                return True
+    except (ArchiveError, UnicodeError, ValueError):
+        pass  # it does not fit
+    return False
 
 
 def _member(entry: Any, meter: Meter) -> Member:

@@ -18,9 +18,10 @@ class Budget:
         self._entries -= 1
         if self._entries < 0:
             raise BombError(f"more than {self.limits.entries} members")
-        self._in_time()
+        self.in_time()
 
-    def _in_time(self) -> None:
+    def in_time(self) -> None:
+        """Raise BombError where the time is over."""
         if time.monotonic() > self._until:
             raise BombError(f"not opened within {self.limits.seconds:g} s")
 
@@ -35,7 +36,7 @@ class Budget:
         self._octets -= octets
         if self._octets < 0:
             raise BombError(f"more than {self.limits.octets} octets unpacked")
-        self._in_time()
+        self.in_time()
 
 
 class Meter:

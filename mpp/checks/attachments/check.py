@@ -12,6 +12,7 @@ from mpp.checks.attachments.acting import CHECK, Cleaned, act
 from mpp.checks.attachments.inspector import Inspector
 from mpp.checks.attachments.item import Item
 from mpp.checks.attachments.mails import attached_files
+from mpp.checks.attachments.passwords import passwords_of
 from mpp.checks.attachments.policy import Rulebook, Ruling
 from mpp.checks.attachments.settings import Inspection
 from mpp.mail.escape import printable
@@ -37,9 +38,10 @@ class Attachments:
         files = attached_files(message)
         if not files:
             return []
+        passwords = passwords_of(message) if self._inspection.passwords else ()
         try:
             async with asyncio.timeout(timeout_s):
-                items = await self._inspector.inspect(files)
+                items = await self._inspector.inspect(files, passwords)
         except (OSError, TimeoutError) as error:
             cause = str(error) or "no answer when the time for all checks was over"
             return [Finding(CHECK, SCANNER_FAILED, evidence=cause, failure=self._inspection.on_failure)]

@@ -27,9 +27,11 @@ def serve(lacking: list[str]) -> None:
     while length := source.read(8):
         header = json.loads(source.read(struct.unpack(">Q", length)[0]))
         files = [File(path, name, declared, source.read(size)) for path, name, declared, size in header["files"]]
+        passwords = header["passwords"]
         if header["whole"]:
-            files = [each for file in files for each in files_of(file.data, file.name)]
-        means = Means(header["passwords"], partial(_unpack, source, target))
+            files, words = files_of(files[0].data, files[0].name)
+            passwords += words if header["search"] else []
+        means = Means(passwords, partial(_unpack, source, target))
         items = _inspected(files, header["limits"], means)
         _answer(target, {"items": [_row(item) for item in items]})
 

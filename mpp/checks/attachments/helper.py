@@ -63,9 +63,12 @@ class Helper:
         """Return the items as the confined process gives them, or each file as `unchecked` where it gives none."""
         return self._inspected(files, limits, passwords, whole=False)
 
-    def inspect_whole(self, data: bytes, name: str, limits: Limits, passwords: Sequence[str] = ()) -> list[Item]:
-        """The same for the files of a mail, or for a bare file: what `data` is, is found out there."""
-        return self._inspected([File(name, name, "", data)], limits, passwords, whole=True)
+    def inspect_whole(self, data: bytes, name: str, limits: Limits, *, search: bool = True) -> list[Item]:
+        """The same for the files of a mail, or for a bare file: what `data` is, is found out there.
+
+        `search`: what is encrypted is tried with words of the mail.
+        """
+        return self._inspected([File(name, name, "", data)], limits, (), whole=True, search=search)
 
     def start(self) -> None:
         """Have a process ready, so that `lacking` is known and the first inspection need not wait. Raises OSError."""
@@ -75,10 +78,13 @@ class Helper:
             self.close()
             raise OSError(f"the confined process does not start: {error}") from error
 
-    def _inspected(self, files: Sequence[File], limits: Limits, passwords: Sequence[str], *, whole: bool) -> list[Item]:
+    def _inspected(
+        self, files: Sequence[File], limits: Limits, passwords: Sequence[str], *, whole: bool, search: bool = False
+    ) -> list[Item]:
         header = {
             "files": [(file.path, file.name, file.declared, len(file.data)) for file in files],
             "whole": whole,
+            "search": search,
             "limits": asdict(limits),
             "passwords": list(passwords),
         }

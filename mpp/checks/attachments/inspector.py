@@ -26,8 +26,8 @@ class Inspector:
         """Have the process ready before the first message comes. Raises OSError."""
         await self._alone(self._helper.start)
 
-    async def inspect(self, files: Sequence[File]) -> list[Item]:
-        return await self._alone(lambda: self._helper.inspect(files, Limits()))
+    async def inspect(self, files: Sequence[File], passwords: Sequence[str]) -> list[Item]:
+        return await self._alone(lambda: self._helper.inspect(files, Limits(), passwords))
 
     async def close(self) -> None:
         await self._alone(self._helper.close)

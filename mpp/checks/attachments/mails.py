@@ -6,17 +6,19 @@ from collections.abc import Iterator
 from mpp.checks.attachments.budget import Meter
 from mpp.checks.attachments.item import File, Member
 from mpp.checks.attachments.kinds import kind_of
+from mpp.checks.attachments.passwords import passwords_of
 from mpp.mail.message import Message
 from mpp.mail.part import Part
 
 _FIELD = re.compile(rb"(?:From [^\r\n]*\r?\n)?[!-9;-~]{1,76}:")
 
 
-def files_of(data: bytes, name: str) -> list[File]:
-    """Return the files of a mail, or the one bare file `data` where it is no mail."""
+def files_of(data: bytes, name: str) -> tuple[list[File], list[str]]:
+    """Return the files of a mail and its passwords, or the one bare file `data` where it is no mail."""
     if not (_FIELD.match(data) and kind_of(data) == "message/rfc822"):
-        return [File(name, name, "", data)]
-    return attached_files(_message(data))
+        return [File(name, name, "", data)], []
+    message = _message(data)
+    return attached_files(message), passwords_of(message)
 
 
 def attached_files(message: Message) -> list[File]:

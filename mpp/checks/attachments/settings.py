@@ -101,6 +101,9 @@ class Inspection(Section):
     always: bool = Field(
         False, description="Look into files where no rule for attachments asks for it too: they are told in the trace"
     )
+    passwords: bool = Field(
+        True, description="Try encrypted archives with passwords that stand in the message's own text"
+    )
     unchecked: tuple[Flag, ...] = Field(
         (Flag.ENCRYPTED, Flag.DAMAGED, Flag.BOMB, Flag.UNCHECKED),
         description="What makes a message unchecked, where no rule decides about the file; the policy's `unchecked` says what then",

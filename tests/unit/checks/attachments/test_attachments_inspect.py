@@ -337,7 +337,7 @@ def test_two_archives_one_behind_the_other_are_both_looked_at():
 
 @pytest.mark.parametrize("before", [b"", b"From a@example.com Mon Jan  1 00:00:00 2024\n"], ids=["mail", "mbox"])
 def test_the_files_of_a_mail_are_its_parts_without_nameless_texts(before):
-    (file,) = files_of(before + mail("a.zip", zipped({"x.exe": PROGRAM}), "image/png"), "a.eml")
+    (file,), _ = files_of(before + mail("a.zip", zipped({"x.exe": PROGRAM}), "image/png"), "a.eml")
     assert (file.path, file.name, file.declared) == ("2", "a.zip", "image/png")
     assert [item.path for item in inspect([file], Limits())] == ["2", "2/x.exe"]
 
@@ -348,5 +348,5 @@ def test_a_mail_inside_an_archive_is_opened():
 
 
 def test_a_bare_file_is_one_file():
-    (file,) = files_of(TEXT, "a.txt")
+    (file,), _ = files_of(TEXT, "a.txt")
     assert (file.path, file.name, file.declared) == ("a.txt", "a.txt", "")
