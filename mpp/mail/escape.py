@@ -21,6 +21,8 @@ _INVISIBLE = re.compile(
 
 def printable(value: str | bytes, limit: int = 0) -> str:
     """Escape what is not plainly visible; at most `limit` characters (0: all), cut at an escape's border with "..."."""
+    if isinstance(value, str) and value.isascii() and value.isprintable() and "\\" not in value:
+        return value if not limit or len(value) <= limit else _cut(value[: limit + 1], limit, _visible)
     text = _text(value, limit)
     if text.isprintable() and "\\" not in text and (text.isascii() or not _INVISIBLE.search(text)):
         return text if not limit or len(text) <= limit else _cut(text, limit, _visible)

@@ -22,10 +22,10 @@ _MAX_LINE = 1024  # octets of a line between chunks
 
 def write_head(first: str, fields: Fields) -> bytes:
     """Return a first line, the fields that have a value, and the empty line."""
-    lines = [first, *(f"{name}: {value}" for name, value in fields if value)]
-    for line in lines:
-        if _UNSAFE.search(line):
-            raise LocalProtocolError(f"a control character in a field: {printable(line, 80)}")
+    lines = [first, *[f"{name}: {value}" for name, value in fields if value]]
+    if _UNSAFE.search("".join(lines)):
+        unsafe = next(filter(_UNSAFE.search, lines))
+        raise LocalProtocolError(f"a control character in a field: {printable(unsafe, 80)}")
     return "\r\n".join([*lines, "\r\n"]).encode("utf-8", "replace")
 
 

@@ -107,6 +107,7 @@ _NEXT = {
     (State.SENDING, End): State.WAITING,
 }
 _STATUS = re.compile(rb"ICAP/1\.0 ([1-5][0-9]{2})(?: ([^\r\n]*))?")
+_ASKED = write_head("GET /message.eml HTTP/1.1", [("Host", "mail")])  # what a RESPMOD is the answer to
 _PLACE = re.compile(r"(req-hdr|res-hdr|req-body|res-body|opt-body|null-body)=([0-9]{1,6})")
 
 
@@ -149,9 +150,8 @@ class IcapCodec:
             raise LocalProtocolError(f"Begin in {self.state.name}")
         about = [("Content-Type", event.type), ("Content-Length", str(event.length))]
         if event.method == "RESPMOD":
-            asked = write_head("GET /message.eml HTTP/1.1", [("Host", "mail")])
-            heads = asked + write_head("HTTP/1.1 200 OK", about)
-            places = f"req-hdr=0, res-hdr={len(asked)}, res-body={len(heads)}"
+            heads = _ASKED + write_head("HTTP/1.1 200 OK", about)
+            places = f"req-hdr=0, res-hdr={len(_ASKED)}, res-body={len(heads)}"
         else:
             heads = write_head("POST /message.eml HTTP/1.1", [("Host", "mail"), *about])
             places = f"req-hdr=0, req-body={len(heads)}"

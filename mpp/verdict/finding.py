@@ -1,6 +1,6 @@
 """What one check saw in a message, and the classes that a verdict is made of (design: words)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from mpp.mail.edits import Edit
@@ -99,7 +99,7 @@ class Finding:
     verdict: Verdict | None = None
     failure: OnFailure | None = None
     listed: Listed | None = None
-    recipients: frozenset[str] = field(default_factory=frozenset)
+    recipients: frozenset[str] = frozenset()
     refusal: str = ""
     counts: Counts = Counts.FULL
     limit: str = ""

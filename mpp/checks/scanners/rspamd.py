@@ -79,7 +79,7 @@ class RspamdCheck(ServedCheck[Rspamd]):
         return [Finding(self.name, SPAM_SCANNED), *found, *self._action(action)]
 
     def _symbol(self, name: str, symbol: Mapping[str, Any]) -> Finding:
-        options = ", ".join(str(option) for option in symbol.get("options") or [])
+        options = ", ".join(map(str, symbol.get("options") or ()))
         return Finding(
             self.name,
             printable(name, 128),
@@ -140,9 +140,5 @@ def envelope_fields(transaction: Transaction, settings: Rspamd) -> list[tuple[st
         ("Settings-ID", settings.settings_id),
         ("Pass", "all" if settings.pass_all else ""),
     ]
-    return [(name, _one_line(value)) for name, value in fields]
-
-
-def _one_line(value: str) -> str:
-    """Return a value that can stand in a field: control characters of a sender's making have no place there."""
-    return value if value.isprintable() else printable(value, 1000)
+    # Control characters of a sender's making have no place in a field.
+    return [(name, value if value.isprintable() else printable(value, 1000)) for name, value in fields]

@@ -40,6 +40,8 @@ def expected(able: Sequence[Member], situation: Situation) -> Member | None:
     Those who wait are taken to be served by the faster servers alone: if that takes less time than the slower server
     would lose, it stays free. What is not surely slow is given the benefit of the doubt.
     """
+    if len(situation.up) == 1:
+        return able[0]
     speeds, size, now = situation.speeds, situation.size, situation.now
     hopes = [speeds.expected(member.level, size) * exp(-sqrt(member.level.doubt(now))) for member in able]
     hope = min(hopes)

@@ -150,6 +150,8 @@ class Dispatcher:
 
     def hopeless(self) -> list[Ticket]:
         """Return the tickets that no server is left for, each with its error; they are over."""
+        if not self.queue:
+            return []
         left = {member for member in self.members if not (member.dead or member.drained)}
         waiting = self.queue.first() if left else self.queue
         found = [ticket for ticket in waiting if not ticket.runs and left <= ticket.barred]
@@ -289,17 +291,20 @@ class Dispatcher:
         run.member.runs.discard(run)
         run.ticket.runs.remove(run)
         self.node.release(run.member.key, run.place)
-        self._wake(self.speeds.expected(run.member.level, run.ticket.asking.size) / 2)
+        self._wake(run)
 
-    def _wake(self, grace_s: float = 0.0) -> None:
+    def _wake(self, ended: Run | None = None) -> None:
         """A place is free: it goes to whoever has waited longest at the node.
 
-        While they have waited about as long, within `grace_s`, it is ours: a server would stand idle while the other wakes.
+        While they have waited about as long it is ours (half the time of the run that ended): a server would stand idle while the other wakes.
         """
         waiting, oldest = self.node.others()
+        if not waiting:
+            return
         own = self.queue.oldest()
-        if waiting and (own is None or oldest + grace_s < own):
-            self._gives_way = True
+        grace_s = self.speeds.expected(ended.member.level, ended.ticket.asking.size) / 2 if ended else 0.0
+        if own is None or oldest + grace_s < own:
+            self._gives_way = own is not None
             self.node.wake()
 
     def _finish(self, ticket: Ticket) -> None:

@@ -25,7 +25,7 @@ S = TypeVar("S", bound=Session)
 @dataclass(slots=True, eq=False)
 class _Idle(Generic[S]):
     session: S
-    timer: asyncio.TimerHandle | None = None
+    until: float  # the loop's time
 
 
 class Kept(Generic[S]):
@@ -33,15 +33,14 @@ class Kept(Generic[S]):
 
     def __init__(self, keep_s: float = KEEP_S) -> None:
         self._keep_s = keep_s
-        self._idle: dict[Server, list[_Idle[S]]] = {}
+        self._idle: dict[Server, list[_Idle[S]]] = {}  # of each server the one that ends first at the head
+        self._timer: asyncio.TimerHandle | None = None  # one for all: a session comes and goes with each message
 
     def take(self, server: Server) -> S | None:
         """Return a session that was fit a moment ago; the server may still be closing it, so be ready to begin anew."""
         idle = self._idle.get(server, [])
         while idle:
             entry = idle.pop()
-            if entry.timer is not None:
-                entry.timer.cancel()
             if not entry.session.connection.readable:
                 return entry.session
             entry.session.connection.close()
@@ -53,13 +52,19 @@ class Kept(Generic[S]):
         if session.connection.closed or len(idle) >= MOST:
             session.connection.close()
             return
-        entry = _Idle(session)
-        entry.timer = asyncio.get_running_loop().call_later(self._keep_s, self._expire, server, entry)
-        idle.append(entry)
+        loop = asyncio.get_running_loop()
+        idle.append(_Idle(session, loop.time() + self._keep_s))
+        if self._timer is None:
+            self._timer = loop.call_later(self._keep_s, self._expire)
 
-    def _expire(self, server: Server, entry: _Idle[S]) -> None:
-        idle = self._idle[server]
-        idle.remove(entry)
-        entry.session.connection.close()
-        if not idle:
-            del self._idle[server]
+    def _expire(self) -> None:
+        """Close what nobody has taken in time, and come back when the next one is due."""
+        loop, left = asyncio.get_running_loop(), []
+        now = loop.time()
+        for server, idle in list(self._idle.items()):
+            while idle and idle[0].until <= now:
+                idle.pop(0).session.connection.close()
+            left += idle[:1]
+            if not idle:
+                del self._idle[server]
+        self._timer = loop.call_at(min(entry.until for entry in left), self._expire) if left else None

@@ -104,7 +104,8 @@ class Pool:
 
         Where no server is up it fails at once. Raises PoolError.
         """
-        await self._names(deadline)
+        if self._named or not self._core.members:
+            await self._names(deadline)
         core, loop = self._core, asyncio.get_running_loop()
         ticket = core.arrive(asking, deadline, time.monotonic())
         asked = self._asked[ticket] = _Asked(job, loop.create_future())
@@ -124,8 +125,9 @@ class Pool:
             if not ticket.over:
                 core.give_up(ticket)
             if not finished:  # nobody wants it any longer, or it failed: what still runs is of no use
-                for task in asked.tasks.values():
+                for run, task in asked.tasks.items():
                     task.cancel()
+                    task.add_done_callback(partial(self._ended, run))
 
     def look(self) -> None:
         """Another worker says that there may be something to do."""
@@ -149,7 +151,6 @@ class Pool:
                 core.dropped(run)
                 continue
             task = asyncio.create_task(self._attempt(run, asked), name=f"pool {run.member.key}")
-            task.add_done_callback(partial(self._ended, run))
             asked.tasks[run] = task
         for ticket in core.hopeless():
             self._failed(ticket)
@@ -201,7 +202,8 @@ class Pool:
             asked.result.set_exception(error)
         else:
             first = core.answered(run, time.monotonic())
-            self._step()
+            if core.queue:  # else nothing begins now; what is to be told the timer tells
+                self._step()
             if first and not asked.result.done():
                 asked.result.set_result(result)
         finally:
