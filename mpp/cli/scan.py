@@ -66,8 +66,8 @@ def scan(
 ) -> None:
     """Scan mail files. Exit 0: clean; 1: another verdict; 2: a scanner failed or a file could not be read."""
     value = given.scan_settings(settings, given.Options(scanners=tuple(scanner or ()), no_checks=no_checks), FAILED)
-    place = _listener(value, listener)
-    who = Sender(*_addresses(sender, rcpt or ["recipient@localhost"]), _address(ip), helo)
+    place = listener_of(value, listener)
+    who = Sender(*addresses_of(sender, rcpt or ["recipient@localhost"]), _address(ip), helo)
     code = CLEAN
     shown = _json_line if as_json else _table
     for scanned in _scan_all(files, value, place, who, is_ours=not rcpt):
@@ -113,9 +113,10 @@ def _scan_all(
     import asyncio
     from datetime import datetime
 
+    from mpp.checks.attachments.inspector import Inspector
     from mpp.checks.layers.build import layers_of
     from mpp.checks.scanners.scanner import Tools
-    from mpp.gateway.assembly import rules_of
+    from mpp.gateway.assembly import attachments_of, rules_of
     from mpp.net.tls import client_contexts
     from mpp.verdict.decide import decide
 
@@ -123,22 +124,31 @@ def _scan_all(
     tools = Tools(contexts=client_contexts(settings.tls), resolvers=settings.node.resolvers)
     rules, now = rules_of(settings), datetime.now().astimezone()
     layers = layers_of(settings.scanners, settings.layers, settings.votes, tools)
+    inspector = Inspector()
+    attachments = attachments_of(settings, inspector)
+
+    async def judge(message: "Message", transaction: "Transaction") -> "list[Finding]":
+        found = rules.examine(message, transaction, now)
+        if attachments:
+            found += await attachments.judge(message, transaction, timeout_s)
+        return (await layers.judge(message, transaction, timeout_s, found)).findings
+
     with asyncio.Runner() as runner:
         for file in files:
             try:
-                message = _message(file.read_bytes(), settings)
+                message = message_of(file.read_bytes(), settings)
             except OSError as error:
                 yield Scanned(str(file), error=f"cannot be read: {error.strerror or error}")
                 continue
-            transaction = _transaction(message, settings, listener, who, is_ours)
+            transaction = transaction_of(message, settings, listener, who, is_ours)
             findings: list[Finding] = []
             if settings.checks:
-                found = rules.examine(message, transaction, now)
-                findings = runner.run(layers.judge(message, transaction, timeout_s, found)).findings
+                findings = runner.run(judge(message, transaction))
             yield Scanned(str(file), decide(transaction, settings.marks, findings), findings)
+        runner.run(inspector.close())
 
 
-def _message(data: bytes, settings: "Settings") -> "Message":
+def message_of(data: bytes, settings: "Settings") -> "Message":
     from mpp.mail.line_ends import normalise
     from mpp.mail.message import Limits, Message
 
@@ -150,7 +160,7 @@ def _message(data: bytes, settings: "Settings") -> "Message":
     return Message(normalise(data[mbox.end() :] if mbox else data), bounds)
 
 
-def _transaction(
+def transaction_of(
     message: "Message", settings: "Settings", listener: "Listener | None", who: Sender, is_ours: bool
 ) -> "Transaction":
     """What the session would have made of it. Without --rcpt the recipient counts as one of ours."""
@@ -191,7 +201,7 @@ def _transaction(
     )
 
 
-def _listener(settings: "Settings", name: str) -> "Listener | None":
+def listener_of(settings: "Settings", name: str) -> "Listener | None":
     if not name:
         return settings.listeners[0] if settings.listeners else None
     listener = next((each for each in settings.listeners if each.name == name), None)
@@ -201,7 +211,7 @@ def _listener(settings: "Settings", name: str) -> "Listener | None":
     return listener
 
 
-def _addresses(sender: str, recipients: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+def addresses_of(sender: str, recipients: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     from mpp.mail.address import AddressError, parse_address
     from mpp.mail.escape import printable
 

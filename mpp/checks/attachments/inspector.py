@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from mpp.checks.attachments.helper import Helper
 from mpp.checks.attachments.item import File, Item, Limits
+from mpp.checks.attachments.unpacking import find_unpacker
 
 _Result = TypeVar("_Result")
 
@@ -19,7 +20,7 @@ class Inspector:
     """Outlives a reload of the settings. Nothing is started before it is needed."""
 
     def __init__(self) -> None:
-        self._helper = Helper()
+        self._helper = Helper(find_unpacker())
         self._thread = ThreadPoolExecutor(1, "attachments")
 
     async def start(self) -> None:

@@ -1,11 +1,11 @@
 """Which rule for attachments holds for which file, and for whom. Pure: asked with what inspection said of the files.
 
-The first rule that holds for a file decides. `allow`, and `pass` in a list, hold for all that is inside the file too: so an
+The first rule that holds for a file decides, but for `note`, which only tells. `allow`, and `pass` in a list, hold for all that is inside the file too: so an
 archive can let through what would be banned outside of it, as in amavisd's banned_filename_re.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
@@ -109,16 +109,14 @@ class Rulebook:
         return groups
 
     def judge(self, numbers: Sequence[int], items: Sequence[Item]) -> list[Ruling]:
-        """Return the rule that decides about each file for which one does; containers come before what they hold."""
+        """Return the rules that are to be told of each file, and the one that decides; containers come before what they hold."""
         rulings: list[Ruling] = []
         around: list[_Open] = []
         for item in items:
             while around and not item.path.startswith(f"{around[-1].path}/"):
                 around.pop()
             opened = self._open(item, around[-1] if around else None)
-            ruling = self._decide(numbers, item, opened, inside="/" in item.path)
-            if ruling is not None:
-                rulings.append(ruling)
+            rulings += self._decide(numbers, item, opened, inside="/" in item.path)
             around.append(opened)
         return rulings
 
@@ -128,19 +126,21 @@ class Rulebook:
             return _Open(item.path, firsts, _NEVER)
         return _Open(item.path, {name: min(at, outer.firsts[name]) for name, at in firsts.items()}, outer.allowed)
 
-    def _decide(self, numbers: Sequence[int], item: Item, opened: _Open, *, inside: bool) -> Ruling | None:
+    def _decide(self, numbers: Sequence[int], item: Item, opened: _Open, *, inside: bool) -> Iterator[Ruling]:
         for number in numbers:
             rule = self.rules[number]
             if number == opened.allowed:
-                return Ruling(rule, item, "all", f"it lies in what rule {rule.name} allows")
+                yield Ruling(rule, item, "all", f"it lies in what rule {rule.name} allows")
+                return
             if rule.nested != "any" and inside is not (rule.nested == "inside"):
                 continue
             fit = self._fit(number, item, opened)
             if fit is not None:
                 if rule.action == "allow":
                     opened.allowed = number
-                return Ruling(rule, item, *fit)
-        return None
+                yield Ruling(rule, item, *fit)
+                if rule.action != "note":
+                    return
 
     def _fit(self, number: int, item: Item, opened: _Open) -> tuple[str, str] | None:
         """Return the cause and its words where all that a rule asks for holds; the narrowest of them is the cause."""

@@ -49,9 +49,10 @@ def _missing(path: Path, key: str, given: Sequence[str], known: Set[str], what: 
 
 
 def _covers(first: AttachmentRule, second: AttachmentRule) -> bool:
-    """True where the first rule surely holds for all that the second holds for. `note` decides too, and is only told."""
+    """True where the first rule surely decides about all that the second holds for."""
     return (
-        first.direction in ("any", second.direction)
+        first.action != "note"
+        and first.direction in ("any", second.direction)
         and first.nested in ("any", second.nested)
         and first.above <= second.above
         and all(_wider(getattr(first, key), getattr(second, key)) for key in (*_WHAT, "policies"))

@@ -74,7 +74,7 @@ class AttachmentRule(Section):
         "allow", "note", "rename", "remove-macros", "strip", "text-only", "discard", "quarantine", "ban", "reject"
     ] = Field(
         "ban",
-        description="allow: the file and all inside it pass; note: only told; ban: what the policy's `banned` says; else what it says",
+        description="allow: the file and all inside it pass; note: only told, and the next rules are asked; ban: what the policy's `banned` says; else what it says",
     )
     text: str = Field("", max_length=LONGEST // 2, description="Of a refusal; empty: names the file")
     reason: str = Field(

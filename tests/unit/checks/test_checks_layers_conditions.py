@@ -255,7 +255,16 @@ def ruled(act: Act, **more: object) -> Finding:
         ([ruled(Act.REJECT, recipients=frozenset({"a@x"}))], "", False),
         ([ruled(Act.REJECT, recipients=frozenset({each})) for each in ("a@x", "b@x")], "filters.r holds", True),
         ([ruled(Act.REJECT, counts=Counts.NOTHING)], "", False),
+        ([Finding("attachments", "r", verdict=Verdict.BANNED)], "attachments.r holds", True),
+        ([Finding("attachments", "r", verdict=Verdict.BANNED, recipients=frozenset({"a@x"}))], "", False),
     ],
 )
 def test_what_a_rule_settles_for_everybody_is_not_scanned(found, reason, virus_too):
     assert settled(transaction("a@x", "b@x"), found) == (reason, virus_too)
+
+
+def test_what_the_policy_holds_as_banned_is_scanned_all_the_same():
+    """Whoever releases it later has to know whether a virus is in it."""
+    held = {each: ("held", Policy(banned=action)) for each, action in (("a@x", "reject"), ("b@x", "quarantine"))}
+    found = [Finding("attachments", "r", verdict=Verdict.BANNED)]
+    assert settled(replace(transaction("a@x", "b@x"), policies=held), found) == ("", False)

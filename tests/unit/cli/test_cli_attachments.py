@@ -48,3 +48,38 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_shown(sample, tm
     assert result.exit_code == 1
     assert "none: No such file or directory; name files that can be read" in result.stderr
     assert "2/eicar.com" in result.stdout
+
+
+SETTINGS = """
+routes = [{domains = ["example.org"], hosts = ["127.0.0.1:1"]}]
+[[attachments]]
+name = "programs"
+flags = ["executable"]
+recipients = ["bob@example.org"]
+action = "strip"
+[[attachments]]
+name = "large"
+above = 1
+action = "reject"
+"""
+
+
+def test_the_rule_that_would_act_is_told_for_each_recipient(sample, tmp_path):
+    (tmp_path / "mpp.toml").write_text(SETTINGS)
+    options = ["--settings", tmp_path / "mpp.toml", "--to", "bob@example.org", "--to", "carol@example.org"]
+    result = CliRunner().invoke(app, ["test", "--json", *map(str, (*options, sample))])
+    assert result.exit_code == 0, result.output
+    row = json.loads(result.stdout)
+    assert [(each["path"], each["rule"], each["recipients"]) for each in row["rules"]] == [
+        ("2", "large", ["bob@example.org"]),
+        ("2/eicar.com", "programs", ["bob@example.org"]),
+        ("2", "large", ["carol@example.org"]),
+        ("2/eicar.com", "large", ["carol@example.org"]),
+    ]
+    assert row["recipients"] == {"bob@example.org": "reject", "carol@example.org": "reject"}
+    told = CliRunner().invoke(app, ["test", *map(str, (*options, sample))]).stdout
+    assert "2/eicar.com: rule programs, strip, for bob@example.org\n    it is executable\n" in told
+
+
+def test_without_rules_none_holds(sample):
+    assert "no rule holds\n  recipient@localhost: deliver\n" in CliRunner().invoke(app, ["test", str(sample)]).stdout

@@ -141,3 +141,42 @@ def test_shadowed_rules(first, second, shadows):
 )  # fmt: skip
 def test_loopback(text, expected):
     assert on_loopback(read_endpoint(text)) is expected
+
+
+def attachment(more, name="a"):
+    return f'[[attachments]]\nname = "{name}"\n{more}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            attachment("") + attachment('names = ["*.exe"]'),
+            'attachments[2].name "a" is the name of attachments[1] too',
+        ),
+        (attachment('policies = ["strict"]'), 'attachments[1].policies[1] "strict" is no policy'),
+        (attachment('lists = ["usual"]'), "add [attachment_lists.usual]"),
+        (attachment('lists = ["usal"]') + "[attachment_lists.usual]\nentries = ['ban x']\n", 'did you mean "usual"?'),
+        (
+            attachment('flags = ["macro"]') + attachment('flags = ["macro"]\nabove = 5', "b"),
+            "never holds: attachments[1]",
+        ),
+        (
+            attachment('recipients = [".example.org"]') + attachment('recipients = ["x@a.example.org"]', "b"),
+            "never holds",
+        ),
+        ("[attachment_lists.usual]\nentries = ['ban x']\n", "is named by no rule, so it bans nothing"),
+        (attachment('text = "x"'), 'is of no use with action = "ban"'),
+    ],
+)
+def test_attachments(text, line):
+    assert any(line in str(each) for each in told(GOOD + text)), told(GOOD + text)
+
+
+def test_rules_for_attachments_that_differ_are_good():
+    text = (
+        attachment('flags = ["macro"]\nabove = 5')
+        + attachment('flags = ["macro"]', "b")
+        + attachment("nested = 'inside'", "c")
+    )
+    assert told(GOOD + text + attachment("", "d")) == []

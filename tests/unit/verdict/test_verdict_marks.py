@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from mpp.mail.edits import apply_edits
+from mpp.mail.edits import Edit, apply_edits
 from mpp.mail.message import Message
 from mpp.verdict.decide import decide
-from mpp.verdict.finding import SPAM_SCANNED, VIRUS_SCANNED, Counts, Finding, Verdict
+from mpp.verdict.finding import SPAM_SCANNED, VIRUS_SCANNED, Act, Action, Counts, Finding, Verdict
 from mpp.verdict.policy import Marks, Policy
 from mpp.verdict.signatures import broken_signatures
 
@@ -208,3 +208,26 @@ def test_a_subject_of_blank_folds_alone_is_marked(transaction):
     after = result(transaction(raw), [Finding("spamd", "X", 7.0)], Marks(spam=False))
     assert Message(after).text(b"subject").startswith("***SPAM***")
     assert after.replace(b"***SPAM***", b"") == raw
+
+
+FILE = b"X-Spam-Type: x\r\nContent-Type: application/zip\r\nSubject: s\r\n\r\nPK"
+
+
+@pytest.mark.parametrize(
+    ("span", "act", "made"),
+    [
+        ((16, 31), Act.STRIP, b"[]Subject: s\r\n\r\nPK"),  # beside what goes anyway
+        ((0, 47), Act.STRIP, b"[]Subject: s\r\n\r\nPK"),  # around it: taking out goes first
+        ((0, 47), Act.EDIT, b"Content-Type: application/zip\r\nSubject: s\r\n\r\nPK"),  # the removal goes first
+        ((47, 0), Act.STRIP, b"Content-Type: application/zip\r\n[]Subject: s\r\n\r\nPK"),
+    ],
+)
+def test_of_edits_that_meet_the_one_that_takes_out_is_made(transaction, span, act, made):
+    found = Finding("attachments", "r", actions=(Action(act, "attachments.r", "x", Edit(*span, b"[]")),))
+    assert result(transaction(FILE), [found]) == made
+
+
+def test_taking_out_goes_before_the_change_of_a_field_within(transaction):
+    taken = Finding("attachments", "r", actions=(Action(Act.STRIP, "attachments.r", "x", Edit(16, 31, b"[]")),))
+    field = Finding("filters", "a", actions=(Action(Act.EDIT, "filters.a", "", Edit(20, 3, b"!")),))
+    assert result(transaction(FILE), [field, taken]) == b"[]Subject: s\r\n\r\nPK"

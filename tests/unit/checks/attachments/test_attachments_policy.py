@@ -72,6 +72,17 @@ def test_the_first_rule_that_holds_decides() -> None:
     assert found == {"good.exe": "r0", "bad.exe": "r1"}
 
 
+def test_a_rule_that_only_tells_lets_the_next_decide() -> None:
+    book = Rulebook(rules({"action": "note"}, {"names": ["*.exe"]}, {}), {})
+    judged = book.judge(range(3), [item("a.exe"), item("b.txt")])
+    assert [(each.item.path, each.rule.name) for each in judged] == [
+        ("a.exe", "r0"),
+        ("a.exe", "r1"),
+        ("b.txt", "r0"),
+        ("b.txt", "r2"),
+    ]
+
+
 def test_what_is_allowed_passes_with_all_inside_it_unless_an_earlier_rule_holds() -> None:
     book = Rulebook(
         rules(

@@ -1,0 +1,176 @@
+"""What rules for attachments do to a mail: fates, notes, names, and what is held whole because it cannot be edited."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mpp.checks.attachments.acting import act
+from mpp.checks.attachments.item import Flag, Item
+from mpp.checks.attachments.mails import attached_files
+from mpp.checks.attachments.note import _WORDS, Notes, Taken
+from mpp.checks.attachments.policy import Rulebook
+from mpp.checks.attachments.settings import AttachmentRule, Inspection
+from mpp.mail.edits import apply_edits
+from mpp.mail.envelope import Client, Envelope, Recipient
+from mpp.mail.line_ends import normalise
+from mpp.mail.message import Message
+from mpp.verdict.decide import decide
+from mpp.verdict.finding import Act, Finding, Verdict
+from mpp.verdict.plan import Disposition, Fate
+from mpp.verdict.policy import Marks, Policy
+from mpp.verdict.transaction import Transaction
+
+BOB = "bob@example.org"
+MAIL = (
+    b'Subject: s\r\nX-Spam-Flag: NO\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\n\r\nHello\r\n'
+    b'--b\r\nContent-Type: application/x-thing; name="a.exe"\r\n\r\nMZ-a\r\n--b\r\n'
+    b'Content-Disposition: attachment; filename="b.docm"\r\n\r\nPK-b\r\n--b--\r\n'
+)
+ITEMS = (
+    Item("2", "a.exe", "application/x-thing", "application/x-executable", 4, "0", frozenset({Flag.EXECUTABLE})),
+    Item("3", "b.docm", "text/plain", "application/zip", 4, "0", frozenset({Flag.MACRO})),
+    Item("3/in.bin", "in.bin", "", "text/plain", 4, "0", frozenset()),
+)
+
+
+def findings(*rules: dict[str, Any], raw: bytes = MAIL, items: Any = ITEMS, **inspection: Any) -> list[Finding]:
+    book = Rulebook([AttachmentRule.model_validate({"name": f"r{n}", **each}) for n, each in enumerate(rules)], {})
+    message = Message(raw)
+    rulings = book.judge(range(len(rules)), items)
+    return act(rulings, message, transaction(message), Inspection(**inspection), {})
+
+
+def transaction(message: Message) -> Transaction:
+    return Transaction(
+        id="0123abcd", envelope=Envelope("", (Recipient(BOB),)), client=Client("192.0.2.1"), message=message, size=0, listener="",
+        stage="edge", direction="inbound", trusted=False, ours=frozenset({BOB}), policies={BOB: ("default", Policy())},
+        hostname="mpp.example", contact="help@example.org",
+    )  # fmt: skip
+
+
+def fate(found: list[Finding], raw: bytes = MAIL) -> Fate:
+    return decide(transaction(Message(raw)), Marks(), found).fates[BOB]
+
+
+def changed(found: list[Finding], raw: bytes = MAIL) -> Message:
+    return Message(b"".join(apply_edits(raw, fate(found, raw).edits)))
+
+
+@pytest.mark.parametrize(
+    ("action", "disposition", "rule"),
+    [
+        ("reject", Disposition.REJECT, "attachments.r0"),
+        ("quarantine", Disposition.QUARANTINE, "attachments.r0"),
+        ("discard", Disposition.DISCARD, "attachments.r0"),
+        ("ban", Disposition.REJECT, "policies.default.banned"),
+        ("note", Disposition.DELIVER, "policies.default"),
+        ("allow", Disposition.DELIVER, "policies.default"),
+    ],
+)
+def test_a_fate_is_what_the_rule_says_and_a_change_beside_it_is_not_made(
+    action: Any, disposition: Any, rule: str
+) -> None:
+    found = findings({"names": ["a.exe"], "action": action}, {"names": ["*.zip"], "action": "strip"})
+    assert (fate(found).disposition, fate(found).rule, fate(found).held_too) == (disposition, rule, "")
+
+
+def test_a_refusal_names_the_file_and_lets_nothing_of_it_act() -> None:
+    named = (Item("2", "{contact}\r\nä.exe", "", "x", 4, "0", frozenset()),)
+    assert fate(findings({"action": "reject"}, items=named)).reply == (
+        "554 5.7.1 Message refused, attachment not allowed here ((contact)\\x0d\\x0a\\u00e4.exe), id {id}"
+    )
+
+
+def test_a_virus_goes_before_what_a_rule_allows_discards_or_strips() -> None:
+    virus = Finding("clamav", "Eicar", verdict=Verdict.VIRUS)
+    for action in ("allow", "discard", "strip", "quarantine"):
+        assert fate([*findings({"action": action}), virus]).rule == "policies.default.virus"
+
+
+def test_each_part_is_changed_by_its_own_rule() -> None:
+    found = findings(
+        {"flags": ["executable"], "action": "strip"}, {"flags": ["macro"], "action": "rename", "suffix": ".x"}
+    )
+    made = changed(found)
+    assert [part.name for part in made.leaves()] == [None, None, "b.docm.x"]
+    assert made.leaves()[2].decode() == b"PK-b"
+    assert "Name: a.exe\nSize: 4 bytes\nReason: it is or contains a program\n" in made.leaves()[1].text()
+    assert fate(found).held_too == "attachments.r0"
+    assert made.field(b"x-spam-flag") is None
+    assert not fate(findings({"flags": ["macro"], "action": "rename"})).held_too
+
+
+def test_of_two_rules_for_one_part_the_one_that_takes_more_acts() -> None:
+    found = findings({"names": ["b.docm"], "action": "rename"}, {"names": ["in.bin"], "action": "strip"})
+    assert [each.symbol for each in found] == ["r1"]
+    assert b"PK-b" not in changed(found).raw
+
+
+def test_text_only_leaves_the_text_and_one_note() -> None:
+    made = changed(findings({"flags": ["macro"], "action": "text-only"}))
+    assert [part.type for part in made.leaves()] == ["text/plain"] * 3
+    hello, note, empty = (part.text() for part in made.leaves())
+    assert (hello, empty) == ("Hello", "")
+    assert "Name: a.exe" in note
+    assert "Name: b.docm" in note
+
+
+def test_macros_that_cannot_be_removed_take_the_document_with_them() -> None:
+    found = findings({"flags": ["macro"], "action": "remove-macros"})
+    assert "since its macros cannot be removed safely" in found[0].actions[0].value
+    assert b"PK-b" not in changed(found).raw
+
+
+@pytest.mark.parametrize("path", ["2.5", "9", "a.zip"])
+def test_what_stands_in_no_place_of_its_own_is_held_whole(path: str) -> None:
+    found = findings({"action": "strip"}, items=(Item(path, "x", "", "x", 4, "0", frozenset()),))
+    assert [action.act for each in found for action in each.actions] == [Act.QUARANTINE]
+    assert fate(found).disposition is Disposition.QUARANTINE
+
+
+@pytest.mark.parametrize("language", ["en", "de", "fr", "es"])
+def test_a_note_says_all_in_each_language(language: Any) -> None:
+    assert _WORDS[language].keys() == _WORDS["en"].keys()
+    causes = [*(flag.value for flag in Flag), "type", "name", "size", "list", "all"]
+    files = [Taken(f"<b>\x1b{cause}.exe", 5, cause) for cause in causes]
+    notes = Notes([language], "0123abcd", "help@example.org", html=True)
+    header, body = notes.part("removed", files)
+    plain, page = (part.text() for part in Message(header + b"\r\n" + body).leaves())
+    assert plain.isascii() is (language == "en")
+    for text in (plain, page):
+        assert "\x1b" not in text
+        assert text.count(".exe") == len(causes)
+        assert "0123abcd" in text
+        assert "help@example.org" in text
+    assert "<b>" not in page
+    assert len(set(re.findall(rf"{_WORDS[language]['reason']}: (.*)", plain))) == len(causes)
+
+
+def test_a_note_of_thousands_of_files_stays_short() -> None:
+    notes = Notes(["en", "de"], "1", "x", html=False)
+    body = notes.part("flattened", [Taken("x" * 5000, 1, "all")] * 5000)[1]
+    assert len(body) < 20_000
+
+
+@pytest.mark.corpus
+def test_stripping_any_mail_leaves_a_mail_without_the_files(corpora: Path) -> None:
+    """By rules, decision and edits, as in the gateway: what is no attachment is there as it was, and no file is."""
+    stripped = 0
+    for file in sorted((corpora / "mime").rglob("*.eml")):
+        raw = normalise(file.read_bytes())
+        message = Message(raw)
+        files = attached_files(message)
+        items = [Item(each.path, each.name, each.declared, "x", 1, "0", frozenset()) for each in files]
+        if not items or message.headless:
+            continue
+        stripped += 1
+        made = changed(findings({"action": "strip"}, raw=raw, items=items), raw)
+        gone = {each.data for each in files if len(each.data) > 8}
+        kept = [part.decode() for part in message.leaves() if part.path not in {each.path for each in files}]
+        again = [part.decode() for part in made.leaves()]
+        assert (gone - set(kept)).isdisjoint(again), file.name
+        for text in kept:
+            assert text in again or any(part.nested for part in message.leaves()), file.name
+    assert stripped > 100
