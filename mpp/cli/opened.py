@@ -31,6 +31,11 @@ class Opened:
     tenant: str
     actor: str  # for events: "command:root"
 
+    @property
+    def provider(self) -> bool:
+        """True where it is about the tenant whose settings are everybody's."""
+        return self.tenant == "default"
+
     def acting_as(self, role: str) -> str:
         """Return who acts, for events."""
         return self.actor if role == "admin" else f"{self.actor} as {role}"

@@ -1,8 +1,8 @@
 """`mpp settings show --for RECIPIENT`: each value as it holds for somebody, with the level and the revision that set it."""
 
 import json
-from collections.abc import Iterator, Mapping
 from contextlib import closing
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -11,7 +11,7 @@ from mpp.cli.errors import fail
 from mpp.cli.shown import time_text
 
 if TYPE_CHECKING:
-    from mpp.gateway.personal import Value
+    from mpp.gateway.personal import Made, Value
     from mpp.gateway.settings import Settings
     from mpp.settings.revisions import Revision
 
@@ -20,12 +20,11 @@ MOST = 500  # revisions that are looked through
 
 def show_for(settings: "Settings", recipient: str, listener: str, direction: str, *, as_json: bool) -> None:
     """Print what holds: by the newest revision where there is one, else by the file. Ends the command for what is no address."""
-    from mpp.gateway.personal import personal, since
-    from mpp.gateway.revising import read
+    from mpp.gateway.personal import moments, personal, since
     from mpp.mail.address import AddressError, parse_address
     from mpp.mail.escape import printable
-    from mpp.settings.problem import SettingsError
     from mpp.settings.revisions import Standing, body_of, standing
+    from mpp.settings.tenants import Directory
 
     try:
         parse_address(recipient)
@@ -35,32 +34,28 @@ def show_for(settings: "Settings", recipient: str, listener: str, direction: str
         fail(
             f"--listener: there is none of this name; there are: {', '.join(each.name for each in settings.listeners)}"
         )
-    kept = _revisions(settings)
-    held = settings
-    if kept:
-        try:
-            held = read(kept[0], settings).settings
-        except SettingsError as error:
-            fail(str(error))
-        if standing(body_of(settings), kept[0]) is not Standing.SAME:
-            typer.echo(f"{kept[0].name} holds; the file says otherwise: mpp settings diff", err=True)
-
-    def said() -> "Iterator[tuple[Revision, Mapping[str, Value]]]":
-        for revision in kept:
-            try:
-                earlier = read(revision, settings).settings
-            except SettingsError:  # of an MPP that knew other settings
-                return
-            yield revision, personal(earlier, recipient, listener, direction)
-
+    tenant = Directory(settings.tenants, settings.groups).tenant(recipient)
+    kept, own = _revisions(settings, tenant)
+    timeline = moments(kept, own, tenant, settings)
+    newest = next(timeline, None)
+    if kept and newest is None:
+        fail(f"{kept[0].name} does not hold with the node's own settings in this file: mpp settings diff")
+    if kept and standing(body_of(settings), kept[0]) is not Standing.SAME:
+        typer.echo(f"{kept[0].name} holds; the file says otherwise: mpp settings diff", err=True)
+    held = newest[1] if newest else settings
     values = personal(held, recipient, listener, direction)
-    made = since(values, said())
+    said = (
+        (made, personal(then, recipient, listener, direction))
+        for made, then in chain([newest] if newest else [], timeline)
+    )
+    set_by = since(values, said)
     for name, value in values.items():
-        typer.echo(json.dumps(_object(name, value, made.get(name))) if as_json else _line(name, value, made.get(name)))
+        made = set_by.get(name)
+        typer.echo(json.dumps(_object(name, value, made)) if as_json else _line(name, value, made))
 
 
-def _revisions(settings: "Settings") -> "list[Revision]":
-    """Return the revisions, the newest first; none, with a word on stderr, where the catalog cannot be asked."""
+def _revisions(settings: "Settings", tenant: str) -> "tuple[list[Revision], list[Revision]]":
+    """Return the provider's revisions and the tenant's own, the newest first; none, with a word on stderr, without the catalog."""
     from mpp.mail.escape import printable
     from mpp.settings.tenants import DEFAULT_TENANT
     from mpp.store.errors import StoreError
@@ -69,26 +64,27 @@ def _revisions(settings: "Settings") -> "list[Revision]":
 
     try:
         with closing(open_store_catalog(settings.node.data, settings.store)) as catalog, catalog.read() as connection:
-            return history(connection, DEFAULT_TENANT, MOST)
+            kept = history(connection, DEFAULT_TENANT, MOST)
+            return kept, history(connection, tenant, MOST) if tenant != DEFAULT_TENANT else []
     except (StoreError, OSError) as error:
         typer.echo(f"revisions are not known, the file's values are shown: {printable(str(error), 300)}", err=True)
-        return []
+        return [], []
 
 
-def _object(name: str, value: "Value", revision: "Revision | None") -> dict[str, Any]:
-    made = (
-        {"revision": revision.number, "at": time_text(revision.at_ms), "who": revision.who, "why": revision.why}
-        if revision
-        else {"revision": None}
-    )
-    return {"key": name, "value": value.value, "level": value.level, "by": value.by or None, **made}
+def _object(name: str, value: "Value", made: "Made | None") -> dict[str, Any]:
+    told: dict[str, Any] = {"key": name, "value": value.value, "level": value.level, "by": value.by or None}
+    if made is None:
+        return {**told, "revision": None}
+    by = made.revision
+    about = {"revision": by.number, "tenant": made.tenant, "at": time_text(by.at_ms), "who": by.who, "why": by.why}
+    return {**told, **about}
 
 
-def _line(name: str, value: "Value", revision: "Revision | None") -> str:
+def _line(name: str, value: "Value", made: "Made | None") -> str:
     from mpp.mail.escape import printable
     from mpp.settings.write import toml_value
 
     shown = "(not set)" if value.value is None else printable(toml_value(value.value))
     by = f": {value.by}" if value.by else ""
-    of = f", {revision.name} of {time_text(revision.at_ms)} by {printable(revision.who)}" if revision else ""
+    of = f", {made.name} at {time_text(made.revision.at_ms)} by {printable(made.revision.who)}" if made else ""
     return f"{name} = {shown}  # {value.level}{by}{of}"

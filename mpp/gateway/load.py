@@ -15,6 +15,11 @@ MAX_SIZE = 16 << 20  # octets; a file beyond it is no settings file
 
 def load_settings(path: Path) -> Loaded[Settings]:
     """Read, check and return the settings of a file. Raises SettingsError, also where the file cannot be read."""
+    return load(text_of(path), printable(str(path)), Settings, ALL_RULES)
+
+
+def text_of(path: Path) -> str:
+    """Return what a settings file holds. Raises SettingsError where it cannot be read, or is none."""
     name = printable(str(path))
     try:
         with path.open("rb") as file:
@@ -25,8 +30,7 @@ def load_settings(path: Path) -> Loaded[Settings]:
     if len(data) > MAX_SIZE:
         raise SettingsError([f"{name}: is larger than {MAX_SIZE >> 20} MiB, so it is no settings file; name another"])
     try:
-        text = data.decode()
+        return data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise SettingsError([f"{name}:{line}: is no UTF-8 at octet {error.start}; save the file as UTF-8"]) from None
-    return load(text, name, Settings, ALL_RULES)

@@ -3,15 +3,18 @@
 For `mpp settings show --for`. Levels, the nearest last: default (MPP's own), file (for everybody), tenant, domain, group, user.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mpp.gateway.revising import read, read_own
 from mpp.gateway.routes import RouteTable
 from mpp.gateway.settings import Settings
 from mpp.mail.address import parse_address
 from mpp.settings.model import Section
-from mpp.settings.problem import dotted
+from mpp.settings.own import overlaid
+from mpp.settings.problem import SettingsError, dotted
 from mpp.settings.revisions import Revision
 from mpp.settings.tenants import DEFAULT_TENANT, Directory, Keep, address_keys, domain_keys
 from mpp.verdict.policy import PolicyRule
@@ -110,14 +113,47 @@ def _fields(section: Section) -> Iterator[tuple[str, Any, bool]]:
     return ((key, value, key in differs) for key, value in section.model_dump(mode="json").items())
 
 
-def since(
-    values: Mapping[str, Value], earlier: Iterable[tuple[Revision, Mapping[str, Value]]]
-) -> Mapping[str, Revision]:
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A revision, and whose it is."""
+
+    revision: Revision
+    tenant: str
+
+    @property
+    def name(self) -> str:
+        return self.revision.name + (f" of {self.tenant}" if self.tenant != DEFAULT_TENANT else "")
+
+
+def moments(
+    kept: Sequence[Revision], own: Sequence[Revision], tenant: str, start: Settings
+) -> Iterator[tuple[Made, Settings]]:
+    """Yield each revision, of the provider and of a tenant itself, with the settings that held with it, the newest first.
+
+    Ends at one of an MPP that knew other settings.
+    """
+    made = [*(Made(each, DEFAULT_TENANT) for each in kept), *(Made(each, tenant) for each in own)]
+    made.sort(key=lambda each: each.revision.at_ms, reverse=True)
+    for number, each in enumerate(made):
+        base = next((one.revision for one in made[number:] if one.tenant == DEFAULT_TENANT), None)
+        if base is None:
+            return
+        try:
+            settings = read(base, start).settings
+        except SettingsError:
+            return
+        mine = next((one.revision for one in made[number:] if one.tenant != DEFAULT_TENANT), None)
+        with suppress(SettingsError):  # it cannot hold beside these settings: those of the provider do
+            settings = overlaid(settings, tenant, read_own(mine, tenant, settings).settings) if mine else settings
+        yield each, settings
+
+
+def since(values: Mapping[str, Value], earlier: Iterable[tuple[Made, Mapping[str, Value]]]) -> Mapping[str, Made]:
     """Return for each value that something set the revision that did: the first of those without a break up to now.
 
     `earlier` are revisions with what they say, the newest first, which must say `values`; they are read only as far as needed.
     """
-    found: dict[str, Revision] = {}
+    found: dict[str, Made] = {}
     open_ = {name for name, value in values.items() if value.level != "default"}
     for revision, said in earlier:
         open_ = {name for name in open_ if _same(values[name], said.get(name))}

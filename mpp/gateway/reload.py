@@ -81,6 +81,10 @@ def _revise(file: Settings, why: str) -> None:
     for each in taken.refused:
         cure = f"revision {taken.revision.number} holds; compare: mpp settings diff"
         log.event("error", "settings.refused", problem=f"file and catalog have both changed: {each}", cure=cure)
+    for line in taken.tenants_refused:
+        log.event(
+            "error", "settings.refused", problem=line, cure="what the provider's settings say holds for that tenant"
+        )
     keep(good_text(write(taken.settings), file), file.node.data)
 
 

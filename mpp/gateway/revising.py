@@ -8,8 +8,11 @@ changed since: then it is taken as it is, and becomes a revision later. Raises S
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from mpp.gateway.load import ALL_RULES, load_settings
 from mpp.gateway.settings import Settings
+from mpp.settings.own import Own, overlaid, own_rule
 from mpp.settings.problem import SettingsError, report
 from mpp.settings.read import Loaded, load
 from mpp.settings.revisions import Revision, Standing, body_of, differences, digest, merged, standing
@@ -27,23 +30,46 @@ class Taken:
     settings: Settings
     revision: Revision
     refused: tuple[str, ...] = ()
+    tenants_refused: tuple[str, ...] = ()  # what of the tenants' own revisions cannot hold (any more)
 
 
 def revise(catalog: Catalog, file: Settings, *, who: str, why: str) -> Taken:
     """Return what holds, having made a revision of a file that says something new."""
     body = body_of(file)
+    refused: tuple[str, ...] = ()
     with catalog.write() as connection:
         last = newest(connection, DEFAULT_TENANT)
         match standing(body, last):
             case Standing.FIRST | Standing.FILE:
                 number = last.number if last else 0
-                made = append(connection, DEFAULT_TENANT, body, who=who, why=why, file=digest(body), after=number)
-                return Taken(file, made)
+                holds = append(connection, DEFAULT_TENANT, body, who=who, why=why, file=digest(body), after=number)
+                settings = file
             case case:
                 assert last is not None
-                settings = read(last, file).settings
-                refused = tuple(map(str, differences(settings, file))) if case is Standing.BOTH else ()
-                return Taken(settings, last, refused)
+                holds, settings = last, read(last, file).settings
+                if case is Standing.BOTH:
+                    refused = tuple(map(str, differences(settings, file)))
+        whole, tenants_refused = with_tenants(connection, settings)
+        return Taken(whole, holds, refused, tenants_refused)
+
+
+def with_tenants(connection: Connection, settings: Settings) -> tuple[Settings, tuple[str, ...]]:
+    """Return the settings with each tenant's newest own revision over them, and what of these cannot hold (any more)."""
+    told: list[str] = []
+    whole = settings
+    for tenant in settings.tenants:
+        revision = newest(connection, tenant) if tenant != DEFAULT_TENANT else None
+        try:
+            whole = overlaid(whole, tenant, read_own(revision, tenant, settings).settings) if revision else whole
+        except SettingsError as error:
+            told += error.lines
+    return whole, tuple(told)
+
+
+def read_own(revision: Revision, tenant: str, settings: Settings) -> Loaded[Own]:
+    """Return what a tenant's own revision says. Raises SettingsError where it cannot hold (any more)."""
+    name = f"{revision.name} of {tenant}"
+    return load(revision.body, name, Own, (own_rule(tenant, settings.tenants, settings.groups),))
 
 
 def read(revision: Revision, start: Settings) -> Loaded[Settings]:

@@ -44,6 +44,10 @@ class Tenant(Section):
         (), description='Its domains: "example.org", ".example.org" with subdomains; the longest that fits holds'
     )
     policy: str = Field("", description="Name of the policy that holds where no rule fits; empty: `default`")
+    may_choose: tuple[str, ...] = Field(
+        (),
+        description="Names of policies among which the tenant's own revisions may choose (mpp settings apply --tenant)",
+    )
     keep: Keep = Field(default_factory=Keep, description="How long its copies are held")
 
 
@@ -126,6 +130,9 @@ def tenant_problems(
             owner.setdefault(domain, name)
         if tenant.policy and tenant.policy != DEFAULT_TENANT and tenant.policy not in policies:
             yield Problem((*path, "policy"), f'"{tenant.policy}" is no policy', f"add [policies.{tenant.policy}]")
+        for item, policy in enumerate(tenant.may_choose):
+            if policy != DEFAULT_TENANT and policy not in policies:
+                yield Problem((*path, "may_choose", item), f'"{policy}" is no policy', f"add [policies.{policy}]")
         if name != DEFAULT_TENANT and not tenant.domains:
             yield Problem((*path, "domains"), "is empty, so nothing belongs to it", "name its domains", "warning")
     for name, group in groups.items():

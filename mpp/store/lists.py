@@ -90,7 +90,7 @@ class KnownLists:
         self._open_catalog, self._file = open_catalog, data / GOOD
         self._catalog: Catalog | None = None
         self._seen: dict[str, int] = {}
-        self.revision = -1  # of the settings, as of the last look; -1: not yet known
+        self.revision = -1  # number of all revisions of the settings, as of the last look; -1: not yet known
 
     def begin(self) -> None:
         """Take what was known last. Raises OSError and ValueError where the file is there and cannot be read."""
@@ -107,7 +107,7 @@ class KnownLists:
             catalog = self._catalog = self._catalog or self._open_catalog()
             with catalog.read() as connection:
                 seen = numbers(connection, wanted, _NAME)
-                self.revision = numbers(connection, [DEFAULT_TENANT], REVISIONS).get(DEFAULT_TENANT, 0)
+                self.revision = sum(numbers(connection, [DEFAULT_TENANT, *wanted], REVISIONS).values())
                 if seen == self._seen:
                     return False
                 rows = [

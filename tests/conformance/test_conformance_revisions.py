@@ -4,6 +4,8 @@ import smtplib
 import subprocess
 import sys
 
+import pytest
+
 from servers.gateway import ROOT, gateway_settings, ports
 
 
@@ -45,3 +47,20 @@ def test_a_restart_begins_with_the_revision(gateway, sink, tmp_path):
         client.ehlo()
         client.mail("ann@example.net")
         assert [client.rcpt(f"{name}@example.org")[0] for name in ("bob", "eve")] == [250, 452]
+
+
+def test_a_tenants_own_revision_is_taken(gateway, sink, tmp_path):
+    (port,) = ports(1)
+    tenant = {"domains": ["example.org"], "may_choose": ["none"]}
+    more = {"policies": {"none": {"reject_above": -100.0}}, "tenants": {"acme": tenant}}
+    more["policies"]["none"] |= {"tag_above": "off", "mark_above": "off"}
+    text = gateway_settings(tmp_path, sink.address, port=port, more=more)
+    mpp = gateway(settings=text, port=port)
+    (tmp_path / "acme.toml").write_text('policy = "none"\n')
+    with smtplib.SMTP("127.0.0.1", port, timeout=60) as client:
+        client.sendmail("ann@example.net", ["bob@example.org"], "Subject: one\r\n\r\ntext\r\n")
+        told = settings_command(mpp, "apply", str(tmp_path / "acme.toml"), "--tenant", "acme", "--why", "ours")
+        assert told == "revision 1 of acme holds\n"
+        mpp.wait_for("settings.taken", 60)
+        with pytest.raises(smtplib.SMTPDataError):
+            client.sendmail("ann@example.net", ["bob@example.org"], "Subject: two\r\n\r\ntext\r\n")

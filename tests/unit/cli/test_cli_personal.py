@@ -136,7 +136,7 @@ def test_each_value_has_the_revision_that_set_it(node):
     assert numbers == {"policy": 1, "policy.reject_above": 2, "policy.report": 4, "policy.virus": None}
     assert found["policy.report"]["who"] == "file"
     line = next(line for line in node.show("eve@example.org").stdout.splitlines() if line.startswith("policy.report"))
-    assert line.startswith("policy.report = true  # domain: policies.strict.report, revision 4 of 2")
+    assert line.startswith("policy.report = true  # domain: policies.strict.report, revision 4 at 2")
     # back and forth: the last time counts
     node.write(BASE + RULES)
     assert node.serve() == 5
@@ -174,3 +174,67 @@ def test_listener_and_direction_have_a_say(node):
 )
 def test_what_is_wrong_is_told(node, recipient, more, words):
     assert words in node.show(recipient, *more, code=1).stderr
+
+
+def tenant(node, *arguments, code=0):
+    result = CliRunner().invoke(app, ["settings", *arguments, "--settings", str(node.file), "--tenant", "acme"])
+    assert result.exit_code == code, result.output + repr(result.exception)
+    return result.output
+
+
+def held(node):
+    """What a gateway takes at its next look: the settings, and what of the tenants' is refused."""
+    settings = load_settings(node.file).settings
+    catalog = open_store_catalog(settings.node.data, settings.store)
+    try:
+        taken = revise(catalog, settings, who="file", why="reload")
+    finally:
+        catalog.close()
+    return taken.settings.tenants["acme"], taken.tenants_refused
+
+
+def test_a_tenant_has_revisions_of_its_own(node, tmp_path):
+    text = BASE.replace('policy = "acme"\n', 'policy = "acme"\nmay_choose = ["strict", "acme"]\n')
+    node.write(text + RULES)
+    node.serve()
+    own = tmp_path / "acme.toml"
+    assert "There is no revision yet: the provider's settings hold." in tenant(node, "history")
+    own.write_text('policy = "strict"\n[keep]\nspam = "5d"\n')
+    assert tenant(node, "diff", str(own), code=1).splitlines() == [
+        f'{own}:1: policy: "" -> "strict"', f'{own}:3: keep.spam: (not set) -> "5d"',
+    ]  # fmt: skip
+    assert tenant(node, "apply", str(own), "--why", "ours") == "revision 1 of acme holds\n"
+    assert "says the same already" in tenant(node, "apply", str(own), "--why", "ours")
+    acme, refused = held(node)
+    assert (acme.policy, acme.keep.spam, refused) == ("strict", 5 * 86400.0, ())
+    assert node.serve() == 1, "the provider's own revisions stay as they are"
+    found = node.objects("zoe@acme.example")
+    assert [(found[key]["value"], found[key]["level"], found[key]["revision"], found[key]["tenant"]) for key in ("keep.spam", "policy")] == [
+        ("5d", "tenant", 1, "acme"), ("strict", "tenant", 1, "acme"),
+    ]  # fmt: skip
+    assert (found["policy.reject_above"]["value"], found["tenant"]["tenant"]) == (9.0, "default")
+    own.write_text('[keep]\nspam = "6d"\n')
+    tenant(node, "apply", str(own), "--why", "more")
+    assert (held(node)[0].policy, held(node)[0].keep.spam) == ("acme", 6 * 86400.0)
+    assert "says what revision 1 said" in tenant(node, "rollback", "1", "--why", "back")
+    assert held(node)[0].keep.spam == 5 * 86400.0
+    assert [json.loads(line)["revision"] for line in tenant(node, "history", "--json").splitlines()] == [3, 2, 1]
+
+
+def test_what_a_tenant_may_not_say_is_refused_and_what_it_may_not_say_any_more_does_not_hold(node, tmp_path):
+    text = BASE.replace('policy = "acme"\n', 'policy = "acme"\nmay_choose = ["strict"]\n')
+    node.write(text + RULES)
+    node.serve()
+    own = tmp_path / "acme.toml"
+    own.write_text('policy = "mine"\n[limits]\nrecipients = 1\n')
+    told = tenant(node, "apply", str(own), "--why", "x", code=1)
+    assert f'{own}:1: policy "mine" is not yours to choose; write one of: strict' in told
+    assert f"{own}:2: limits is no setting" in told
+    own.write_text('policy = "strict"\n')
+    tenant(node, "apply", str(own), "--why", "x")
+    node.write(BASE + RULES)  # the provider lets it choose no more
+    acme, refused = held(node)
+    assert acme.policy == "acme"
+    assert refused == (
+        'revision 1 of acme:1: policy "strict" is not yours to choose; write one of: none; the provider sets tenants.NAME.may_choose',
+    )
