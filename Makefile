@@ -12,7 +12,7 @@ PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST  := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo install dev test check style conformance faults bench soak needs scanners peers clean
+.PHONY: help run demo install dev test check style conformance faults bench soak fuzz needs scanners peers clean
 
 help:
 	@echo 'make run          the gateway with SpamAssassin, ClamAV and sample mail, until Ctrl-C'
@@ -23,6 +23,7 @@ help:
 	@echo 'make conformance  the tests against Postfix, swaks, spamd, clamd only'
 	@echo 'make faults       the tests in which servers, disk and workers fail'
 	@echo 'make soak         the same faults, many more times'
+	@echo 'make fuzz         broken attachments by chance for ten minutes, through the confined process'
 	@echo 'make bench        MPP and what a user would run instead, measured in one run'
 
 run: $(VENV)/.stamp-run scanners
@@ -56,6 +57,9 @@ faults: $(VENV)/.stamp-dev peers
 
 soak: $(VENV)/.stamp-dev peers
 	MPP_SOAK=1 $(PYTEST) tests/faults --timeout=3600
+
+fuzz: $(VENV)/.stamp-dev peers
+	MPP_FUZZ_S=$${MPP_FUZZ_S:-600} $(PYTEST) tests/properties/test_attachments_fuzz.py -s --timeout=7200
 
 bench: $(VENV)/.stamp-bench
 	@packaging/apt.sh bench

@@ -41,6 +41,7 @@ def _problems(settings: "Settings") -> "list[Problem]":
     import time
 
     from mpp.gateway.assembly import hostname_of
+    from mpp.gateway.confinement import confinement
     from mpp.gateway.machine import machine
     from mpp.gateway.probes import probe
     from mpp.gateway.trial import sample_problems
@@ -49,7 +50,7 @@ def _problems(settings: "Settings") -> "list[Problem]":
     from mpp.settings.problem import Problem
 
     now = time.time()
-    found = [*machine(settings, now), *background(settings, now)]
+    found = [*machine(settings, now), *background(settings, now), *confinement(settings)]
     try:
         found += sample_problems(settings)
     except (OSError, ValueError) as error:

@@ -123,9 +123,12 @@ class Worker:
     async def _start_inspector(self) -> None:
         """Have the confined process ready; where that fails each message tries again, and says what is wrong."""
         try:
-            await self._shared.inspector.start()
+            lacking = await self._shared.inspector.start()
         except OSError as error:
             log("error", "inspector-failed", slot=self._context.slot, cause=str(error))
+        else:
+            if lacking:
+                log("warning", "inspector-less-confined", slot=self._context.slot, lacking=" ".join(lacking))
 
     def _control(self) -> None:
         """The supervisor speaks: "r" to take the settings that it has accepted; an end means that it has gone."""

@@ -67,3 +67,37 @@ def mail(name: str, data: bytes, type_: str = "application/octet-stream") -> byt
         + base64.encodebytes(data).replace(b"\n", b"\r\n")
         + b"--b--\r\n"
     )
+
+
+def szdd(data: bytes) -> bytes:
+    """As compress.exe writes it: flags of eight literals before each eight octets."""
+    pieces = (b"\xff" + data[at : at + 8] for at in range(0, len(data), 8))
+    return b"SZDD\x88\xf0\x27\x33A\0" + struct.pack("<I", len(data)) + b"".join(pieces)
+
+
+def ole(streams: dict[str, bytes]) -> bytes:
+    """A compound file (MS-CFB, version 3) with streams at its root, each padded to what needs no small sectors."""
+    end, free, fat_mark = 0xFFFFFFFE, 0xFFFFFFFF, 0xFFFFFFFD
+    table: list[int] = [fat_mark]
+    content, places = b"", []
+    folders = (len(streams) + 1 + 3) // 4
+    table += [*range(2, folders + 1), end]
+    for data in streams.values():
+        padded = data.ljust(-(-max(len(data), 4096) // 512) * 512, b"\0")
+        places.append((len(table), len(padded)))
+        table += [*range(len(table) + 1, len(table) + len(padded) // 512), end]
+        content += padded
+
+    def entry(name: str, kind: int, right: int, child: int, start: int, size: int) -> bytes:
+        text = (name + "\0").encode("utf-16-le")
+        head = text.ljust(64, b"\0") + struct.pack("<HBBIII", len(text), kind, 1, free, right, child)
+        return head + bytes(36) + struct.pack("<IQ", start, size)
+
+    entries = entry("Root Entry", 5, free, 1 if streams else free, end, 0)
+    for number, (name, (start, size)) in enumerate(zip(streams, places, strict=True), 1):
+        entries += entry(name, 2, number + 1 if number < len(streams) else free, free, start, size)
+    header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6) + bytes(6)
+    header += struct.pack("<IIIIIIIII", 0, 1, 1, 0, 4096, end, 0, end, 0) + struct.pack("<109I", 0, *[free] * 108)
+    assert len(table) <= 128
+    fat = struct.pack("<128I", *table, *[free] * (128 - len(table)))
+    return header + fat + entries.ljust(folders * 512, b"\0") + content

@@ -20,6 +20,11 @@ class Budget:
             raise BombError(f"more than {self.limits.entries} members")
         self.in_time()
 
+    def announced(self, members: int) -> None:
+        """A directory names so many: what cannot be opened whole is not even begun."""
+        if members > self._entries:
+            raise BombError(f"announces more than {self.limits.entries} members")
+
     def in_time(self) -> None:
         """Raise BombError where the time is over."""
         if time.monotonic() > self._until:

@@ -67,7 +67,7 @@ _BY_PROGRAM = frozenset(
         "x-zoo",
     ]
 )
-_ZIP_MEMBER, _ZIP_END = b"PK\x03\x04", b"PK\x05\x06"
+_ZIP_MEMBER, _ZIP_LISTED, _ZIP_END = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
 _AR = b"!<arch>\n"
 _EMPTY = 32  # octets of an archive without members, at most
 
@@ -146,6 +146,7 @@ def _archive(data: bytes, meter: Meter, means: Means) -> Iterator[Found]:
     if locked(data):
         yield {Flag.ENCRYPTED}
     seen: set[str | tuple[int, int]] = set()
+    meter.budget.announced(data.count(_ZIP_LISTED))
     listed = _directory(data)
     meter.announced(sum(entry.file_size for entry in listed))  # many entries can name the same octets
     failure: UnreadableError | None = None

@@ -39,6 +39,7 @@ class Helper:
     def __init__(self, unpacker: str = "") -> None:
         self._unpacker = unpacker  # the program that opens what we do not; "": none
         self.lacking: list[str] = []  # walls that this host cannot build, known once a process was started
+        self.failure = ""  # of the last inspection
         self.pid = 0  # of the process that inspects
         self._warm: _Warm | None = None
         self._inside: Exchange | None = None
@@ -88,10 +89,12 @@ class Helper:
             "limits": asdict(limits),
             "passwords": list(passwords),
         }
+        self.failure = ""
         try:
             answer = self._ask(header, [file.data for file in files], limits)
             return [_item(row) for row in answer["items"]]
-        except (HelperError, ValueError, TypeError, KeyError):  # the last three: what it says is nonsense
+        except (HelperError, ValueError, TypeError, KeyError) as error:  # the last three: what it says is nonsense
+            self.failure = str(error) or type(error).__name__
             self.restart()
             return [_unchecked(file) for file in files]
 

@@ -23,9 +23,10 @@ class Inspector:
         self._helper = Helper(find_unpacker())
         self._thread = ThreadPoolExecutor(1, "attachments")
 
-    async def start(self) -> None:
-        """Have the process ready before the first message comes. Raises OSError."""
+    async def start(self) -> Sequence[str]:
+        """Have the process ready before the first message comes; return the walls that this host cannot build. Raises OSError."""
         await self._alone(self._helper.start)
+        return self._helper.lacking
 
     async def inspect(self, files: Sequence[File], passwords: Sequence[str]) -> list[Item]:
         return await self._alone(lambda: self._helper.inspect(files, Limits(), passwords))

@@ -4,11 +4,12 @@ import io
 import re
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import olefile
 
 from mpp.checks.attachments.budget import Meter
-from mpp.checks.attachments.item import Flag, Member, UnreadableError
+from mpp.checks.attachments.item import BombError, Flag, Member, UnreadableError
 
 _EXTERNAL = re.compile(rb"<Relationship\b[^>]*>")
 _HARMLESS_TARGET = re.compile(rb'Type="[^"]*/(?:hyperlink|subDocument)"')
@@ -21,7 +22,7 @@ _LARGEST = 64 << 20  # octets of one stream
 def ole_flags(data: bytes) -> set[Flag]:
     """Return what an OLE document is. Raises UnreadableError."""
     flags: set[Flag] = set()
-    with _open(data) as ole:
+    with _opened(data) as ole:
         for path in ole.listdir(streams=True, storages=True):
             lower = [name.lower() for name in path]
             if lower[-1] in ("_vba_project", "vba") or lower[-1].startswith("vba"):
@@ -44,7 +45,7 @@ def ole_flags(data: bytes) -> set[Flag]:
 
 def ole_members(data: bytes, meter: Meter) -> Iterator[Member]:
     """Yield the files packed into an OLE document, and the attachments of an Outlook message (MS-OXMSG)."""
-    with _open(data) as ole:
+    with _opened(data) as ole:
         for path in ole.listdir(streams=True, storages=False):
             last = path[-1].lower()
             if last in ("\x01ole10native", "package"):
@@ -55,9 +56,14 @@ def ole_members(data: bytes, meter: Meter) -> Iterator[Member]:
                 yield Member(_attachment_name(ole, path), _read(ole, path, meter))
 
 
-def _open(data: bytes) -> olefile.OleFileIO:
+@contextmanager
+def _opened(data: bytes) -> Iterator[olefile.OleFileIO]:
+    """Raises UnreadableError for all that olefile stumbles over: it has many errors, and knows no loops."""
     try:
-        return olefile.OleFileIO(io.BytesIO(data))
+        with olefile.OleFileIO(io.BytesIO(data)) as ole:
+            yield ole
+    except (UnreadableError, BombError):
+        raise
     except Exception as error:
         raise UnreadableError(f"OLE: {error}") from error
 

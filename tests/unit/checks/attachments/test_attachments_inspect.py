@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -15,7 +16,7 @@ import zstandard
 from mpp.checks.attachments.inspect import inspect
 from mpp.checks.attachments.item import File, Limits, Means
 from mpp.checks.attachments.mails import files_of
-from servers.attachments import EICAR, PROGRAM, mail, packed, tarred, tnef, word, zipped
+from servers.attachments import EICAR, PROGRAM, mail, ole, packed, tarred, tnef, word, zipped
 
 TEXT = b"Only words, nothing to be feared.\n"
 
@@ -114,6 +115,13 @@ def test_what_is_said_of_a_member_is_not_said_of_one_of_its_name_inside_it(tmp_p
 
 def bomb_zip():
     return zipped({f"{n}.zip": zipped({"zeros": bytes(20 << 20)}) for n in range(10)})
+
+
+def test_a_hundred_thousand_members_are_a_bomb_that_takes_no_time():
+    names = {f"{n}": b"" for n in range(100_000)}
+    items = look("a.zip", zipped(names, zipfile.ZIP_STORED))
+    assert "bomb" in items[0].flags
+    assert len(items) <= Limits().entries + 1
 
 
 @pytest.mark.parametrize(
@@ -232,6 +240,14 @@ def test_content_is_known_for_what_it_is(name, data, expected):
 )
 def test_a_harmless_file_is_not_flagged(name, data):
     assert flags(name, data) == set()
+
+
+def test_a_folder_of_a_document_that_holds_itself_is_damage():
+    """Found by fuzzing: olefile followed it until the process ended."""
+    data = bytearray(ole({"Root": b"x"}))
+    root = 512 + 512  # behind header and table
+    data[root + 66], data[root + 76 : root + 80] = 1, struct.pack("<I", 0)  # a folder whose first child is itself
+    assert "damaged" in flags("a.doc", bytes(data))
 
 
 GZIP = gzip.compress(TEXT)

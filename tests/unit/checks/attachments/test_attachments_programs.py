@@ -1,6 +1,5 @@
 """Archives that only a program of others opens: the real 7-Zip, confined, and one that lies."""
 
-import struct
 from hashlib import sha256
 
 import pytest
@@ -9,7 +8,7 @@ from mpp.checks.attachments.helper import Helper
 from mpp.checks.attachments.inspect import inspect
 from mpp.checks.attachments.item import File, Flag, Limits, Means, Unpacked
 from mpp.checks.attachments.unpacking import find_unpacker
-from servers.attachments import PROGRAM, packed, zipped
+from servers.attachments import PROGRAM, packed, szdd, zipped
 from servers.installed import installed
 
 WORDS = b"hidden words\n"
@@ -20,12 +19,6 @@ def helper():
     installed("7z")
     with Helper(find_unpacker()) as running:
         yield running
-
-
-def szdd(data):
-    """As compress.exe writes it: flags of eight literals before each eight octets."""
-    pieces = (b"\xff" + data[at : at + 8] for at in range(0, len(data), 8))
-    return b"SZDD\x88\xf0\x27\x33A\0" + struct.pack("<I", len(data)) + b"".join(pieces)
 
 
 def seven(*more):
