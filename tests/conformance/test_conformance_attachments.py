@@ -1,11 +1,13 @@
 """The attachment policy through a whole gateway: what is refused, held, taken out for whom, and what else stays as it was."""
 
 import base64
+import io
 import json
 import re
 import smtplib
 import subprocess
 import sys
+import zipfile
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP, default
@@ -14,7 +16,7 @@ from typing import Any
 import pytest
 
 from mpp.mail.message import Message
-from servers.attachments import PROGRAM, zipped
+from servers.attachments import PROGRAM, macro_word, zipped
 from servers.gateway import ROOT, Gateway, MakeGateway
 from servers.sink import Sink
 
@@ -111,6 +113,26 @@ def test_a_program_is_held(gateway: MakeGateway, sink: Sink, action: str, more: 
     assert send(mpp, mail(("run.exe", PROGRAM)))[0] == 250
     assert [(each["class"], each["recipient"]) for each in command(mpp, "quarantine", "list")] == [("banned", BOB)]
     assert sink.messages == []
+
+
+def test_a_document_goes_on_without_its_macros_and_one_that_cannot_be_cleaned_does_not(
+    gateway: MakeGateway, sink: Sink
+) -> None:
+    mpp = gateway(sink, more={"attachments": [{"name": "macros", "flags": ["macro"], "action": "remove-macros"}]})
+    data = mail(("offer.docm", macro_word()), ("in.zip", zipped({"offer.docm": macro_word()})), ("a.txt", b"words"))
+    assert send(mpp, data)[0] == 250
+    (arrived,) = sink.wait(1)
+    text, offer, note, words = bodies(arrived.data)
+    assert (offer[1], offer[0]) == (
+        "offer.docx",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    )
+    assert b"vba" not in offer[2].lower()
+    assert zipfile.ZipFile(io.BytesIO(offer[2])).testzip() is None
+    assert b"Name: in.zip" in note[2]
+    assert [text, words] == [bodies(data)[0], bodies(data)[3]]
+    (held,) = command(mpp, "quarantine", "list")
+    assert held["class"] == "stripped"
 
 
 @pytest.mark.parametrize("signed", ["edit", "quarantine"])

@@ -44,6 +44,44 @@ def word(parts: dict[str, bytes]) -> bytes:
     return zipped({"[Content_Types].xml": b"<Types/>", "word/document.xml": b"<w:document/>", **parts})
 
 
+def macro_word(
+    parts: dict[str, bytes] | None = None, main: str = "application/vnd.ms-word.document.macroEnabled.main+xml"
+) -> bytes:
+    """A Word document with a VBA project, and all that points to it."""
+    types = (
+        '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>'
+        '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
+        '<Default Extension="xml" ContentType="application/xml"/>'
+        '<Default Extension="bin" ContentType="application/vnd.ms-office.vbaProject"/>'
+        '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+        f'<Override PartName="/word/document.xml" ContentType="{main}"/>'
+        '<Override PartName="/word/vbaData.xml" ContentType="application/vnd.ms-word.vbaData+xml"/></Types>'
+    )
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    microsoft = "http://schemas.microsoft.com/office/2006/relationships"
+    relations = '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">%s</Relationships>'
+    one = '<Relationship Id="rId%d" Type="%s/%s" Target="%s"/>'
+    package = relations % (one % (1, office, "officeDocument", "word/document.xml"))
+    document = relations % (
+        one % (1, office, "styles", "styles.xml") + one % (2, microsoft, "vbaProject", "vbaProject.bin")
+    )
+    data = relations % (one % (1, microsoft, "wordVbaData", "vbaData.xml"))
+    text = '<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body/></w:document>'
+    return zipped(
+        {
+            "[Content_Types].xml": types.encode(),
+            "_rels/.rels": package.encode(),
+            "word/document.xml": text.encode(),
+            "word/_rels/document.xml.rels": document.encode(),
+            "word/_rels/vbaProject.bin.rels": data.encode(),
+            "word/vbaProject.bin": b"\xd0\xcf\x11\xe0 no real project",
+            "word/vbaData.xml": b"<wne:vbaSuppData/>",
+            "word/styles.xml": b"<w:styles/>",
+            **(parts or {}),
+        }
+    )
+
+
 def tnef(name: str, data: bytes) -> bytes:
     """A winmail.dat (MS-OXTNEF) with one attachment."""
 

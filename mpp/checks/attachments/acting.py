@@ -5,8 +5,8 @@ and the message as it came is held beside what goes on. What cannot be edited sa
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from mpp.checks.attachments.item import Cleaned
 from mpp.checks.attachments.note import Notes, Taken
 from mpp.checks.attachments.policy import Ruling
 from mpp.checks.attachments.settings import Inspection
@@ -25,15 +25,6 @@ _FATES = {"reject": Act.REJECT, "quarantine": Act.QUARANTINE, "discard": Act.DIS
 _CHANGES = ("strip", "remove-macros", "rename")  # the first goes before the others for one part
 _TOLD = 5  # files named in one finding
 _TEXTS = ("text/plain", "text/html")
-
-
-@dataclass(frozen=True, slots=True)
-class Cleaned:
-    """A document without its macros, and the type and the end of its name that go with that."""
-
-    data: bytes
-    type: str
-    suffix: str  # ".docx"
 
 
 class CannotEditError(Exception):

@@ -5,12 +5,12 @@ is `unchecked`, and the policy says what that means; that nobody can look at all
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from mpp.checks.attachments.acting import CHECK, Cleaned, act
+from mpp.checks.attachments.acting import CHECK, act, to_clean
 from mpp.checks.attachments.inspector import Inspector
-from mpp.checks.attachments.item import Item
+from mpp.checks.attachments.item import Cleaned, File, Item
 from mpp.checks.attachments.mails import attached_files
 from mpp.checks.attachments.passwords import passwords_of
 from mpp.checks.attachments.policy import Rulebook, Ruling
@@ -21,7 +21,8 @@ from mpp.verdict.finding import SCANNER_FAILED, Act, Action, Finding, Verdict
 from mpp.verdict.transaction import Transaction
 
 _TOLD = 20  # files that are told one by one
-_NOTHING: Mapping[str, Cleaned] = {}
+_MANY = 100  # files
+Group = tuple[list[str], list[Ruling]]  # recipients for whom these rules hold
 
 
 class Attachments:
@@ -42,22 +43,33 @@ class Attachments:
         try:
             async with asyncio.timeout(timeout_s):
                 items = await self._inspector.inspect(files, passwords)
+                groups = await self._judged(transaction, items)
+                cleaned = await self._cleaned(groups, files)
         except (OSError, TimeoutError) as error:
             cause = str(error) or "no answer when the time for all checks was over"
             return [Finding(CHECK, SCANNER_FAILED, evidence=cause, failure=self._inspection.on_failure)]
-        return self.findings(message, transaction, items)
-
-    def findings(self, message: Message, transaction: Transaction, items: Sequence[Item]) -> list[Finding]:
-        """Return a finding for each file of which there is something to say, then those of the rules, by recipients."""
         told = [_told(item) for item in items if item.flags][:_TOLD]
-        groups = self._book.groups(transaction)
-        for numbers, addresses in groups.items():
-            rulings = self._book.judge(numbers, items)
-            theirs = act(rulings, message, transaction, self._inspection, _NOTHING)
+        for addresses, rulings in groups:
+            theirs = act(rulings, message, transaction, self._inspection, cleaned)
             theirs += self._unchecked(items, rulings)
             whom = frozenset(addresses if len(groups) > 1 else ())
             told += [replace(each, recipients=whom) for each in theirs]
         return told
+
+    async def _judged(self, transaction: Transaction, items: Sequence[Item]) -> list[Group]:
+        """Return the rulings for each group of recipients; of an archive with many files not on the loop."""
+        groups = self._book.groups(transaction)
+
+        def judged() -> list[Group]:
+            return [(addresses, self._book.judge(numbers, items)) for numbers, addresses in groups.items()]
+
+        return judged() if len(items) <= _MANY else await asyncio.to_thread(judged)
+
+    async def _cleaned(self, groups: Sequence[Group], files: Sequence[File]) -> dict[str, Cleaned]:
+        """Return, by the paths of their parts, the documents that rules want without macros, as far as that can be."""
+        wanted = {path for _, rulings in groups for path in to_clean(rulings)}
+        found = {file.path: await self._inspector.clean(file.data) for file in files if file.path in wanted}
+        return {path: cleaned for path, cleaned in found.items() if cleaned is not None}
 
     def _unchecked(self, items: Sequence[Item], rulings: Sequence[Ruling]) -> Iterator[Finding]:
         """A finding for what could not be looked into, where no rule decides about it."""

@@ -10,6 +10,7 @@ nonsense) makes all files of that inspection `unchecked`.
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -23,9 +24,10 @@ from types import TracebackType
 from typing import Any
 
 from mpp.checks.attachments.exchange import Exchange, HelperError
-from mpp.checks.attachments.item import File, Flag, Item, Limits
+from mpp.checks.attachments.item import Cleaned, File, Flag, Item, Limits
 from mpp.checks.attachments.unpacking import unpacked
 
+_KIND, _SUFFIX = re.compile(r"application/[a-z.-]{1,100}"), re.compile(r"\.[a-z]{4}")
 _MOST = 500  # inspections by one process
 _END_S = 2.0  # for the warm process to end
 _PROGRAMS = 50  # runs of the unpacker in one inspection
@@ -71,6 +73,18 @@ class Helper:
         """
         return self._inspected([File(name, name, "", data)], limits, (), whole=True, search=search)
 
+    def clean(self, data: bytes, limits: Limits) -> Cleaned | None:
+        """Return the document without its macros, None where that cannot be done safely."""
+        header = {"files": [("", "", "", len(data))], "clean": True, "limits": asdict(limits)}
+        try:
+            answer = self._ask(header, [data], limits)
+            kind, suffix, size = str(answer["type"]), str(answer["suffix"]), min(int(answer["size"]), limits.octets)
+            cleaned = Cleaned(self._ready().read(size, time.monotonic() + limits.seconds), kind, suffix)
+        except (HelperError, ValueError, TypeError, KeyError):
+            self.restart()
+            return None
+        return cleaned if size and _KIND.fullmatch(kind) and _SUFFIX.fullmatch(suffix) else None
+
     def start(self) -> None:
         """Have a process ready, so that `lacking` is known and the first inspection need not wait. Raises OSError."""
         try:
@@ -84,6 +98,7 @@ class Helper:
     ) -> list[Item]:
         header = {
             "files": [(file.path, file.name, file.declared, len(file.data)) for file in files],
+            "clean": False,
             "whole": whole,
             "search": search,
             "limits": asdict(limits),

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from mpp.checks.attachments.helper import Helper
-from mpp.checks.attachments.item import File, Item, Limits
+from mpp.checks.attachments.item import Cleaned, File, Item, Limits
 from mpp.checks.attachments.unpacking import find_unpacker
 
 _Result = TypeVar("_Result")
@@ -30,6 +30,10 @@ class Inspector:
 
     async def inspect(self, files: Sequence[File], passwords: Sequence[str]) -> list[Item]:
         return await self._alone(lambda: self._helper.inspect(files, Limits(), passwords))
+
+    async def clean(self, data: bytes) -> Cleaned | None:
+        """Return a document without its macros, None where that cannot be done safely."""
+        return await self._alone(lambda: self._helper.clean(data, Limits()))
 
     async def close(self) -> None:
         await self._alone(self._helper.close)

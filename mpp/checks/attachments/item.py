@@ -86,6 +86,15 @@ class Means:
     unpack: Unpack = lambda data, password, most: None
 
 
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """A document without its macros, and the type and the end of its name that go with that."""
+
+    data: bytes
+    type: str
+    suffix: str  # ".docx"
+
+
 class BombError(Exception):
     """A container grows beyond the limits."""
 
