@@ -6,6 +6,7 @@ Files may have LF or CRLF ends; they are judged as the gateway would have got th
 
 import json
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from mpp.cli.shown import console
 if TYPE_CHECKING:
     from mpp.gateway.settings import Listener, Settings
     from mpp.mail.message import Message
+    from mpp.store.lists import KnownLists
     from mpp.verdict.finding import Finding
     from mpp.verdict.plan import Plan
     from mpp.verdict.transaction import Transaction
@@ -70,7 +72,8 @@ def scan(
     who = Sender(*addresses_of(sender, rcpt or ["recipient@localhost"]), _address(ip), helo)
     code = CLEAN
     shown = _json_line if as_json else _table
-    for scanned in _scan_all(files, value, place, who, is_ours=not rcpt):
+    by_file = not scanner and not no_checks and (settings is not None or given.DEFAULT_FILE.exists())
+    for scanned in _scan_all(files, value, place, who, _lists(value, by_file), is_ours=not rcpt):
         shown(scanned)
         code = max(code, exit_code(scanned))
     raise typer.Exit(code)
@@ -107,32 +110,36 @@ def as_object(scanned: Scanned) -> dict[str, Any]:
 
 
 def _scan_all(
-    files: Sequence[Path], settings: "Settings", listener: "Listener | None", who: Sender, *, is_ours: bool
+    files: Sequence[Path],
+    settings: "Settings",
+    listener: "Listener | None",
+    who: Sender,
+    lists: "KnownLists",
+    *,
+    is_ours: bool,
 ) -> Iterator[Scanned]:
     """One after the other, as answers come. Files are read outside the loop, so that Ctrl-C ends a slow read."""
     import asyncio
-    from datetime import datetime
 
     from mpp.checks.attachments.inspector import Inspector
     from mpp.checks.layers.build import layers_of
     from mpp.checks.scanners.scanner import Tools
-    from mpp.gateway.assembly import attachments_of, rules_of
+    from mpp.gateway.assembly import Judges, attachments_of, rules_of
+    from mpp.gateway.pipeline import judge
     from mpp.net.tls import client_contexts
+    from mpp.settings.tenants import Directory
     from mpp.verdict.decide import decide
 
-    timeout_s = settings.limits.checks_timeout
     tools = Tools(contexts=client_contexts(settings.tls), resolvers=settings.node.resolvers)
-    rules, now = rules_of(settings), datetime.now().astimezone()
-    layers = layers_of(settings.scanners, settings.layers, settings.votes, tools)
     inspector = Inspector()
-    attachments = attachments_of(settings, inspector)
-
-    async def judge(message: "Message", transaction: "Transaction") -> "list[Finding]":
-        found = rules.examine(message, transaction, now)
-        if attachments:
-            found += await attachments.judge(message, transaction, timeout_s)
-        return (await layers.judge(message, transaction, timeout_s, found)).findings
-
+    judges = Judges(
+        settings,
+        rules_of(settings),
+        attachments_of(settings, inspector),
+        layers_of(settings.scanners, settings.layers, settings.votes, tools),
+        Directory(settings.tenants, settings.groups),
+        lists,
+    )
     with asyncio.Runner() as runner:
         for file in files:
             try:
@@ -141,11 +148,36 @@ def _scan_all(
                 yield Scanned(str(file), error=f"cannot be read: {error.strerror or error}")
                 continue
             transaction = transaction_of(message, settings, listener, who, is_ours)
-            findings: list[Finding] = []
+            findings: Sequence[Finding] = ()
             if settings.checks:
-                findings = runner.run(judge(message, transaction))
+                until = time.monotonic() + settings.limits.checks_timeout
+                findings = runner.run(judge(message, transaction, until, judges)).findings
             yield Scanned(str(file), decide(transaction, settings.marks, findings), findings)
         runner.run(inspector.close())
+
+
+def _lists(settings: "Settings", by_file: bool) -> "KnownLists":
+    """Return the lists as the gateway's workers know them, without writing anything; none in a trial by options, which has no store."""
+    from contextlib import closing
+
+    from mpp.gateway.watching import known_lists
+    from mpp.mail.escape import printable
+    from mpp.settings.tenants import Directory
+    from mpp.store.errors import StoreError
+    from mpp.store.lists import KnownLists, lists_of
+    from mpp.store.opening import open_store_catalog
+
+    data, store = settings.node.data, settings.store
+    known = KnownLists(lambda: open_store_catalog(data, store), data)
+    if not by_file or not (store.catalog or (data / "catalog.db").exists()):
+        return known
+    try:
+        with closing(open_store_catalog(data, store)) as catalog, catalog.read() as connection:
+            known.current = lists_of(connection, Directory(settings.tenants, settings.groups).names)
+    except (StoreError, OSError) as error:
+        typer.echo(f"lists are those known last, the catalog cannot be asked: {printable(str(error), 300)}", err=True)
+        return known_lists(settings)
+    return known
 
 
 def message_of(data: bytes, settings: "Settings") -> "Message":

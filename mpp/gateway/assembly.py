@@ -56,8 +56,21 @@ def _own_hostname() -> str:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Assembly:
+class Judges:
+    """What speaks of a message (mpp.gateway.pipeline.judge): all that the gateway and `mpp scan` have in common."""
+
     settings: Settings
+    rules: Rules
+    attachments: Attachments
+    layers: Layers
+    directory: Directory
+    lists: KnownLists
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Assembly(Judges):
+    """The running parts of one value of the settings."""
+
     hostname: str
     trusted: Callable[[str], bool]
     proxies: Callable[[str], bool]
@@ -65,12 +78,7 @@ class Assembly:
     destinations: Destinations
     delivering: Hops
     asker: Asker
-    rules: Rules
-    attachments: Attachments
-    layers: Layers
     client_lists: ClientLists
-    directory: Directory
-    lists: KnownLists
     message_limits: MessageLimits
     store: Writer
     memo: Memo

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from mpp.checks.layers.conditions import settled
 from mpp.checks.layers.judge import Judged
 from mpp.checks.lists import all_blocked, listed
-from mpp.gateway.assembly import Assembly
+from mpp.gateway.assembly import Assembly, Judges
 from mpp.gateway.delivery import ClientGone, Content, Delivery, Outcome, State, deliver, settle
 from mpp.gateway.destinations import Direction
 from mpp.gateway.elsewhere import find_elsewhere
@@ -116,7 +116,7 @@ async def process(received: Received, assembly: Assembly) -> Result:
         transaction.digest = mark
         if settings.checks:
             until = min(received.arrived + settings.limits.checks_timeout, received.deadline)
-            judged = await _judged(message, transaction, until, assembly)
+            judged = await judge(message, transaction, until, assembly)
             failed = any(finding.failure is OnFailure.DEFER for finding in judged.findings)
             transaction.overdue = failed and _overdue(mark, assembly)
             plan = decide(transaction, settings.marks, judged.findings)
@@ -132,7 +132,7 @@ async def process(received: Received, assembly: Assembly) -> Result:
     return result
 
 
-async def _judged(message: Message, transaction: Transaction, until: float, assembly: Assembly) -> Judged:
+async def judge(message: Message, transaction: Transaction, until: float, assembly: Judges) -> Judged:
     """Let lists, rules, attachments and scanners speak, by `until`; what one settles for every recipient needs no others."""
     noted = listed(assembly.lists.current, assembly.directory, transaction, time.time())
     if noted and all_blocked(noted, transaction):

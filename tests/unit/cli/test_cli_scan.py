@@ -10,7 +10,12 @@ from typer.testing import CliRunner
 
 from mpp.cli.app import app
 from mpp.cli.scan import Scanned, as_object, exit_code
+from mpp.settings.values import read_network
+from mpp.store.lists import put
+from mpp.store.opening import open_store_catalog, prepare_store
+from mpp.store.settings import Store
 from mpp.verdict.finding import Finding, OnFailure, Verdict
+from mpp.verdict.lists import Entry, Level
 from mpp.verdict.plan import Disposition, Fate, Plan
 
 HAM = b"From: a@example.org\nSubject: hello\n\nhello\n"
@@ -178,3 +183,62 @@ def test_exit_codes(verdict, findings, code):
     plan = Plan(verdict, 0.0, {"a@b.c": Fate(Disposition.DELIVER, "r")}, ("why",))
     assert exit_code(Scanned("f", plan, findings)) == code
     assert as_object(Scanned("f", plan, findings))["verdict"] == verdict.value
+
+
+def entry(action, pattern, **more):
+    return Entry(action, Level.TENANT, "", pattern, **more)
+
+
+@pytest.fixture
+def listing(mail, clamd):
+    """A settings file with a catalog that holds lists."""
+    store, file = Store(min_free=0), mail / "mpp.toml"
+    port = clamd.option.rpartition(":")[2]
+    file.write_text(
+        f'[node]\ndata = "{mail}/data"\n[[scanners]]\nname = "av"\nkind = "clamd"\nservers = ["127.0.0.1:{port}"]\n'
+        '[[routes]]\ndomains = ["example.org"]\nhosts = ["127.0.0.1:26"]\n'
+    )
+    prepare_store(mail / "data", store)
+    catalog = open_store_catalog(mail / "data", store)
+    with catalog.write() as connection:
+        put(connection, "default", entry("block", "@bad.example"), "test")
+        put(connection, "default", entry("allow", "@good.example", networks=(read_network("192.0.2.0/24"),)), "test")
+    catalog.close()
+    return file
+
+
+def test_lists_are_asked_as_the_gateway_does(listing, clamd):
+    code, (found,) = scan("ham", "--from", "x@bad.example")
+    assert (code, found["disposition"]) == (1, {"recipient@localhost": "reject"})
+    assert [each["symbol"] for each in found["findings"]] == ["list-block"]
+    assert clamd.seen == [], "nobody needs to look at what is blocked for all"
+    code, (found,) = scan("ham", "--from", "x@good.example", "--ip", "192.0.2.7")
+    assert (code, [each["symbol"] for each in found["findings"]]) == (0, ["list-allow", "virus-scanned"])
+    code, (found,) = scan("ham", "--from", "x@good.example", "--ip", "198.51.100.7")
+    assert "list-allow" not in [each["symbol"] for each in found["findings"]]
+    assert any("does not count" in each["text"] for each in found["findings"])
+    code, (found,) = scan("virus", "--from", "x@good.example", "--ip", "192.0.2.7")
+    assert (code, found["verdict"]) == (1, "virus")
+
+
+def test_lists_known_last_are_asked_where_the_catalog_is_away(listing, mail):
+    (mail / "data" / "lists.good.json").write_text(
+        '[["default", {"action": "block", "scope": "tenant", "owner": "", "pattern": "@worse.example", "networks": "",'
+        ' "override": false, "expires": null, "note": ""}]]'
+    )
+    for path in (mail / "data").glob("catalog.db*"):
+        path.unlink()
+    (mail / "data" / "catalog.db").write_bytes(b"no database at all" * 100)
+    result = run(app, ["scan", "--json", "ham", "--from", "x@worse.example"])
+    assert json.loads(result.stdout)["disposition"] == {"recipient@localhost": "reject"}
+    assert result.stderr.startswith("lists are those known last, the catalog cannot be asked: ")
+
+
+def test_without_a_gateways_store_no_list_is_asked_and_nothing_is_made(mail, listing, clamd):
+    code, (found,) = scan("ham", "--from", "x@bad.example", "--scanner", clamd.option)
+    assert (code, found["disposition"]) == (0, {"recipient@localhost": "deliver"})
+    listing.write_text(f'[node]\ndata = "{mail}/other"\n')
+    (mail / "other").mkdir()
+    code, (found,) = scan("ham", "--from", "x@bad.example")
+    assert found["disposition"] == {"recipient@localhost": "deliver"}
+    assert list((mail / "other").iterdir()) == []
