@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from mpp.checks.layers.conditions import settled
 from mpp.checks.layers.judge import Judged
 from mpp.checks.lists import all_blocked, listed
+from mpp.checks.structure.check import judge as judge_structure
 from mpp.gateway.assembly import Assembly, Judges
 from mpp.gateway.delivery import ClientGone, Content, Delivery, Outcome, State, deliver, settle
 from mpp.gateway.destinations import Direction
@@ -109,7 +110,7 @@ async def process(received: Received, assembly: Assembly) -> Result:
         if crashes >= CRASHES:
             return await _hold_unread(received, message, mark, known, assembly)
         if len(data) > LARGE:
-            await asyncio.to_thread(lambda: message.exceeded)  # reads all of its structure, and keeps it
+            await asyncio.to_thread(lambda: (message.exceeded, message.oddities))  # reads all of it, and keeps it
         if refusal := _shape(message, assembly):
             return _refused(received, refusal if not known else NOT_AGAIN)
         transaction = _transaction(received, message, assembly)
@@ -137,7 +138,9 @@ async def judge(message: Message, transaction: Transaction, until: float, assemb
     noted = listed(assembly.lists.current, assembly.directory, transaction, time.time())
     if noted and all_blocked(noted, transaction):
         return Judged(noted)
-    found: Sequence[Finding] = await assembly.rules.judge(message, transaction) if assembly.rules else ()
+    found: Sequence[Finding] = await judge_structure(message, assembly.settings.structure)
+    if assembly.rules:
+        found = (*found, *await assembly.rules.judge(message, transaction))
     found = (*noted, *found) if noted else found
     if assembly.attachments and not settled(transaction, found)[1]:
         left = until - time.monotonic()

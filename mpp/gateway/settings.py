@@ -15,6 +15,7 @@ from mpp.checks.content.settings import Content, Filter
 from mpp.checks.guards.settings import Guards
 from mpp.checks.layers.settings import Layer, Vote
 from mpp.checks.scanners.kinds import AnyScanner
+from mpp.checks.structure.settings import Structure
 from mpp.mail.address import a_labels
 from mpp.settings.common import Log, Networks, Node, Tls
 from mpp.settings.model import Section
@@ -202,6 +203,7 @@ class Settings(Section):
         (), description="Scanners in ordered groups; none: by the number `layer` of each scanner"
     )
     votes: tuple[Vote, ...] = Field((), description="Findings that need the agreement of several scanners")
+    structure: Structure = Field(default_factory=Structure, description="Mail that can be read in several ways")
     filters: tuple[Filter, ...] = Field((), description="Rules of the content filter")
     attachments: tuple[AttachmentRule, ...] = Field((), description="What becomes of attached files, in this order")
     attachment_lists: dict[Name, AttachmentList] = Field(

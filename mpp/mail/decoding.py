@@ -44,6 +44,9 @@ def decode_transfer(data: bytes, encoding: str) -> bytes:
 
 def decode_base64(data: bytes) -> bytes:
     """Decode base64: octets outside the alphabet are skipped, missing padding is added, reading goes on after padding."""
+    plain = _plain_base64(data)
+    if plain is not None:
+        return plain
     clean = data.translate(None, _NO_BASE64)
     padding = clean.find(b"=")
     if padding < 0:
@@ -56,16 +59,21 @@ def decode_base64(data: bytes) -> bytes:
 
 def is_plain_base64(data: bytes) -> bool:
     """True where every decoder gives the same: the alphabet and line breaks, whole groups, padding at the end alone."""
+    return _plain_base64(data) is not None
+
+
+def _plain_base64(data: bytes) -> bytes | None:
+    """Decode what is base64 by the letter, at half the cost; None for all else."""
     try:
-        b64decode(data.translate(None, b"\r\n"), validate=True)
+        return b64decode(data.replace(b"\r", b"").replace(b"\n", b""), validate=True)
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def is_plain_quoted_printable(data: bytes) -> bool:
     """True where every decoder gives the same: whole escapes, soft line breaks, no white space at the end of a line."""
-    return not any(end in data for end in _BLANK_ENDS) and not _NO_ESCAPE.search(data)
+    ends = _BLANK_ENDS if b"\t" in data else _BLANK_ENDS[:2]
+    return not any(end in data for end in ends) and not _NO_ESCAPE.search(data)
 
 
 def _run(clean: bytes) -> bytes:

@@ -9,7 +9,7 @@ from mpp.mail.fields import Field, Header, header_end, read_fields
 from mpp.mail.mime import Found, Limits, scan
 from mpp.mail.oddities import oddities
 from mpp.mail.part import Part
-from mpp.mail.readings import Reading, distinct, readings_of
+from mpp.mail.readings import Reading, read_all
 from mpp.mail.words import header_text
 
 __all__ = ["Field", "Limits", "Message"]
@@ -27,7 +27,7 @@ class Message:
     """
 
     # Plain attributes filled on first use: functools.cached_property takes a lock each time in Python 3.11.
-    __slots__ = ("_every_leaf", "_found", "_header", "_index", "_readings", "_root", "_span", "limits", "raw")
+    __slots__ = ("_all", "_found", "_header", "_index", "_oddities", "_root", "_span", "limits", "raw")
 
     def __init__(self, raw: bytes, limits: Limits = _LIMITS) -> None:
         self.raw = raw
@@ -37,8 +37,8 @@ class Message:
         self._index: dict[bytes, list[Field]] | None = None
         self._root: Part | None = None
         self._found = Found()
-        self._readings: tuple[Reading, ...] | None = None
-        self._every_leaf: list[Part] | None = None
+        self._oddities: tuple[str, ...] | None = None
+        self._all: tuple[tuple[Reading, ...], list[Part]] | None = None
 
     def _read_header(self) -> Header:
         if self._header is None:
@@ -127,24 +127,29 @@ class Message:
     @property
     def readings(self) -> tuple[Reading, ...]:
         """The other ways to read the message, each once; none in the usual mail, which is found out at once."""
-        if self._readings is None:
-            self._readings = ()
-            if self.headless or self.oddities:
-                exceeded: set[str] = set()
-                self._readings = readings_of(self.raw, self.leaves(), self.limits, exceeded)
-                self._found.exceeded.update(dict.fromkeys(sorted(exceeded)))
-        return self._readings
+        return self._read_all()[0]
 
     def every_leaf(self) -> list[Part]:
         """Return the leaves of all readings, each once: our own first, then what others would see besides ("2~1.1")."""
-        if self._every_leaf is None:
-            self._every_leaf = distinct(self.leaves(), self.readings)
-        return self._every_leaf
+        return self._read_all()[1]
+
+    def _read_all(self) -> tuple[tuple[Reading, ...], list[Part]]:
+        if self._all is None:
+            own = self.leaves()
+            self._all = (), own
+            if self.oddities:
+                exceeded: set[str] = set()
+                self._all = read_all(self.raw, own, self.limits, exceeded)
+                self._found.exceeded.update(dict.fromkeys(sorted(exceeded)))
+        return self._all
 
     @property
     def oddities(self) -> tuple[str, ...]:
         """By what the message could be read in several ways, by name; reads all."""
-        return oddities(self.root, self._found.defects, self._found.near_delimiters)
+        if self._oddities is None:
+            found = oddities(self.root, self._found.defects, self._found.near_delimiters)
+            self._oddities = ("no-header", *found) if self.headless else found
+        return self._oddities
 
     @property
     def defects(self) -> tuple[str, ...]:

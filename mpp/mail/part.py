@@ -84,9 +84,12 @@ class Part:
         """Return the body as it is encoded."""
         return self.source[self.body : self.end]
 
-    def decode(self) -> bytes:
-        """Return the body with its transfer encoding undone, as far as it can be; containers as they are."""
-        raw = self.source[self.body : self.end]
+    def decode(self, most: int | None = None) -> bytes:
+        """Return the body with its transfer encoding undone, as far as it can be; containers as they are.
+
+        `most`: octets of the encoded body that are looked at.
+        """
+        raw = self.source[self.body : self.end if most is None else min(self.end, self.body + most)]
         if self.children and not self.content.message:
             return raw
         return self.decoder(raw) if self.decoder else decode_transfer(raw, self.content.encoding)

@@ -32,39 +32,33 @@ class Reading:
     leaves: tuple[Part, ...]
 
 
-def readings_of(raw: bytes, own: Sequence[Part], limits: Limits, exceeded: set[str]) -> tuple[Reading, ...]:
-    """Return the readings that differ from `own`, each once."""
-    signed = _Signer()
-    known = {tuple(signed(own))}
-    found = []
-    for dialect in DIALECTS:
-        root = read(raw, dialect, limits, exceeded)
-        if root is None:
-            continue
-        leaves = tuple(_leaves(root, dialect))
-        signs = tuple(signed(leaves))
-        if signs not in known:
-            known.add(signs)
-            found.append(Reading(dialect.name, leaves))
-    return tuple(found)
+def read_all(
+    raw: bytes, own: Sequence[Part], limits: Limits, exceeded: set[str]
+) -> tuple[tuple[Reading, ...], list[Part]]:
+    """Return the readings that differ from `own`, each once, and the leaves of all of them.
 
-
-def distinct(own: Sequence[Part], readings: Iterable[Reading]) -> list[Part]:
-    """Return `own`, and of the leaves of further readings those that have another type, name or content than all before.
-
-    The path of such a leaf says whose it is: "2~1.1" is part 1.1 of the second further reading. It is not one of ours.
+    The leaves are `own`, and of further readings those that have another type, name or content than all before. The path of
+    such a leaf says whose it is: "2~1.1" is part 1.1 of the second further reading. It is not one of ours.
     """
     signed = _Signer()
-    known = set(signed(own))
+    signs = tuple(signed(own))
+    known, kept = {signs}, set(signs)
+    readings: list[Reading] = []
     leaves = [*own]
-    for number, reading in enumerate(readings, start=1):
-        for leaf, sign in zip(reading.leaves, signed(reading.leaves), strict=True):
-            if sign not in known:
-                known.add(sign)
-                foreign = copy(leaf)
-                foreign.path = f"{number}~{leaf.path}"
-                leaves.append(foreign)
-    return leaves
+    for dialect in DIALECTS:
+        root = read(raw, dialect, limits, exceeded)
+        theirs = tuple(_leaves(root, dialect)) if root else ()
+        signs = tuple(signed(theirs))
+        if root is None or signs in known:
+            continue
+        known.add(signs)
+        readings.append(Reading(dialect.name, theirs))
+        for leaf, sign in zip(theirs, signs, strict=True):
+            if sign not in kept:
+                kept.add(sign)
+                leaves.append(copy(leaf))
+                leaves[-1].path = f"{len(readings)}~{leaf.path}"
+    return tuple(readings), leaves
 
 
 def _leaves(root: Part, dialect: Dialect) -> Iterator[Part]:

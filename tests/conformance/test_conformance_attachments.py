@@ -156,3 +156,25 @@ def test_a_signed_mail_is_edited_or_held(gateway: MakeGateway, sink: Sink, signe
     assert b"run.exe" not in arrived.data
     (told,) = command(mpp, "why", held["id"])
     assert told["breaks"] == ["multipart/signed"]
+
+
+def test_a_file_that_only_some_programs_see_is_found_and_the_mail_held_whole(gateway: MakeGateway, sink: Sink) -> None:
+    """Two boundaries: the program hides behind the one that most programs pass over. It cannot be taken out, so all is held."""
+    body = b"--b\r\nContent-Type: application/x; name=a.exe\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    raw = b"Subject: x\r\nContent-Type: multipart/mixed; boundary=a; boundary=b\r\n\r\n--a\r\n\r\nhello\r\n--a--\r\n"
+    raw += body + base64.encodebytes(PROGRAM).replace(b"\n", b"\r\n") + b"--b--\r\n"
+    mpp = gateway(sink, more={"attachments": [rule("strip")]})
+    assert send(mpp, raw)[0] == 250
+    assert sink.messages == []
+    (held,) = command(mpp, "quarantine", "list")
+    assert held["recipient"] == BOB
+    assert "AMBIGUOUS_FILES" in json.dumps(command(mpp, "why", held["id"]))
+
+
+def test_ambiguity_is_told_in_the_report(gateway: MakeGateway, sink: Sink) -> None:
+    raw = b"Subject: x\r\nContent-Type: text/plain; name=a.txt; name=a.exe\r\n\r\nhello\r\n"
+    policies = {"default": {"mark_above": 2.0, "report": True}}
+    mpp = gateway(sink, more={"policies": policies})
+    assert send(mpp, raw)[0] == 250
+    (got,) = sink.messages
+    assert re.search(rb"X-Spam-Report:(?s:.*?)\* +3 AMBIGUOUS_FILES", got.data)

@@ -22,7 +22,7 @@ def files_of(data: bytes, name: str) -> tuple[list[File], list[str]]:
 
 
 def attached_files(message: Message) -> list[File]:
-    """Return the files of a mail: its parts, but for the text bodies that have no name. Most mails have none."""
+    """Return the files of a mail: the parts of all its readings, but for the text bodies that have no name. Most mails have none."""
     return [File(part.path, part.name or "", part.type, part.decode()) for part in _attached(message)]
 
 
@@ -41,6 +41,6 @@ def _message(data: bytes) -> Message:
 
 
 def _attached(message: Message) -> Iterator[Part]:
-    for part in message.leaves():
+    for part in message.every_leaf():
         if part.name is not None or not part.type.startswith("text/"):
             yield part

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from mpp.checks.content import html
 from mpp.checks.content.normalise import normalised
-from mpp.mail.decoding import decode_charset, decode_transfer
+from mpp.mail.decoding import decode_charset
 from mpp.mail.envelope import Client, Envelope
 from mpp.mail.message import Message
 from mpp.mail.part import Part
@@ -124,10 +124,10 @@ class Scopes:
         )
 
     def _attachment(self) -> str:
-        return _lines(part.name for part in self._message.leaves() if part.name)
+        return _lines(part.name for part in self._message.every_leaf() if part.name)
 
     def _parts(self, kind: str) -> list[Part]:
-        return [part for part in self._message.leaves() if part.type == kind][:100]
+        return [part for part in self._message.every_leaf() if part.type == kind][:100]
 
     def _read(self) -> tuple[str, str, str, list[str]]:
         """Return plain text, visible and whole text of HTML, and the addresses in HTML; made once."""
@@ -150,14 +150,13 @@ class Scopes:
 
     def _text(self, part: Part) -> str:
         """Return the beginning of a part's text: what is beyond the limit is not decoded at all."""
-        raw = part.source[part.body : min(part.end, part.body + 3 * self._limit)]  # base64 and escapes are longer
-        return decode_charset(decode_transfer(raw, part.encoding), part.charset or "utf-8")[: self._limit]
+        octets = part.decode(3 * self._limit)  # base64 and escapes are longer
+        return decode_charset(octets, part.charset or "utf-8")[: self._limit]
 
     def _texts(self) -> list[Part]:
         """Text parts but HTML; attached text is text too, as most programs show it."""
-        return [part for part in self._message.leaves() if part.type.startswith("text/") and part.type != "text/html"][
-            :100
-        ]
+        leaves = self._message.every_leaf()
+        return [part for part in leaves if part.type.startswith("text/") and part.type != "text/html"][:100]
 
 
 def _lines(texts: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """GMime 3 (GNOME's mail programs, notmuch): a lenient parser, of fields the last counts."""
 
 import re
+from binascii import a2b_qp
 from itertools import islice
 
 from pybase64 import b64decode
@@ -23,7 +24,7 @@ _NUMBER = re.compile(rb"[0-9]*+")
 _QUOTED = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)(")?', re.DOTALL)
 _LOOSE = re.compile(rb"[^;]*+")
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
-_QP = re.compile(rb"=(?:(\r?\n)|([0-9A-Fa-f]{2})|..)", re.DOTALL)
+_NO_ESCAPE = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n)(?:..)?", re.DOTALL)
 _QP_END = re.compile(rb"=[0-9A-Fa-f]?\Z")
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
 _MESSAGES = frozenset({"message/rfc822", "message/global", "message/news"})
@@ -190,12 +191,8 @@ def decode_base64(data: bytes) -> bytes:
 
 
 def _decode_quoted_printable(data: bytes) -> bytes:
-    return _QP.sub(_octet, _QP_END.sub(b"", data))
-
-
-def _octet(match: re.Match[bytes]) -> bytes:
-    """An escape that is none takes two octets with it: it stays, and so does one that begins with its second."""
-    return bytes([int(match[2], 16)]) if match[2] else b"" if match[1] else match[0]
+    """An escape that is none takes two octets with it: they stay, and so does an escape that begins with one of them."""
+    return a2b_qp(_NO_ESCAPE.sub(lambda match: match[0].replace(b"=", b"=3D"), _QP_END.sub(b"", data)))
 
 
 _DECODERS: dict[str, Decoder] = {

@@ -1,6 +1,7 @@
 """Transfer encodings as the most lenient of programs may undo them. Each is one guess at broken octets; linear, nothing raises."""
 
 import re
+from binascii import a2b_qp
 from collections.abc import Iterable
 
 from pybase64 import b64decode
@@ -10,7 +11,8 @@ _NOT_BASE64 = bytes(set(range(256)) - set(_ALPHABET))
 _NOT_BASE64_OR_PADDING = bytes(set(_NOT_BASE64) - set(b"="))
 _UUENCODED_BASE64 = re.compile(rb"\A\s*begin-base64[^\n]*+\n")
 _MOST_RUNS = 1 << 16  # what follows them is read as one
-_QP = re.compile(rb"=(?:([0-9A-Fa-f]{2})|[ \t]*+\r?\n|[^=\n]{0,2})")
+_NO_ESCAPE = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*+\r?\n)[^=\n]{0,2}")
+_LINE_BLANKS = re.compile(rb"=[ \t]++(?=\r?\n)")
 _YENC_LINE = re.compile(rb"^=y(?:begin|part|end)[^\n]*+\n?", re.MULTILINE)
 _YENC_ESCAPE = re.compile(rb"=(.)", re.DOTALL)
 _YENC = bytes((octet - 42) % 256 for octet in range(256))
@@ -68,7 +70,7 @@ def _decode(clean: bytes) -> bytes:
 
 def quoted_printable(data: bytes) -> bytes:
     """An escape that is none is left out."""
-    return _QP.sub(lambda match: bytes([int(match[1], 16)]) if match[1] else b"", data)
+    return a2b_qp(_LINE_BLANKS.sub(b"=", _NO_ESCAPE.sub(b"", data)))
 
 
 def yenc(data: bytes) -> bytes:

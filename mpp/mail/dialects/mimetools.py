@@ -27,7 +27,8 @@ _WORD = re.compile(r"=\?([^?]*+)\?([BbQq])\?([^?]*+)\?=")
 _SURROGATE = re.compile("[\udc80-\udcff]")
 _ESCAPED = re.compile(rb"\\(.)")
 _ODD_BITS = re.compile(r"([78])[ _-]bit")
-_QP = re.compile(rb"[ \t]++(?=\r?\n)|=(?:[ \t]*+\r?\n|([0-9A-Fa-f]{2}))")
+_NO_ESCAPE = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n)")
+_LINE_BLANKS = re.compile(rb"[ \t]++(?=\r?\n)")
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 
 
@@ -156,7 +157,7 @@ def decode_base64(data: bytes) -> bytes:
 
 
 def _decode_quoted_printable(data: bytes) -> bytes:
-    return _QP.sub(lambda match: bytes([int(match[1], 16)]) if match[1] else b"", data)
+    return a2b_qp(_NO_ESCAPE.sub(b"=3D", _LINE_BLANKS.sub(b"", data)))
 
 
 _DECODERS: dict[str, Decoder] = {
