@@ -121,7 +121,7 @@ def _letter(number: int, raw: bytes) -> Letter:
     copy = Copy(recipient, "spam", "policies.default.quarantine_above", 7.5)
     now = now_ms()
     envelope, client = Envelope("", (Recipient(recipient),)), Client("192.0.2.1", 25000, "", "mx.example", "ESMTP")
-    return Letter(os.urandom(12).hex(), now, envelope, client, Message(raw), (copy,), now + _AHEAD_MS)
+    return Letter(f"{now:012x}{os.urandom(6).hex()}", now, envelope, client, Message(raw), (copy,), now + _AHEAD_MS)
 
 
 def _rebuilt_mb_s(data: Path, settings: Store, raw: int) -> float:

@@ -27,6 +27,8 @@ SHOWN = 200  # characters of a header field that the catalog keeps
 _SHOWN_FIELDS = (("author", b"from"), ("subject", b"subject"), ("message_id", b"message-id"))
 _LENGTH = struct.Struct("<I")
 _PLAIN, _BASE64 = 0, 1
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_decode = json.JSONDecoder().decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def write_content(letter: Letter, cuts: Sequence[Cut]) -> tuple[bytes, dict[str,
         "cuts": [[cut.offset, cut.length, cut.encoding, cut.digest.hex()] for cut in cuts],
         "about": dict(letter.about),
     }  # fmt: skip
-    head = json.dumps(described, separators=(",", ":"), ensure_ascii=True).encode()
+    head = _encode(described).encode("ascii")
     return b"".join((_LENGTH.pack(len(head)), head, *_between(raw, cuts))), described
 
 
@@ -109,7 +111,7 @@ def _between(raw: bytes, cuts: Sequence[Cut]) -> Iterator[bytes]:
 def read_description(content: bytes) -> dict[str, Any]:
     """Return the description of a content. Raises ValueError where it is none."""
     end = _LENGTH.size + _LENGTH.unpack_from(content)[0] if len(content) >= _LENGTH.size else -1
-    described = json.loads(content[_LENGTH.size : end]) if 0 < end <= len(content) else None
+    described = _decode(content[_LENGTH.size : end].decode()) if 0 < end <= len(content) else None
     if not isinstance(described, dict) or described.get("v") != 1:
         raise ValueError("no description of a message that this MPP reads")
     return described

@@ -116,7 +116,6 @@ class Reader:
 
     def opened(self, segment: str, record: Record) -> bytes:
         """Return the content of a record that was read. Raises DamageError, ForgottenError."""
-        place = Place.of(segment, record)
         keys = self._key_file(segment)
         try:
             wrapped = keys.read(record.slot)
@@ -131,7 +130,7 @@ class Reader:
             data = tenant.open(sealed, record.seal, record.slot, keys.head[_IDENTIFIER:])
             return self._decompressor.decompress(record.dictionary, data, MOST)
         except (KeysError, ValueError) as error:
-            raise _damage(self._data, place, str(error)) from None
+            raise _damage(self._data, Place.of(segment, record), str(error)) from None
 
     def _key_file(self, segment: str) -> KeyFile:
         keys = self._keys.get(segment)

@@ -10,10 +10,10 @@ went while it was written, and nobody was promised anything); anywhere else it i
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import blake2b
 from mmap import mmap
+from typing import NamedTuple
 from zlib import crc32
 
 VERSION = 1
@@ -39,8 +39,7 @@ class DamagedError(Exception):
         self.position, self.what = position, what
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     kind: int
     dictionary: int  # the version of the zstd dictionary, 0 for none
     slot: int
