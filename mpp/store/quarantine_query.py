@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import CTE, ColumnElement, Connection, Select, and_, func, or_, select
+from sqlalchemy import CTE, ColumnElement, Connection, Select, and_, func, or_, select, true
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from mpp.store.mailbox import domain_range, mailbox
@@ -18,7 +18,7 @@ from mpp.store.schema import copies, messages
 
 FEW = 1000  # rows that are sorted rather than walked
 STEP = 1000  # rows of one step of a walk
-LOOKED = 6000  # rows seen for one page
+LOOKED = 3000  # rows seen for one page
 OPEN = ("held", "releasing", "unknown")  # what a list shows where no state is asked for
 
 
@@ -91,15 +91,15 @@ def page(connection: Connection, tenant: str, wanted: Filter, *, after: Cursor |
     """Return at most `limit` rows below `after`. A page may hold fewer rows and still say that there are more."""
     narrow = _narrow(connection, tenant, wanted)
     if narrow is not None:
-        found = _rows(connection, tenant, wanted, narrow, after, limit + 1)
-        return Page(tuple(found[:limit]), found[limit - 1].cursor if len(found) > limit else None)
-    found, seen = [], 0
+        rows = _rows(connection, tenant, wanted, narrow, after, limit + 1)
+        return Page(tuple(rows[:limit]), rows[limit - 1].cursor if len(rows) > limit else None)
+    found: list[Row] = []
+    seen = 0
     while True:
-        step = _step(tenant, wanted, after).cte("step").prefix_with("MATERIALIZED")
-        found += _rows(connection, tenant, wanted, step, None, limit + 1 - len(found))
+        rows, last = _walked(connection, tenant, wanted, after, limit + 1 - len(found))
+        found += rows
         if len(found) > limit:
             return Page(tuple(found[:limit]), found[limit - 1].cursor)
-        last = _end_of(connection, step)
         if last is None:
             return Page(tuple(found), None)
         after, seen = last, seen + STEP
@@ -135,42 +135,44 @@ def copies_of(connection: Connection, tenant: str, message: str) -> list[Row]:
 
 def _narrow(connection: Connection, tenant: str, wanted: Filter) -> CTE | None:
     """Return the rows that one indexed filter leaves, where they are few; else None."""
-    for query in _indexed(tenant, wanted):
-        few = query.limit(FEW + 1).subquery()
-        if wanted.message or connection.execute(select(func.count()).select_from(few)).scalar_one() <= FEW:
+    for query, *before in _indexed(tenant, wanted):
+        if wanted.message or all(
+            _few(connection, each) for each in (*before, query.with_only_columns(copies.c.message))
+        ):
             return query.cte("few").prefix_with("MATERIALIZED")
     return None
 
 
-def _indexed(tenant: str, wanted: Filter) -> Iterator[Select[Any]]:
-    """The filters that an index answers, the most telling first."""
+def _few(connection: Connection, query: Select[Any]) -> bool:
+    return bool(
+        connection.execute(select(func.count()).select_from(query.limit(FEW + 1).subquery())).scalar_one() <= FEW
+    )
+
+
+def _indexed(tenant: str, wanted: Filter) -> Iterator[tuple[Select[Any], ...]]:
+    """The filters that an index answers, the most telling first; behind each what must leave few rows before it is worth a look."""
     c, m = copies.c, messages.c
-    of_copies = select(c.message, c.recipient, c.received).where(c.tenant == tenant)
+    of_copies = select(*_OF_COPY).where(c.tenant == tenant)
     if wanted.message:
-        yield of_copies.where(c.message == wanted.message)
+        yield (of_copies.where(c.message == wanted.message),)
     if wanted.recipient:
-        yield of_copies.where(c.mailbox == mailbox(wanted.recipient))
+        yield (of_copies.where(c.mailbox == mailbox(wanted.recipient)),)
     if wanted.sender:
         # Whatever the planner thinks, the few messages first and then their copies.
-        sent = (
-            select(m.id)
-            .where(m.tenant == tenant, _sender(wanted.sender, m.sender_box))
-            .limit(FEW + 1)
-            .cte("sent")
-            .prefix_with("MATERIALIZED")
-        )
-        yield of_copies.where(c.message.in_(select(sent.c.id)))
+        from_them = select(m.id).where(m.tenant == tenant, _sender(wanted.sender, m.sender_box))
+        sent = from_them.limit(FEW + 1).cte("sent").prefix_with("MATERIALIZED")
+        yield of_copies.where(c.message.in_(select(sent.c.id))), from_them.with_only_columns(m.received)
     if wanted.domain:
         low, high = domain_range(wanted.domain)
-        yield of_copies.where(c.mailbox >= low, c.mailbox < high)
+        yield (of_copies.where(c.mailbox >= low, c.mailbox < high),)
     if wanted.verdict:
-        yield of_copies.where(c.verdict == wanted.verdict)
+        yield (of_copies.where(c.verdict == wanted.verdict),)
 
 
 def _step(tenant: str, wanted: Filter, after: Cursor | None) -> Select[Any]:
     """The next rows of a walk by date, along the index of an equal filter where there is one."""
     c = copies.c
-    query = select(c.message, c.recipient, c.received).where(c.tenant == tenant)
+    query = select(*_OF_COPY).where(c.tenant == tenant)
     if wanted.recipient:
         query = query.where(c.mailbox == mailbox(wanted.recipient))
     elif wanted.verdict:
@@ -190,47 +192,61 @@ def _below(after: Cursor, c: ReadOnlyColumnCollection[str, Any]) -> ColumnElemen
     return or_(c.received < after.received, and_(c.received == after.received, same))
 
 
-def _end_of(connection: Connection, step: CTE) -> Cursor | None:
-    """Return the last row of a step, None where it was the last step."""
-    s = step.c
-    order = (s.received, s.message, s.recipient)
-    last = connection.execute(select(*order, func.count().over()).order_by(*order).limit(1)).first()
-    return Cursor(*last[:3]) if last is not None and last[3] == STEP else None
+def _walked(
+    connection: Connection, tenant: str, wanted: Filter, after: Cursor | None, limit: int
+) -> tuple[list[Row], Cursor | None]:
+    """Return what matches in the next step, and where that ended, None where it was the last one. One query, so that it is walked once."""
+    step = _step(tenant, wanted, after).cte("step").prefix_with("MATERIALIZED")
+    order = (step.c.received, step.c.message, step.c.recipient)
+    end = select(*order, func.count().over().label("number")).order_by(*order).limit(1).subquery("last")
+    found = _matching(tenant, wanted, step, limit).subquery("found")
+    both = select(end, *found.c).select_from(end.outerjoin(found, true()))
+    rows = connection.execute(both.order_by(*_newest(found.c))).all()
+    if not rows:
+        return [], None
+    return [_row(row[4:]) for row in rows if row[4] is not None], Cursor(*rows[0][:3]) if rows[0][3] == STEP else None
 
 
 def _rows(
     connection: Connection, tenant: str, wanted: Filter, keys: CTE, after: Cursor | None, limit: int
 ) -> list[Row]:
-    c, m = copies.c, messages.c
-    query = (
-        select(*_SHOWN)
-        .select_from(keys)
-        .join(copies, and_(c.tenant == tenant, c.message == keys.c.message, c.recipient == keys.c.recipient))
-        .outerjoin(messages, and_(m.tenant == tenant, m.id == c.message))
-        .where(*_conditions(wanted))
-        .order_by(keys.c.received.desc(), keys.c.message.desc(), keys.c.recipient.desc())
-        .limit(limit)
-    )
+    query = _matching(tenant, wanted, keys, limit)
     if after is not None:
         query = query.where(_below(after, keys.c))
     return [_row(row) for row in connection.execute(query)]
 
 
-def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
-    """What must hold of a row that is looked at. No index shall answer it: the keys come first, whatever a planner thinks."""
-    c, m = copies.c, messages.c
-    box, received = func.coalesce(c.mailbox, ""), func.coalesce(c.received, 0)
+def _matching(tenant: str, wanted: Filter, keys: CTE, limit: int) -> Select[Any]:
+    """The newest of the copies in `keys` for which all holds; only those that hold so far are looked up among the messages."""
+    k, m = keys.c, messages.c
+    return (
+        select(*(k[each.name] for each in _OF_COPY), *_OF_MESSAGE)
+        .select_from(keys)
+        .outerjoin(messages, and_(m.tenant == tenant, m.id == k.message))
+        .where(*_conditions(wanted, k))
+        .order_by(*_newest(k))
+        .limit(limit)
+    )
+
+
+def _newest(c: ReadOnlyColumnCollection[str, Any]) -> tuple[ColumnElement[Any], ...]:
+    return c.received.desc(), c.message.desc(), c.recipient.desc()
+
+
+def _conditions(wanted: Filter, c: ReadOnlyColumnCollection[str, Any]) -> Iterator[ColumnElement[bool]]:
+    """What must hold of a copy that is looked at, and of its message; no index of messages shall answer it, whatever a planner thinks."""
+    m = messages.c
     if wanted.states:
         yield c.state.in_(wanted.states)
     if wanted.recipient:
-        yield box == mailbox(wanted.recipient)
+        yield c.mailbox == mailbox(wanted.recipient)
     if wanted.domain:
         low, high = domain_range(wanted.domain)
-        yield and_(box >= low, box < high)
+        yield and_(c.mailbox >= low, c.mailbox < high)
     if wanted.sender:
         yield _sender(wanted.sender, func.coalesce(m.sender_box, "?"))
     if wanted.verdict:
-        yield func.coalesce(c.verdict, "") == wanted.verdict
+        yield c.verdict == wanted.verdict
     if wanted.rule:
         yield c.rule.startswith(wanted.rule, autoescape=True)
     if wanted.least_score is not None:
@@ -238,9 +254,9 @@ def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
     if wanted.most_score is not None:
         yield c.score <= wanted.most_score
     if wanted.since is not None:
-        yield received >= wanted.since
+        yield c.received >= wanted.since
     if wanted.until is not None:
-        yield received < wanted.until
+        yield c.received < wanted.until
     if wanted.subject:
         yield func.lower(m.subject).contains(wanted.subject.lower(), autoescape=True)
 
@@ -253,15 +269,16 @@ def _sender(text: str, box: ColumnElement[str]) -> ColumnElement[bool]:
 
 
 _C, _M = copies.c, messages.c
-_SHOWN = (
+_OF_COPY = (
     _C.message, _C.recipient, _C.received, _C.state, _C.on_hold, _C.verdict, _C.rule, _C.score, _C.reply, _C.expires,
-    _C.changed, _C.claim, _M.sender, _M.author, _M.subject, _M.message_id, _M.size,
+    _C.changed, _C.claim, _C.mailbox,
 )  # fmt: skip
+_OF_MESSAGE = (_M.sender, _M.author, _M.subject, _M.message_id, _M.size)
 
 
 def _row(row: Any) -> Row:
     message, recipient, *rest, sender, author, subject, message_id, size = row
-    received, state, on_hold, verdict, rule, score, reply, expires, changed, claim = rest
+    received, state, on_hold, verdict, rule, score, reply, expires, changed, claim, _ = rest
     return Row(
         Key(message, recipient), received, state, on_hold, verdict, rule, score, reply, expires, changed, claim,
         sender or "", author or "", subject or "", message_id or "", size or 0,

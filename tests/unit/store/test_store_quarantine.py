@@ -100,7 +100,7 @@ async def test_a_page_ends_where_nothing_fits_for_long(catalog):
     rows = [
         {"tenant": "default", "message": f"m{n:06d}", "recipient": "r@example.org", "received": n, "state": "held",
          "on_hold": False, "verdict": "spam", "rule": "r", "score": 1.0, "reply": "", "expires": 1, "changed": 0}
-        for n in range(LOOKED + 3000)
+        for n in range(2 * LOOKED - 500)
     ]  # fmt: skip
     rows[0]["score"] = 9.0
     with catalog.write() as connection:
