@@ -49,6 +49,12 @@ def seeds() -> dict[str, bytes]:
         "a.eml": mail("a.zip", zipped(_FILES)),
         "a.uu": b"begin 644 a.txt\n#0V%T\n`\nend\n",
         "a.ex_": szdd(PROGRAM),
+        "a.one": bytes.fromhex("e4525c7b8cd8a74daeb15378d02996d3e716e3bd65261145a4c48d4d0b7a9eac")
+        + struct.pack("<Q", len(PROGRAM))
+        + bytes(12)
+        + PROGRAM,
+        "a.mso": b"ActiveMime\0\0" + bytes(38) + zlib.compress(ole({"VBA": _WORDS})),
+        "a.csv": b"name,sum\n=cmd|'/c calc.exe'!A1,3\n",
         "a.slk": b"ID;P\nO;E\nNN;NAuto_open;ER101C1\n",
     }
     made |= {f"a.{name}": _by_libarchive(name) for name in ("iso9660", "cpio", "7zip", "xar", "warc", "ar_svr4")}

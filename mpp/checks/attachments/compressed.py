@@ -21,6 +21,7 @@ from mpp.checks.attachments.item import Member, UnreadableError
 
 _PIECE = 1 << 20
 _STEP = 1 << 12  # octets; so little that what comes of it stays within a few MiB
+_WINDOW = 1 << 27  # octets that a method may keep in memory; its usual packers need half of that at most
 _BY_LIBARCHIVE = {
     "application/x-compress": "compress",
     "application/x-lzip": "lzip",
@@ -43,9 +44,9 @@ class _Unpacker(Protocol):
 _MAKERS: dict[str, Callable[[], _Unpacker]] = {
     "application/gzip": lambda: zlib.decompressobj(zlib.MAX_WBITS | 16),
     "application/x-bzip2": bz2.BZ2Decompressor,
-    "application/x-xz": lzma.LZMADecompressor,
-    "application/x-lzma": lzma.LZMADecompressor,
-    "application/zstd": lambda: zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj(),
+    "application/x-xz": lambda: lzma.LZMADecompressor(memlimit=_WINDOW),
+    "application/x-lzma": lambda: lzma.LZMADecompressor(memlimit=_WINDOW),
+    "application/zstd": lambda: zstandard.ZstdDecompressor(max_window_size=_WINDOW).decompressobj(),
 }
 KINDS = frozenset(_MAKERS) | frozenset(_BY_LIBARCHIVE)
 _BROKEN = (zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, EOFError, ValueError)
@@ -101,6 +102,18 @@ def _before_the_fault(data: bytes, start: int) -> bytes:
         for at in range(start, start + _STEP):
             found += unpacker.decompress(data[at : at + 1])
     return bytes(found)
+
+
+def inflated(stream: bytes, meter: Meter) -> tuple[bytes, bool]:
+    """Return what a zlib stream within a file unpacks to, and whether that is all of it. Raises BombError."""
+    unpacker, pieces = zlib.decompressobj(), []
+    try:
+        for start in range(0, len(stream), _STEP):
+            pieces.append(unpacker.decompress(stream[start : start + _STEP]))
+            meter.take(len(pieces[-1]))
+    except zlib.error:
+        return b"".join(pieces), False
+    return b"".join(pieces), unpacker.eof
 
 
 def _by_libarchive(data: bytes, kind: str) -> Iterator[bytes]:

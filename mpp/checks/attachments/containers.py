@@ -10,13 +10,14 @@ import zipfile
 from collections.abc import Iterator, Sequence, Set
 from zlib import crc32
 
-from mpp.checks.attachments import active, compressed, office
+from mpp.checks.attachments import active, compressed, dde, office
 from mpp.checks.attachments.archives import members
 from mpp.checks.attachments.budget import Meter
 from mpp.checks.attachments.item import Flag, Means, Member, UnreadableError
 from mpp.checks.attachments.kinds import is_program
 from mpp.checks.attachments.locked import locked
 from mpp.checks.attachments.mails import mail_members
+from mpp.checks.attachments.microsoft import ACTIVE_MIME, active_mime_members, onenote_members
 from mpp.checks.attachments.pdf import pdf_contents
 from mpp.checks.attachments.programs import program_members
 from mpp.checks.attachments.tnef import tnef_members
@@ -86,12 +87,15 @@ def contents(data: bytes, name: str, kind: str, meter: Meter, means: Means) -> I
     elif kind == "application/pdf":
         yield from pdf_contents(data, meter)
         yield from _behind(data, meter, means)
+    elif kind == "application/onenote":
+        yield from onenote_members(data, meter)
     elif kind == "text/rtf":
+        yield {Flag.MACRO} if dde.in_rtf(data) else set()
         for member in active.rtf_members(data, meter):
             yield {Flag.ACTIVE}
             yield member
     elif kind in ("text/html", "image/svg+xml", "text/xml", "application/xml"):
-        yield active.markup_flags(data)
+        yield active.markup_flags(data) | office.flat_flags(data)
         yield from active.markup_members(data, meter)
     elif kind == "application/vnd.ms-tnef":
         yield from tnef_members(data, meter)
@@ -105,12 +109,16 @@ def contents(data: bytes, name: str, kind: str, meter: Meter, means: Means) -> I
 
 def _rest(data: bytes, name: str, kind: str, meter: Meter, means: Means) -> Iterator[Found]:
     """What libmagic does not name, and files that are something else beside what they seem."""
-    if is_program(kind) or kind == "application/octet-stream":
+    if data.startswith(ACTIVE_MIME):
+        yield from active_mime_members(data, meter)
+    elif is_program(kind) or kind == "application/octet-stream":
         yield from _behind(data, meter, means)
     elif kind == "application/x-sylk" or data.startswith(b"ID;P"):
         yield office.sylk_flags(data)
     elif kind.startswith("text/") and re.search(rb"^begin(?:-base64)? [0-7]{3,4} \S", data[:4096], re.MULTILINE):
         yield from compressed.decompressed(data, name, "text/x-uuencode", meter)
+    elif kind.endswith("/csv") or (kind.startswith("text/") and name.lower().endswith(".csv")):
+        yield {Flag.MACRO} if dde.in_csv(data) else set()
     if kind == "application/octet-stream" and name.lower().rpartition(".")[2] in _ENDS:
         yield from _archive(data, meter, means)
 
@@ -226,7 +234,7 @@ def _unseen(listed: Sequence[zipfile.ZipInfo], seen: Set[str | tuple[int, int]],
     A name may have been read in another charset, so the same content will do.
     """
     for entry in listed:
-        if not seen & {entry.filename, (entry.file_size, entry.CRC)} and not entry.is_dir():
+        if not seen & {entry.filename, (entry.file_size, entry.CRC)} and not entry.filename.endswith("/"):
             meter.budget.entry()
             yield Member(entry.filename, flags={Flag.DAMAGED}, readable=False)
 

@@ -8,13 +8,17 @@ from contextlib import contextmanager
 
 import olefile
 
+from mpp.checks.attachments import dde
 from mpp.checks.attachments.budget import Meter
+from mpp.checks.attachments.compressed import inflated
 from mpp.checks.attachments.item import BombError, Flag, Member, UnreadableError
 
 _EXTERNAL = re.compile(rb"<Relationship\b[^>]*>")
 _HARMLESS_TARGET = re.compile(rb'Type="[^"]*/(?:hyperlink|subDocument)"')
 # An embedded document is a file like others, as behind every chart; an object (oleObject1.bin) acts when it is clicked.
 _DOCUMENTS = (".docx", ".xlsx", ".xlsb", ".pptx", ".doc", ".xls", ".ppt", ".vsdx", ".vsd", ".docm", ".xlsm", ".pptm")
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_SLIDES_OBJECT = re.compile(rb"\x10\x00\x11\x10(....)....", re.DOTALL)  # packed; its size, the size unpacked
 _RECORDS = 100_000  # of a workbook looked at
 _LARGEST = 64 << 20  # octets of one stream
 
@@ -35,9 +39,11 @@ def ole_flags(data: bytes) -> set[Flag]:
             if ole.exists(name):
                 flags |= _workbook_flags(ole.openstream(name).read(_LARGEST))
         if ole.exists("WordDocument"):
-            beginning = ole.openstream("WordDocument").read(12)
-            if len(beginning) == 12 and struct.unpack_from("<H", beginning, 10)[0] & 0x0100:
+            text = ole.openstream("WordDocument").read(_LARGEST)
+            if len(text) >= 12 and struct.unpack_from("<H", text, 10)[0] & 0x0100:
                 flags.add(Flag.ENCRYPTED)
+            if dde.in_word_stream(text):
+                flags.add(Flag.MACRO)
         if ole.exists("Current User") and ole.openstream("Current User").read(16)[12:16] == b"\xdf\xc4\xd1\xf3":
             flags.add(Flag.ENCRYPTED)
     return flags
@@ -51,6 +57,8 @@ def ole_members(data: bytes, meter: Meter) -> Iterator[Member]:
             if last in ("\x01ole10native", "package"):
                 meter.budget.entry()
                 yield _packed(_read(ole, path, meter))
+            elif last == "powerpoint document":
+                yield from _slides_objects(_read(ole, path, meter), meter)
             elif last.startswith("__substg1.0_37010102"):
                 meter.budget.entry()
                 yield Member(_attachment_name(ole, path), _read(ole, path, meter))
@@ -66,6 +74,16 @@ def _opened(data: bytes) -> Iterator[olefile.OleFileIO]:
         raise
     except Exception as error:
         raise UnreadableError(f"OLE: {error}") from error
+
+
+def _slides_objects(stream: bytes, meter: Meter) -> Iterator[Member]:
+    """Yield the packed OLE storages of a presentation, as that of its macros (MS-PPT, 2.10.34: ExOleObjStg)."""
+    for number, match in enumerate(_SLIDES_OBJECT.finditer(stream), 1):
+        meter.budget.entry()
+        size = struct.unpack("<I", match[1])[0]
+        octets, whole = inflated(stream[match.end() : match.end() + size], meter)
+        if octets.startswith(_OLE):
+            yield Member(f"object-{number}", octets, set() if whole else {Flag.DAMAGED})
 
 
 def _read(ole: olefile.OleFileIO, path: list[str], meter: Meter) -> bytes:
@@ -95,7 +113,7 @@ def _attachment_name(ole: olefile.OleFileIO, path: list[str]) -> str:
 
 
 def _workbook_flags(stream: bytes) -> set[Flag]:
-    """Walk the records of a workbook (MS-XLS, 2.4): FilePass means encrypted, a BoundSheet of type 1 Excel 4 macros."""
+    """Walk the records of a workbook (MS-XLS, 2.4): FilePass means encrypted, a BoundSheet of type 1 Excel 4 macros, a SupBook perhaps DDE."""
     flags: set[Flag] = set()
     at = 0
     for _ in range(_RECORDS):
@@ -105,7 +123,7 @@ def _workbook_flags(stream: bytes) -> set[Flag]:
         body = stream[at + 4 : at + 4 + size]
         if kind == 0x002F:
             flags.add(Flag.ENCRYPTED)
-        elif kind == 0x0085 and len(body) > 5 and body[5] == 1:
+        elif (kind == 0x0085 and len(body) > 5 and body[5] == 1) or (kind == 0x01AE and dde.in_sup_book(body)):
             flags.add(Flag.MACRO)
         at += 4 + size
     return flags
@@ -118,11 +136,15 @@ def ooxml_flags(name: str, part: bytes) -> set[Flag]:
     if (
         lower.endswith(("vbaproject.bin", "vbadata.xml"))
         or "/macrosheets/" in lower
+        or (lower.startswith("word/") and lower.endswith(".xml") and dde.in_word_xml(part))
+        or dde.in_excel_xml(lower, part)
         or (lower.startswith(("basic/", "scripts/")) and lower.endswith((".xml", ".py", ".js", ".bsh")))
     ):
         flags.add(Flag.MACRO)
     elif "/activex/" in lower or ("/embeddings/" in lower and not lower.endswith(_DOCUMENTS)):
         flags.add(Flag.ACTIVE)
+    elif lower == "meta-inf/manifest.xml" and b"encryption-data" in part:
+        flags.add(Flag.ENCRYPTED)  # of OpenDocument
     elif lower.endswith(".rels"):
         for relation in _EXTERNAL.findall(part):
             if b'TargetMode="External"' in relation and not _HARMLESS_TARGET.search(relation):
@@ -133,6 +155,12 @@ def ooxml_flags(name: str, part: bytes) -> set[Flag]:
 _SYLK = re.compile(
     rb"^(?:O;[^\r\n]*E|NN;N(?i:auto_?(?:open|close))|C;[^\r\n]*;E(?i:EXEC|CALL|REGISTER|RUN)\()", re.MULTILINE
 )
+
+
+def flat_flags(data: bytes) -> set[Flag]:
+    """Return what a document in one XML file has: Word 2003, or the flat form of a package."""
+    has_macros = b'macrosPresent="yes"' in data or b"vbaProject.bin" in data
+    return {Flag.MACRO} if has_macros or dde.in_word_xml(data) else set()
 
 
 def sylk_flags(data: bytes) -> set[Flag]:

@@ -5,10 +5,10 @@ pictures and text, and their octets mean nothing here.
 """
 
 import re
-import zlib
 from collections.abc import Iterator
 
 from mpp.checks.attachments.budget import Meter
+from mpp.checks.attachments.compressed import inflated
 from mpp.checks.attachments.item import Flag, Member
 
 _ACTIVE = re.compile(
@@ -21,7 +21,6 @@ _OBJECTS = re.compile(rb"/ObjStm\b|/First\b")  # whoever reads by the table of o
 _ENCRYPTED = re.compile(rb"/Encrypt\b")
 _STREAMS = 2000  # of one document
 _DICTIONARY = 4096  # octets before a stream
-_PIECE = 1 << 12
 
 
 def pdf_contents(data: bytes, meter: Meter) -> Iterator[Member | set[Flag]]:
@@ -67,11 +66,4 @@ def _unpacked(stream: bytes, dictionary: bytes, meter: Meter) -> tuple[bytes, bo
     """Return what a stream holds, and whether that is all of it; what is not packed by FlateDecode as it is."""
     if b"/Fl" not in dictionary:
         return stream, True
-    unpacker, pieces = zlib.decompressobj(), []
-    try:
-        for start in range(0, len(stream), _PIECE):
-            pieces.append(unpacker.decompress(stream[start : start + _PIECE]))
-            meter.take(len(pieces[-1]))
-    except zlib.error:
-        return b"".join(pieces), False
-    return b"".join(pieces), unpacker.eof
+    return inflated(stream, meter)
