@@ -49,7 +49,7 @@ def _by_this_time(slots: Mapping[int, int], quiet_from: int, now: float) -> list
     known_from = min(slot for slot, number in slots.items() if number > 0)
     ends = min(int(now // SLOT_S) - GRACE, quiet_from + WEEK)  # the slot of now is not over
     return [
-        sum(slots.get(slot - week * WEEK, 0) for slot in range(quiet_from, ends))
+        sum(number for slot, number in slots.items() if quiet_from <= slot + week * WEEK < ends)
         for week in range(1, WEEKS + 1)
         if known_from <= quiet_from - week * WEEK
     ]
