@@ -103,6 +103,9 @@ def test_a_program_is_taken_out_for_some_and_the_original_is_held(gateway: MakeG
     assert held["rule"] == "attachments.programs"
     (told,) = command(mpp, "why", identity[1])
     assert any("run.exe is replaced by a note" in sentence for sentence in told["why"])
+    command(mpp, "quarantine", "release", identity[1])
+    assert sink.wait(3)[2].data.endswith(data)
+    assert sink.accepted[2].recipients == (BOB,)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from mpp.checks.attachments.item import Cleaned
 from mpp.checks.attachments.note import Notes, Taken
 from mpp.checks.attachments.policy import Ruling
 from mpp.checks.attachments.settings import Inspection
-from mpp.mail.edits import Edit
+from mpp.mail.edits import Edit, apply_edits
 from mpp.mail.escape import printable
 from mpp.mail.message import Message
 from mpp.mail.part import Part
@@ -100,6 +100,8 @@ class _Editing:
     ) -> None:
         self._message, self._cleaned = message, cleaned
         self._done: set[int] = set()  # parts (by identity) that have their edits
+        self._gone: list[Part] = []  # parts that are no more in the changed mail
+        self._edits: list[Edit] = []
         self._notes = Notes(
             inspection.languages,
             transaction.id,
@@ -109,18 +111,26 @@ class _Editing:
         if inspection.signed == "quarantine" and any(map(signed_part, message.root.walk())):
             raise CannotEditError("it is signed and an edit would break the signature (inspection.signed)")
 
-    def findings(self, rulings: Sequence[Ruling]) -> Iterator[Finding]:
-        """Yield a finding for each rule that changes something. Raises CannotEditError."""
+    def findings(self, rulings: Sequence[Ruling]) -> list[Finding]:
+        """Return a finding for each rule that changes something. Raises CannotEditError."""
         flat = _by_rule(rulings, ("text-only",))
-        for key, each in flat.items():
-            yield _finding(each, tuple(self._flattened(key, each)))
-        if flat:
-            return
-        for action in _CHANGES:
+        found = [_finding(each, tuple(self._flattened(key, each))) for key, each in flat.items()]
+        for action in _CHANGES if not flat else ():
             for key, each in _by_rule(rulings, (action,)).items():
                 actions = tuple(self._actions(key, each))
                 if actions:  # else an earlier rule has done more to the same parts
-                    yield _finding(each, actions)
+                    found.append(_finding(each, actions))
+        self._look_again()
+        return found
+
+    def _look_again(self) -> None:
+        """Where a mail can be read in several ways, see that what was taken out is in no reading of what goes on."""
+        if not self._gone or not self._message.oddities:
+            return
+        made = Message(b"".join(apply_edits(self._message.raw, self._edits)), self._message.limits)
+        there = {part.decode() for part in made.every_leaf()}
+        if any(data and data in there for data in map(Part.decode, self._gone)):
+            raise CannotEditError("in another reading of it the file would still be there")
 
     def _actions(self, key: str, rulings: Sequence[Ruling]) -> Iterator[Action]:
         for path in dict.fromkeys(each.part for each in rulings):
@@ -141,8 +151,9 @@ class _Editing:
         rule, name = rulings[0].rule, part.name or rulings[0].item.name
         if rule.action == "rename":
             new = safe_name(name, rule.suffix)
-            for edit in rename_part(self._message, part, new):
-                yield Action(Act.EDIT, key, "", edit)
+            edits = rename_part(self._message, part, new)
+            self._edits += edits
+            yield from (Action(Act.EDIT, key, "", edit) for edit in edits)
         elif rule.action == "remove-macros" and part.path in self._cleaned and rulings[0].item.path == part.path:
             yield from self._clean(key, rulings, part, whole, self._cleaned[part.path])
         else:
@@ -150,7 +161,7 @@ class _Editing:
             told = f"{printable(name, 100)} is replaced by a note"
             if rule.action == "remove-macros":
                 told += ", since its macros cannot be removed safely"
-            yield from self._stripped(key, told, replace_part(self._message, part, *note, whole=whole))
+            yield from self._stripped(key, told, part, replace_part(self._message, part, *note, whole=whole))
 
     def _clean(
         self, key: str, rulings: Sequence[Ruling], part: Part, whole: bool, cleaned: Cleaned
@@ -159,10 +170,12 @@ class _Editing:
         stem = safe_name(name).rpartition(".")[0] or safe_name(name)
         document = encoded_part(cleaned.type, cleaned.data, name=stem + cleaned.suffix, disposition="attachment")
         told = f"the macros of {printable(name, 100)} are removed"
-        yield from self._stripped(key, told, replace_part(self._message, part, *document, whole=whole))
+        yield from self._stripped(key, told, part, replace_part(self._message, part, *document, whole=whole))
 
     def _flattened(self, key: str, rulings: Sequence[Ruling]) -> Iterator[Action]:
         """Put one note in the place of the first part that is no text, and nothing in the places of the others."""
+        for each in rulings:
+            self._part(each.part)  # what is no part of ours cannot be taken out
         why = {each.part: each for each in reversed(rulings)}
         gone: list[tuple[Part, bool]] = []
         for leaf in self._message.leaves():
@@ -174,9 +187,11 @@ class _Editing:
         contents = [self._notes.part("flattened", taken), *[encoded_part("text/plain", b"")] * len(gone)]
         for (part, whole), content in zip(gone, contents, strict=False):
             told = f"all but the text ({len(gone)} parts) is replaced by a note"
-            yield from self._stripped(key, told, replace_part(self._message, part, *content, whole=whole))
+            yield from self._stripped(key, told, part, replace_part(self._message, part, *content, whole=whole))
 
-    def _stripped(self, key: str, told: str, edits: Iterable[Edit]) -> Iterator[Action]:
+    def _stripped(self, key: str, told: str, part: Part, edits: Sequence[Edit]) -> Iterator[Action]:
+        self._gone.append(part)
+        self._edits += edits
         for edit in edits:
             yield Action(Act.STRIP, key, told, edit)
 

@@ -5,8 +5,9 @@ is `unchecked`, and the policy says what that means; that nobody can look at all
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import ParamSpec, TypeVar
 
 from mpp.checks.attachments.acting import CHECK, act, to_clean
 from mpp.checks.attachments.inspector import Inspector
@@ -21,7 +22,10 @@ from mpp.verdict.finding import SCANNER_FAILED, Act, Action, Finding, Verdict
 from mpp.verdict.transaction import Transaction
 
 _TOLD = 20  # files that are told one by one
-_MANY = 100  # files
+LARGE = 256 << 10  # octets of a message above which all is done beside the loop
+_MANY = 100  # files above which it is too
+_Asked = ParamSpec("_Asked")
+_Result = TypeVar("_Result")
 Group = tuple[list[str], list[Ruling]]  # recipients for whom these rules hold
 
 
@@ -43,11 +47,23 @@ class Attachments:
         try:
             async with asyncio.timeout(timeout_s):
                 items = await self._inspector.inspect(files, passwords)
-                groups = await self._judged(transaction, items)
+                beside = len(message.raw) > LARGE or len(items) > _MANY
+                groups = await _done(beside, self._judged, transaction, items)
                 cleaned = await self._cleaned(groups, files)
+                return await _done(beside, self._findings, message, transaction, items, groups, cleaned)
         except (OSError, TimeoutError) as error:
             cause = str(error) or "no answer when the time for all checks was over"
             return [Finding(CHECK, SCANNER_FAILED, evidence=cause, failure=self._inspection.on_failure)]
+
+    def _findings(
+        self,
+        message: Message,
+        transaction: Transaction,
+        items: Sequence[Item],
+        groups: Sequence[Group],
+        cleaned: Mapping[str, Cleaned],
+    ) -> list[Finding]:
+        """Return a finding for each file of which there is something to say, then those of the rules, by recipients."""
         told = [_told(item) for item in items if item.flags][:_TOLD]
         for addresses, rulings in groups:
             theirs = act(rulings, message, transaction, self._inspection, cleaned)
@@ -56,14 +72,10 @@ class Attachments:
             told += [replace(each, recipients=whom) for each in theirs]
         return told
 
-    async def _judged(self, transaction: Transaction, items: Sequence[Item]) -> list[Group]:
-        """Return the rulings for each group of recipients; of an archive with many files not on the loop."""
+    def _judged(self, transaction: Transaction, items: Sequence[Item]) -> list[Group]:
+        """Return the rulings for each group of recipients."""
         groups = self._book.groups(transaction)
-
-        def judged() -> list[Group]:
-            return [(addresses, self._book.judge(numbers, items)) for numbers, addresses in groups.items()]
-
-        return judged() if len(items) <= _MANY else await asyncio.to_thread(judged)
+        return [(addresses, self._book.judge(numbers, items)) for numbers, addresses in groups.items()]
 
     async def _cleaned(self, groups: Sequence[Group], files: Sequence[File]) -> dict[str, Cleaned]:
         """Return, by the paths of their parts, the documents that rules want without macros, as far as that can be."""
@@ -86,6 +98,13 @@ class Attachments:
             more = f" and {len(closed) - 1} more" if len(closed) > 1 else ""
             text = f"{printable(item.path, 150)}{more} cannot be looked into"
             yield Finding(CHECK, flag.value, text=text, verdict=Verdict.UNCHECKED)
+
+
+async def _done(
+    beside: bool, work: Callable[_Asked, _Result], *arguments: _Asked.args, **named: _Asked.kwargs
+) -> _Result:
+    """Do something here, or beside the loop, which nothing may hold for long."""
+    return await asyncio.to_thread(work, *arguments, **named) if beside else work(*arguments, **named)
 
 
 def _told(item: Item) -> Finding:
