@@ -38,10 +38,9 @@ def attachments(stand: Stand) -> list[Row]:
                 ("300k PDF", pdf_mail(300 << 10)),
             )
         ]
-        rows += [
-            at_most(f"inspection, {name} without attachments", _plain(name, rounds) * 1e6, 50, "us")
-            for name in ("2k", "20k")
-        ]
+        plain = {shape: _plain(shape, rounds) * 1e6 for shape in ("2k", "20k")}
+        rows.append(at_most("inspection, 2k of text", plain["2k"], 50, "us"))
+        rows.append(Row("inspection, 20k newsletter", f"{short(plain['20k'])} us", values={"value": plain["20k"]}))
         return [*rows, *_bomb(), _fork(helper)]
 
 
