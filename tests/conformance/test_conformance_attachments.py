@@ -180,4 +180,4 @@ def test_ambiguity_is_told_in_the_report(gateway: MakeGateway, sink: Sink) -> No
     mpp = gateway(sink, more={"policies": policies})
     assert send(mpp, raw)[0] == 250
     (got,) = sink.messages
-    assert re.search(rb"X-Spam-Report:(?s:.*?)\* +3 AMBIGUOUS_FILES", got.data)
+    assert re.search(rb"X-Spam-Report:(?s:.*?)\* +3(?:\.0)? AMBIGUOUS_FILES", got.data)

@@ -40,6 +40,7 @@ class Dialect:
     cut_header: ClassVar[Literal["no body", "no part", "void"]] = (
         "no body"  # what a delimiter in a header makes of the part
     )
+    break_as_delimiter: ClassVar[bool] = False  # a body loses as many octets as the line break behind its delimiter has
     innermost: bool = False  # only the delimiters of the innermost multipart count
     last_needs_octets: ClassVar[bool] = False  # a delimiter that the octets end with begins no part
     decoders: ClassVar[Mapping[str, Decoder]] = {

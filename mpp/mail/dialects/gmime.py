@@ -8,7 +8,7 @@ from pybase64 import b64decode
 
 from mpp.mail.content import Content
 from mpp.mail.decoding import decode_charset
-from mpp.mail.dialects.dialect import MAX_VALUE, Decoder, Dialect, Fields, Head, first, last
+from mpp.mail.dialects.dialect import MAX_VALUE, Decoder, Dialect, Fields, Head, last
 from mpp.mail.dialects.rfc2231 import Section, join
 from mpp.mail.dialects.uuencode import uudecode_from_any_begin
 from mpp.mail.words import decode_words, header_text
@@ -36,6 +36,7 @@ class GMime(Dialect):
     childless = "nothing"
     cut_header = "no part"
     last_needs_octets = True
+    break_as_delimiter = True
 
     def head(self, raw: bytes, start: int, stop: int, *, top: bool) -> Head | None:
         if top and not raw.startswith((b"From ", b">From ", b"\n", b"\r\n")) and not _FIELD.match(raw):
@@ -63,9 +64,7 @@ class GMime(Dialect):
         return Content(kind or "application/octet-stream", parameters, encoding, disposition, name, boundary)
 
     def is_multipart(self, fields: Fields, content: Content) -> bool:
-        value = first(fields, b"content-type")
-        split = content.multipart if value is None else _type(value)[0].startswith("multipart/")
-        return split and "boundary" in content.parameters
+        return content.multipart and "boundary" in content.parameters
 
     def is_message(self, content: Content) -> bool:
         return content.type in _MESSAGES and content.encoding not in ("base64", "quoted-printable")
@@ -92,7 +91,7 @@ def _type(value: bytes) -> tuple[str, bytes]:
         return "", b""
     text = (kind[0] if kind else b"") + b"/" + below[0]
     semicolon = value.find(b";", below.end())
-    return text.decode("latin-1").lower(), value[semicolon + 1 :] if semicolon >= 0 else b""
+    return decode_charset(text, "").lower(), value[semicolon + 1 :] if semicolon >= 0 else b""
 
 
 def _skip(value: bytes, at: int) -> int:

@@ -9,7 +9,9 @@ from pybase64 import b64decode
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_BASE64 = bytes(set(range(256)) - set(_ALPHABET))
 _NOT_BASE64_OR_PADDING = bytes(set(_NOT_BASE64) - set(b"="))
-_UUENCODED_BASE64 = re.compile(rb"\A\s*begin-base64[^\n]*+\n")
+_NO_DATA = re.compile(
+    rb"^(?:--|begin-base64)[^\n]*+\n?", re.MULTILINE
+)  # lines: delimiters that did not count, uuencode's
 _MOST_RUNS = 1 << 16  # what follows them is read as one
 _NO_ESCAPE = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*+\r?\n)[^=\n]{0,2}")
 _LINE_BLANKS = re.compile(rb"=[ \t]++(?=\r?\n)")
@@ -26,20 +28,20 @@ _MOST_GROWTH = 16  # times the octets that are given
 
 def base64_runs(data: bytes) -> bytes:
     """Every run between padding by itself."""
-    clean = _UUENCODED_BASE64.sub(b"", data).translate(None, _NOT_BASE64_OR_PADDING)
+    clean = _clean(data)
     return _each(re.split(rb"=++", clean, maxsplit=_MOST_RUNS))
 
 
 def base64_zeros(data: bytes) -> bytes:
     """Padding that is not at the end stands for six zero bits."""
-    clean = data.translate(None, _NOT_BASE64_OR_PADDING)
+    clean = _clean(data)
     end = clean.rstrip(b"=")
     return _decode(end.replace(b"=", b"A"))
 
 
 def base64_groups(data: bytes) -> bytes:
     """Every four octets by themselves, wherever their padding stands."""
-    clean = data.translate(None, _NOT_BASE64_OR_PADDING)
+    clean = _clean(data)
     if b"=" not in clean:
         return _decode(clean)
     groups = [clean[at : at + 4].replace(b"=", b"") for at in range(0, min(len(clean), 4 * _MOST_RUNS), 4)]
@@ -49,12 +51,16 @@ def base64_groups(data: bytes) -> bytes:
 def base64_lines(data: bytes) -> bytes:
     """Every line by itself; what fills no group at its end is dropped."""
     decoded = []
-    for line in _UUENCODED_BASE64.sub(b"", data).split(b"\n", _MOST_RUNS):
+    for line in _NO_DATA.sub(b"", data).split(b"\n", _MOST_RUNS):
         clean = line.translate(None, _NOT_BASE64_OR_PADDING)
         padded = clean.endswith(b"=")
         clean = clean.replace(b"=", b"")
         decoded.append(_decode(clean if padded else clean[: len(clean) & ~3]))
     return b"".join(decoded)
+
+
+def _clean(data: bytes) -> bytes:
+    return _NO_DATA.sub(b"", data).translate(None, _NOT_BASE64_OR_PADDING)
 
 
 def _each(runs: Iterable[bytes]) -> bytes:

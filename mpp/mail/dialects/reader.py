@@ -130,6 +130,9 @@ class _Reader:
         if self._hit is None:
             return len(self._raw)
         end = self._hit.start
+        if self._dialect.break_as_delimiter:
+            lost = 2 if self._raw.endswith(b"\r\n", 0, self._hit.next) else 1
+            return max(end - lost, start)
         if end > start and self._raw[end - 1] == 10:
             end -= 1
         if end > start and self._raw[end - 1] == 13:
