@@ -11,6 +11,7 @@ import struct
 from glob import glob
 
 MEMORY = 768 << 20  # octets of address space
+_PROGRAM_S = 60  # of CPU, where nobody is left to end it
 NOBODY = 65534  # uid and gid where we are root
 
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446  # the same on every architecture
@@ -48,23 +49,30 @@ def confine(program: str = "") -> list[str]:
         os.setresuid(NOBODY, NOBODY, NOBODY)
     if _prctl(_PR_SET_NO_NEW_PRIVS, 1) or _prctl(_PR_SET_DUMPABLE, 0):
         raise OSError(ctypes.get_errno(), "prctl")
-    for limit, most in (
-        (resource.RLIMIT_AS, MEMORY),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NPROC, 0),  # counts threads too
-        (resource.RLIMIT_NOFILE, 16 if program else 3),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        if limit == resource.RLIMIT_NPROC and program and _SECCOMP:
-            continue  # it has threads, and seccomp denies it processes
-        resource.setrlimit(limit, (most, most))
     if not _landlocked(program):
         lacking.append("landlock")
         if program and not root:
             raise OSError("a program under our own uid can be kept from our files by Landlock only")
+    _limit(program)
     if not _filtered(program):
         lacking.append("seccomp")
     return lacking
+
+
+def _limit(program: str) -> None:
+    limits = {
+        resource.RLIMIT_AS: MEMORY,
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_NPROC: 0,  # counts threads too
+        resource.RLIMIT_NOFILE: 16 if program else 3,
+        resource.RLIMIT_CORE: 0,
+    }
+    if program:
+        limits[resource.RLIMIT_CPU] = _PROGRAM_S
+        if _SECCOMP:
+            del limits[resource.RLIMIT_NPROC]  # it has threads, and seccomp denies it processes
+    for limit, most in limits.items():
+        resource.setrlimit(limit, (most, most))
 
 
 def _unshared() -> bool:
@@ -85,7 +93,11 @@ def _landlocked(program: str) -> bool:
             _allow(ruleset, path, _READ | _LIST if os.path.isdir(path) else _READ)
         for path in (program, *glob("/lib*/ld-linux*")):  # the second is what loads the first
             _allow(ruleset, path, _READ | _EXECUTE)
-    return ruleset >= 0 and not _libc.syscall(_LANDLOCK_RESTRICT, ruleset, 0)
+    if ruleset < 0:
+        return False
+    refused = _libc.syscall(_LANDLOCK_RESTRICT, ruleset, 0)
+    os.close(ruleset)
+    return not refused
 
 
 def _allow(ruleset: int, path: str, access: int) -> None:

@@ -73,7 +73,7 @@ def _forked(order: dict[str, Any], files: list[int]) -> int:
         kept = [os.dup(file) for file in files]  # above all places that they are put to
         for place, file in zip((0, 1, FILE), kept, strict=False):
             os.dup2(file, place)
-        os.closerange(len(files) if len(files) < 3 else FILE + 1, 1 << 16)
+        os.closerange(FILE if len(files) < 3 else FILE + 1, 1 << 16)
         if order["begin"] == "inspect":
             serve(confine())
         else:
