@@ -13,11 +13,12 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from sqlalchemy import Connection, RowMapping, Table, and_, bindparam, func, insert, select, update
 
-from mpp.store.catalog import Catalog
+from mpp.store.catalog import Catalog, add_rows
 from mpp.store.checkpoint import Checkpoint, is_signed, sign
 from mpp.store.merkle import Growing, inclusion, leaf_hash
 from mpp.store.schema import checkpoints, events, leaves, messages
 
+_encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 BATCH = 250  # leaves in a transaction: some 10 ms
 
 
@@ -40,7 +41,7 @@ def leaf_data(log: str, row: RowMapping) -> bytes:
     """Return the octets of a row's leaf: JSON with sorted keys."""
     shown = next(each.shown for each in _LOGS if each.name == log)
     values = {name: value.hex() if isinstance(value := row[name], bytes) else value for name in shown}
-    return json.dumps({"log": log, **values}, separators=(",", ":"), sort_keys=True).encode()
+    return _encode({"log": log, **values}).encode()
 
 
 class Evidence:
@@ -56,7 +57,12 @@ class Evidence:
 
     def _append(self, log: _Log) -> int:
         table = log.table
-        pending = select(table).where(table.c.leaf.is_(None)).order_by(table.c[log.order]).limit(BATCH)
+        pending = (
+            select(*(table.c[name] for name in log.shown))
+            .where(table.c.leaf.is_(None))
+            .order_by(table.c[log.order])
+            .limit(BATCH)
+        )
         with self._catalog.read() as connection:
             if not connection.execute(pending.limit(1)).first():
                 return 0
@@ -66,7 +72,7 @@ class Evidence:
             hashes = [leaf_hash(leaf_data(log.name, row)) for row in rows]
             made = [{"log": log.name, "number": first + at, "hash": each} for at, each in enumerate(hashes)]
             if made:
-                connection.execute(insert(leaves), made)
+                add_rows(connection, leaves, made)
                 numbered = (
                     update(table)
                     .where(and_(table.c.tenant == bindparam("of_tenant"), table.c[log.key] == bindparam("of_key")))

@@ -93,6 +93,8 @@ _encode = json.JSONEncoder(
     separators=(",", ":"), check_circular=False
 ).encode  # ASCII: one line, whatever the texts hold
 
+_decode = json.JSONDecoder().decode
+
 
 def write(trace: Trace) -> str:
     """Return the trace as one line of ASCII."""
@@ -146,7 +148,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
 def read(line: str | bytes, *, findings: bool = True) -> Trace:
     """Return the trace that a line holds, or without its findings, which are most of the work. Raises TraceError."""
     try:
-        made = json.loads(line)
+        made = _decode(line if isinstance(line, str) else line.decode())
         if made["v"] != VERSION:
             raise TraceError(f"a trace of version {made['v']}, this MPP reads {VERSION}")
         values = {name: made[key] for key, name in _TRACE if key in made}

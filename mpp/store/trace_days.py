@@ -13,7 +13,7 @@ held, in each ten minutes (mpp.gateway.silence). Raises CatalogError.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -108,6 +108,7 @@ def day_of(name: str) -> int:
     return (datetime.strptime(name, "%Y%m%d").replace(tzinfo=UTC) - _EPOCH).days
 
 
+@lru_cache(10_000)
 def word_key(word: str) -> int:
     """Return 64 bits of a word's digest, as the signed number that both databases have."""
     return int.from_bytes(
@@ -181,7 +182,7 @@ class TraceDays:
                     for tenant in trace.tenants:
                         keys = {word_key(word) for word in words(trace, tenant)}
                         rows += [(key, tenant, place + line) for key in keys]
-                    counted.update(_counted(trace))
+                    _count(trace, counted)
             if rows:
                 _insert_words(connection, day_name(day), sorted(rows))
             if counted:
@@ -376,9 +377,8 @@ def _each_once(traces: Sequence[Trace]) -> list[Trace]:
     return [trace for trace in traces if trace.kind != "discard" or trace.id not in whole]
 
 
-def _counted(trace: Trace) -> Mapping[tuple[str, str], int]:
-    """Return what a trace adds to the counts of its day."""
-    found: Counter[tuple[str, str]] = Counter()
+def _count(trace: Trace, found: Counter[tuple[str, str]]) -> None:
+    """Add a trace to the counts of its day."""
     for tenant in trace.tenants:
         if trace.kind == "message":
             found[tenant, "messages"] += 1
@@ -393,7 +393,6 @@ def _counted(trace: Trace) -> Mapping[tuple[str, str], int]:
         found[_EVERYBODY, f"{_CAME}{slot}"] += 1
         if any(copy.disposition == "quarantine" for copy in trace.copies):
             found[_EVERYBODY, f"{_HELD}{slot}"] += 1
-    return found
 
 
 def _adding(connection: Connection, table: Table) -> Executable:
