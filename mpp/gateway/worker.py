@@ -206,8 +206,8 @@ class Worker:
         self._shared.pools.keep(())
         self._shared.delivering.close()
         self._shared.asking.close()
-        await self._shared.inspector.close()
         await self._shared.store.close()
+        await self._shared.inspector.close()  # last: it may have to wait for an inspection whose message has gone
 
 
 def _tell(pool: str, member: Member) -> None:

@@ -11,9 +11,8 @@ from typing import ParamSpec, TypeVar
 
 from mpp.checks.attachments.acting import CHECK, act, to_clean
 from mpp.checks.attachments.inspector import Inspector
-from mpp.checks.attachments.item import Cleaned, File, Item
-from mpp.checks.attachments.mails import attached_files
-from mpp.checks.attachments.passwords import passwords_of
+from mpp.checks.attachments.item import Cleaned, Item
+from mpp.checks.attachments.mails import has_files
 from mpp.checks.attachments.policy import Rulebook, Ruling
 from mpp.checks.attachments.settings import Inspection
 from mpp.mail.escape import printable
@@ -40,16 +39,14 @@ class Attachments:
 
     async def judge(self, message: Message, transaction: Transaction, timeout_s: float) -> list[Finding]:
         """Return what is found and what is to be done, by `timeout_s` from now. Never raises for what a message holds."""
-        files = attached_files(message)
-        if not files:
+        if not has_files(message):
             return []
-        passwords = passwords_of(message) if self._inspection.passwords else ()
         try:
             async with asyncio.timeout(timeout_s):
-                items = await self._inspector.inspect(files, passwords)
+                items = await self._inspector.inspect(message, passwords=self._inspection.passwords)
                 beside = len(message.raw) > LARGE or len(items) > _MANY
                 groups = await _done(beside, self._judged, transaction, items)
-                cleaned = await self._cleaned(groups, files)
+                cleaned = await self._cleaned(groups, message)
                 return await _done(beside, self._findings, message, transaction, items, groups, cleaned)
         except (OSError, TimeoutError) as error:
             cause = str(error) or "no answer when the time for all checks was over"
@@ -77,10 +74,10 @@ class Attachments:
         groups = self._book.groups(transaction)
         return [(addresses, self._book.judge(numbers, items)) for numbers, addresses in groups.items()]
 
-    async def _cleaned(self, groups: Sequence[Group], files: Sequence[File]) -> dict[str, Cleaned]:
+    async def _cleaned(self, groups: Sequence[Group], message: Message) -> dict[str, Cleaned]:
         """Return, by the paths of their parts, the documents that rules want without macros, as far as that can be."""
         wanted = {path for _, rulings in groups for path in to_clean(rulings)}
-        found = {file.path: await self._inspector.clean(file.data) for file in files if file.path in wanted}
+        found = {part.path: await self._inspector.clean(part) for part in message.leaves() if part.path in wanted}
         return {path: cleaned for path, cleaned in found.items() if cleaned is not None}
 
     def _unchecked(self, items: Sequence[Item], rulings: Sequence[Ruling]) -> Iterator[Finding]:

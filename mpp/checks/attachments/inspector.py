@@ -10,8 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from mpp.checks.attachments.helper import Helper
-from mpp.checks.attachments.item import Cleaned, File, Item, Limits
+from mpp.checks.attachments.item import Cleaned, Item, Limits
+from mpp.checks.attachments.mails import attached_files
+from mpp.checks.attachments.passwords import passwords_of
 from mpp.checks.attachments.unpacking import find_unpacker
+from mpp.mail.message import Message
+from mpp.mail.part import Part
 
 _Result = TypeVar("_Result")
 
@@ -28,12 +32,20 @@ class Inspector:
         await self._alone(self._helper.start)
         return self._helper.lacking
 
-    async def inspect(self, files: Sequence[File], passwords: Sequence[str]) -> list[Item]:
-        return await self._alone(lambda: self._helper.inspect(files, Limits(), passwords))
+    async def inspect(self, message: Message, *, passwords: bool) -> list[Item]:
+        """Return what is said of a mail's files. `passwords`: encrypted ones are tried with those that stand in its text.
 
-    async def clean(self, data: bytes) -> Cleaned | None:
+        Its files are decoded here, when its turn has come: of those that wait there is no second copy.
+        """
+
+        def inspected() -> list[Item]:
+            return self._helper.inspect(attached_files(message), Limits(), passwords_of(message) if passwords else ())
+
+        return await self._alone(inspected)
+
+    async def clean(self, part: Part) -> Cleaned | None:
         """Return a document without its macros, None where that cannot be done safely."""
-        return await self._alone(lambda: self._helper.clean(data, Limits()))
+        return await self._alone(lambda: self._helper.clean(part.decode(), Limits()))
 
     async def close(self) -> None:
         await self._alone(self._helper.close)

@@ -26,6 +26,11 @@ def attached_files(message: Message) -> list[File]:
     return [File(part.path, part.name or "", part.type, part.decode()) for part in _attached(message)]
 
 
+def has_files(message: Message) -> bool:
+    """True where `attached_files` would return any; nothing is decoded for that."""
+    return next(_attached(message), None) is not None
+
+
 def mail_members(data: bytes, meter: Meter) -> Iterator[Member]:
     """Yield the files of a mail that lies inside something else."""
     for part in _attached(_message(data)):

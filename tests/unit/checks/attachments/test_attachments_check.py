@@ -1,14 +1,14 @@
 """The check: findings for each file, for whom they are, what could not be looked into, and when nobody could look."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from mpp.checks.attachments.check import Attachments
 from mpp.checks.attachments.inspector import Inspector
-from mpp.checks.attachments.item import File, Flag, Item
+from mpp.checks.attachments.item import Flag, Item
+from mpp.checks.attachments.mails import attached_files
 from mpp.checks.attachments.policy import Rulebook
 from mpp.checks.attachments.settings import AttachmentRule, Inspection
 from mpp.mail.envelope import Client, Envelope, Recipient
@@ -30,13 +30,16 @@ class Said(Inspector):
     def __init__(self, said: Any) -> None:
         self.said, self.asked = said, 0
 
-    async def inspect(self, files: Sequence[File], passwords: Sequence[str]) -> list[Item]:
+    async def inspect(self, message: Message, *, passwords: bool) -> list[Item]:
         self.asked += 1
         if isinstance(self.said, Exception):
             raise self.said
         if self.said is None:
             await asyncio.Event().wait()
-        return [Item(each.path, each.name, each.declared, "x", 1, "0", frozenset(self.said)) for each in files]
+        return [
+            Item(each.path, each.name, each.declared, "x", 1, "0", frozenset(self.said))
+            for each in attached_files(message)
+        ]
 
 
 def judged(
@@ -106,11 +109,11 @@ def test_where_nobody_can_look_the_setting_says_what_that_means(said: Any, on_fa
 def test_the_inspector_serves_one_after_the_other_and_outlives_who_went_away() -> None:
     async def scene() -> list[list[Item]]:
         inspector = Inspector()
-        file = File("2", "a.exe", "", PROGRAM)
-        leaving = asyncio.create_task(inspector.inspect([file], ()))
+        message = Message(mail("a.exe", PROGRAM))
+        leaving = asyncio.create_task(inspector.inspect(message, passwords=True))
         await asyncio.sleep(0)
         leaving.cancel()
-        both = await asyncio.gather(inspector.inspect([file], ()), inspector.inspect([file], ()))
+        both = await asyncio.gather(*(inspector.inspect(message, passwords=True) for _ in range(2)))
         await inspector.close()
         return both
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mpp.checks.attachments.check import Attachments
 from mpp.checks.attachments.helper import Helper
 from mpp.checks.attachments.inspect import inspect
+from mpp.checks.attachments.inspector import Inspector
 from mpp.checks.attachments.item import File, Flag, Limits, Means
 from mpp.checks.attachments.passwords import MOST, passwords_in, passwords_of
 from mpp.checks.attachments.policy import Rulebook
@@ -89,17 +90,10 @@ def test_a_whole_mail_opens_with_its_own_words(locked_mail, search):
     assert (inner.name, inner.size) == ("secret.txt", 13 if search else 0)
 
 
-class Remembering:
-    """An inspector that remembers the passwords it was given."""
-
-    async def inspect(self, files, passwords):
-        self.passwords = list(passwords)
-        return []
-
-
 @pytest.mark.parametrize("wanted", [True, False])
-async def test_the_check_hands_them_on_where_the_settings_want_it(locked_mail, wanted):
-    inspector = Remembering()
+async def test_the_check_uses_them_where_the_settings_want_it(locked_mail, wanted):
+    inspector = Inspector()
     check = Attachments(Rulebook((), {}), Inspection(passwords=wanted), inspector)
-    await check.judge(Message(locked_mail), a_transaction(), 5.0)
-    assert ("letmein" in inspector.passwords) is wanted
+    found = await check.judge(Message(locked_mail), a_transaction(), 30.0)
+    await inspector.close()
+    assert any("secret.txt" in each.text and "13 octets" in each.text for each in found) is wanted
