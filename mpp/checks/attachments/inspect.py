@@ -46,7 +46,7 @@ def _look(file: File, state: _State, depth: int, given: Set[Flag] = frozenset())
         flags.add(Flag.EXECUTABLE)
     elif is_script(file.data, kind):
         flags.add(Flag.SCRIPT)
-    if lies(file.name, kind):
+    if file.data and lies(file.name, kind):  # of what could not be read nothing is known
         flags.add(Flag.MISMATCH)
     place = len(state.items)
     digest = sha256(file.data).hexdigest()

@@ -46,6 +46,7 @@ _OOXML = {
     b"ppt/": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
 }
 _PDF = re.compile(rb"%PDF-\d")
+_SHORT_TEXT = re.compile(rb"[\t\r\n -~]{1,8}")  # too little for libmagic to call it anything
 _SVG = re.compile(rb"<svg[\s>]", re.IGNORECASE)
 _HTML = re.compile(
     rb"\A[\s\xef\xbb\xbf\xfe\xff]*(?:<!--.{0,4000}?-->\s*)*<(?:!doctype\s+html|html|head|body|script|iframe|meta)\b",
@@ -106,7 +107,8 @@ def _libmagic(data: bytes) -> str:
     if handle is None:
         handle = _local.handle = magic.Magic(mime=True)
     try:
-        return str(handle.from_buffer(data[:_HEAD]))
+        kind = str(handle.from_buffer(data[:_HEAD]))
+        return "text/plain" if kind == "application/octet-stream" and _SHORT_TEXT.fullmatch(data) else kind
     except magic.MagicException:
         return "application/octet-stream"
 

@@ -26,7 +26,6 @@ EXECUTABLE = frozenset(
         "ocx",
         "ax",
         "efi",
-        "bin",
         "elf",
         "so",
         "o",

@@ -233,6 +233,8 @@ def test_content_is_known_for_what_it_is(name, data, expected):
         ("a.html", b"<html><body><p>The one = the other</p></body></html>"),
         ("a.xml", b'<?xml version="1.0"?><a><office:scripts/></a>'),
         ("a.docx", word({"word/embeddings/chart.xlsx": zipped({"xl/workbook.xml": b"<x/>"})})),
+        ("a.xlsx", zipped({"[Content_Types].xml": b"<x/>", "xl/printerSettings/printerSettings1.bin": b"\0\1" * 40})),
+        ("short.txt", b"x"),
         ("a.a", b"!<arch>\n//              " + b" " * 32 + b"4         `\nabc\n"),
         ("a.rtf", b"{\\rtf1 Hello}"),
         ("empty.txt", b""),
@@ -248,6 +250,12 @@ def test_a_folder_of_a_document_that_holds_itself_is_damage():
     root = 512 + 512  # behind header and table
     data[root + 66], data[root + 76 : root + 80] = 1, struct.pack("<I", 0)  # a folder whose first child is itself
     assert "damaged" in flags("a.doc", bytes(data))
+
+
+def test_the_name_of_what_cannot_be_read_is_no_lie(tmp_path):
+    (tmp_path / "report.pdf").write_bytes(b"%PDF-1.4")
+    data = packed(tmp_path, ["zip", "-q", "-P", "letmein", "a.zip", "report.pdf"], "a.zip")
+    assert "mismatch" not in flags("a.zip", data)
 
 
 GZIP = gzip.compress(TEXT)
