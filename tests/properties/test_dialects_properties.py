@@ -32,11 +32,15 @@ def reference(part: Reference) -> list[tuple[str, bytes]]:
     return [(part.get_content_type(), part.get_payload(decode=True) or b"")]
 
 
+def compared(leaves: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    """White space at the end has no say; the package has no octets of a message within."""
+    return [(kind, b"" if kind.startswith("message/") else octets.rstrip()) for kind, octets in leaves]
+
+
 @settings(max_examples=400, deadline=None)
 @given(MAILS)
 def test_broken_mail_is_read_as_the_package_reads_it(raw: bytes) -> None:
     root = read(raw, Python(), Limits(), set())
     assert root is not None
     ours = [(leaf.type, leaf.decode()) for leaf in root.leaves()]
-    theirs = reference(email.message_from_bytes(raw))
-    assert [(kind, octets.rstrip()) for kind, octets in ours] == [(kind, octets.rstrip()) for kind, octets in theirs]
+    assert compared(ours) == compared(reference(email.message_from_bytes(raw)))

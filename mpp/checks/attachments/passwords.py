@@ -28,7 +28,7 @@ _TAG = re.compile(r"<[^>]{0,1000}>")
 def passwords_of(message: Message) -> list[str]:
     """Return the candidates in the subject and in the texts that are no files."""
     texts = [message.text(b"subject") or ""]
-    for part in message.leaves():
+    for part in message.every_leaf():
         if part.name is None and part.type.startswith("text/"):
             text = part.text()[:_LOOKED_AT]
             texts.append(html.unescape(_TAG.sub(" ", text)) if part.type == "text/html" else text)

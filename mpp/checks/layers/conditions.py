@@ -27,7 +27,9 @@ def why_not(layer: Layer, message: Message, transaction: Transaction, findings: 
         return f"{key} is for {layer.direction} mail"
     if layer.policies and not any(name in layer.policies for name, _ in transaction.policies.values()):
         return f"{key} is for the policies {', '.join(layer.policies)}"
-    if layer.attachment != "any" and any(part.attachment for part in message.leaves()) != (layer.attachment == "with"):
+    if layer.attachment != "any" and any(part.attachment for part in message.every_leaf()) != (
+        layer.attachment == "with"
+    ):
         return f"{key} is for mail {layer.attachment} attachments"
     return _outside(layer, transaction, findings)
 

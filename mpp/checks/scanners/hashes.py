@@ -137,6 +137,6 @@ def read_list(lines: Iterable[bytes]) -> tuple[dict[bytes, str], int]:
 def _digests(message: Message, lengths: frozenset[int]) -> list[tuple[str, bytes]]:
     """Return the digests of each leaf and of the whole, by the path of the part ("" for the whole)."""
     made: list[tuple[str, bytes]] = []
-    for path, octets in [("", message.raw), *((leaf.path or "1", leaf.decode()) for leaf in message.leaves())]:
+    for path, octets in [("", message.raw), *((leaf.path or "1", leaf.decode()) for leaf in message.every_leaf())]:
         made += [(path, hashlib.new(_MAKERS[length], octets, usedforsecurity=False).digest()) for length in lengths]
     return made

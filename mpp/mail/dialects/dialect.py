@@ -6,17 +6,15 @@ parts. Octets in, values out; nothing raises, everything is linear.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal, NamedTuple
 
 from mpp.mail.content import Content
-from mpp.mail.decoding import decode_base64, decode_quoted_printable
 
 Fields = Sequence[tuple[bytes, bytes]]  # name in lower case, raw value
 Decoder = Callable[[bytes], bytes]
 MAX_VALUE = 1 << 15  # octets of one field that are read
 MAX_HEADER = 1 << 19  # octets of one header; what is beyond is body
-IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
 
 
 class Head(NamedTuple):
@@ -28,7 +26,7 @@ class Head(NamedTuple):
 
 
 class Dialect:
-    """The answers that most programs give."""
+    """The answers that most programs give, and the questions to which each has its own."""
 
     name: str
     line_ends: ClassVar[bytes] = b"\n"  # each of these octets ends a line
@@ -37,16 +35,11 @@ class Dialect:
     childless: ClassVar[Literal["body", "empty", "nothing"]] = "body"  # what is left of a multipart without parts
     repeated: ClassVar[bool] = False  # delimiter lines one behind the other count as one
     outer_first: ClassVar[bool] = False  # in a preamble the delimiters of the multiparts around are looked for first
-    cut_header: ClassVar[Literal["no body", "no part", "void"]] = (
-        "no body"  # what a delimiter in a header makes of the part
-    )
+    # What a delimiter within a header leaves of the part.
+    cut_header: ClassVar[Literal["no body", "no part", "void"]] = "no body"
     break_as_delimiter: ClassVar[bool] = False  # a body loses as many octets as the line break behind its delimiter has
     innermost: bool = False  # only the delimiters of the innermost multipart count
     last_needs_octets: ClassVar[bool] = False  # a delimiter that the octets end with begins no part
-    decoders: ClassVar[Mapping[str, Decoder]] = {
-        "base64": decode_base64,
-        "quoted-printable": decode_quoted_printable,
-    }
 
     def head(self, raw: bytes, start: int, stop: int, *, top: bool) -> Head | None:
         """Read the header at `start`, which ends at `stop` at the latest. None: the program refuses such a message."""
@@ -56,9 +49,9 @@ class Dialect:
         """Say what the fields mean; `default` is the type of a part without one."""
         raise NotImplementedError
 
-    def is_multipart(self, fields: Fields, content: Content) -> bool:
+    def is_multipart(self, content: Content) -> bool:
         """True where the body is looked through for parts."""
-        return content.multipart
+        raise NotImplementedError
 
     def is_message(self, content: Content) -> bool:
         """True where the body is read as a message."""
@@ -78,7 +71,7 @@ class Dialect:
 
     def decoder(self, content: Content) -> Decoder | None:
         """Return what decodes a body of this content; None: nothing has to be done."""
-        return self.decoders.get(content.encoding)
+        raise NotImplementedError
 
 
 def first(fields: Fields, name: bytes) -> bytes | None:

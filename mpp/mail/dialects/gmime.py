@@ -63,7 +63,7 @@ class GMime(Dialect):
         encoding = token[0].lower() if token else ""
         return Content(kind or "application/octet-stream", parameters, encoding, disposition, name, boundary)
 
-    def is_multipart(self, fields: Fields, content: Content) -> bool:
+    def is_multipart(self, content: Content) -> bool:
         return content.multipart and "boundary" in content.parameters
 
     def is_message(self, content: Content) -> bool:

@@ -89,7 +89,7 @@ class Lenient(Dialect):
         boundary = parameters.get("boundary", "").encode("utf-8", "surrogateescape")
         return Content(kind, parameters, encoding, disposition, name, boundary)
 
-    def is_multipart(self, fields: Fields, content: Content) -> bool:
+    def is_multipart(self, content: Content) -> bool:
         return content.multipart or "boundary" in content.parameters.get("", "")
 
     def boundary(self, raw: bytes, body: int, content: Content, around: Sequence[bytes]) -> bytes:

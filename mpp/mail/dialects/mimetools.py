@@ -60,7 +60,7 @@ class MimeTools(Dialect):
             parameters.get("boundary", "").encode("latin-1", "replace"),
         )
 
-    def is_multipart(self, fields: Fields, content: Content) -> bool:
+    def is_multipart(self, content: Content) -> bool:
         boundary = content.parameters.get("boundary")
         return content.type.partition("/")[0] == "multipart" and boundary is not None and "\r" not in boundary
 

@@ -54,7 +54,7 @@ class Python(Dialect):
             boundary = parameters.get("boundary", "").rstrip().encode("ascii", "replace")
         return Content(kind, parameters, encoding, disposition, _words(name), boundary)
 
-    def is_multipart(self, fields: Fields, content: Content) -> bool:
+    def is_multipart(self, content: Content) -> bool:
         return content.multipart and "boundary" in content.parameters
 
     def is_message(self, content: Content) -> bool:

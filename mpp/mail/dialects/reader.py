@@ -42,26 +42,33 @@ class _Reader:
 
     def entity(self, start: int, path: str, default: str, *, whole: bool) -> Part | None:
         """Read header and body at `start` to the next delimiter, which stands in `_hit` then. None: there is no part."""
-        raw, dialect = self._raw, self._dialect
+        dialect = self._dialect
         self._parts += 1
-        hit = self._hit = self._next(start)
-        stop = hit.start if hit else len(raw)
-        head = dialect.head(raw, start, min(stop, start + MAX_HEADER), top=whole and not path)
-        if head is None:
+        found = self._header(start, top=whole and not path, whole=whole)
+        if found is None:
             return None
-        void = False
-        if hit and head.end == head.body == stop and dialect.cut_header != "no body":
-            if dialect.cut_header == "no part" and not head.fields and (not whole or start == stop):
-                return None
-            void = dialect.cut_header == "void" and not hit.closing and hit.level == len(self._open) - 1
-            if dialect.cut_header == "void" and not void:
-                head = Head(head.fields, head.end, hit.next)
+        head, void = found
         content = _VOID if void else dialect.content(head.fields, default)
-        split = not void and dialect.is_multipart(head.fields, content)
-        part = Part(raw, _below(path, 1) if whole and not split else path, start, head.end, head.body, content)
+        split = not void and dialect.is_multipart(content)
+        path_of_it = _below(path, 1) if whole and not split else path
+        part = Part(self._raw, path_of_it, start, head.end, head.body, content)
         part.decoder = dialect.decoder(content)
         self._body(part, path, split=split)
         return part
+
+    def _header(self, start: int, *, top: bool, whole: bool) -> tuple[Head, bool] | None:
+        """Read a header, and say whether a delimiter that cuts it off leaves a void part; None: no part at all."""
+        dialect = self._dialect
+        hit = self._hit = self._next(start)
+        stop = hit.start if hit else len(self._raw)
+        head = dialect.head(self._raw, start, min(stop, start + MAX_HEADER), top=top)
+        if head is None or hit is None or head.body < stop or head.end < head.body or dialect.cut_header == "no body":
+            return head and (head, False)
+        if dialect.cut_header == "no part":
+            return None if not head.fields and (not whole or start == stop) else (head, False)
+        if not hit.closing and hit.level == len(self._open) - 1:
+            return head, True
+        return Head(head.fields, head.end, hit.next), False  # the program passes over the delimiter
 
     def _body(self, part: Part, path: str, *, split: bool) -> None:
         """Read on from the header of `part`; where it is divided, read what is in it."""

@@ -25,6 +25,7 @@ ATTACHED = (
     b'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\n\r\ntext\r\n--b\r\n'
     b"Content-Type: application/pdf\r\n\r\n%PDF\r\n--b--\r\n"
 )
+HIDDEN = ATTACHED.replace(b'boundary="b"', b"boundary=a; boundary=b")  # only some programs see it
 
 
 def transaction(*recipients: str, policy: str = "default", direction: str = "inbound") -> Transaction:
@@ -63,6 +64,7 @@ def points(score: float, check: str = "a", **more: object) -> Finding:
         ({"policies": ("strict",)}, PLAIN, {"policy": "strict"}, [], ""),
         ({"attachment": "with"}, PLAIN, {}, [], "layers.l is for mail with attachments"),
         ({"attachment": "with"}, ATTACHED, {}, [], ""),
+        ({"attachment": "with"}, HIDDEN, {}, [], ""),
         ({"attachment": "without"}, ATTACHED, {}, [], "layers.l is for mail without attachments"),
         ({"score_from": 2}, PLAIN, {}, [points(1.9)], "layers.l is for scores from 2, and it was 1.9"),
         ({"score_from": 2}, PLAIN, {}, [points(1.9), points(0.1)], ""),
