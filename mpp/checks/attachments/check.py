@@ -21,7 +21,7 @@ from mpp.verdict.finding import SCANNER_FAILED, Act, Action, Finding, Verdict
 from mpp.verdict.transaction import Transaction
 
 _TOLD = 20  # files that are told one by one
-LARGE = 256 << 10  # octets of a message above which all is done beside the loop
+LARGE = 1 << 20  # octets of a message above which all is done beside the loop
 _MANY = 100  # files above which it is too
 _Asked = ParamSpec("_Asked")
 _Result = TypeVar("_Result")

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from mpp.checks.attachments.helper import Helper
-from mpp.checks.attachments.item import Cleaned, Item, Limits
+from mpp.checks.attachments.item import Cleaned, Flag, Item, Limits
 from mpp.checks.attachments.mails import attached_files
 from mpp.checks.attachments.passwords import passwords_of
 from mpp.checks.attachments.unpacking import find_unpacker
@@ -39,7 +39,13 @@ class Inspector:
         """
 
         def inspected() -> list[Item]:
-            return self._helper.inspect(attached_files(message), Limits(), passwords_of(message) if passwords else ())
+            files = attached_files(message)
+            items = self._helper.inspect(files, Limits())
+            if passwords and any(
+                Flag.ENCRYPTED in item.flags for item in items
+            ):  # few are, and the search reads all text
+                items = self._helper.inspect(files, Limits(), passwords_of(message))
+            return items
 
         return await self._alone(inspected)
 
