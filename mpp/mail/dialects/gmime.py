@@ -8,7 +8,7 @@ from pybase64 import b64decode
 
 from mpp.mail.content import Content
 from mpp.mail.decoding import decode_charset
-from mpp.mail.dialects.dialect import MAX_VALUE, Decoder, Dialect, Fields, Head, last
+from mpp.mail.dialects.dialect import MAX_VALUE, Decoder, Dialect, Fields, Head, in_pieces, last
 from mpp.mail.dialects.rfc2231 import Section, join
 from mpp.mail.dialects.uuencode import uudecode_from_any_begin
 from mpp.mail.words import decode_words, header_text
@@ -191,7 +191,11 @@ def decode_base64(data: bytes) -> bytes:
 
 def _decode_quoted_printable(data: bytes) -> bytes:
     """An escape that is none takes two octets with it: they stay, and so does an escape that begins with one of them."""
-    return a2b_qp(_NO_ESCAPE.sub(lambda match: match[0].replace(b"=", b"=3D"), _QP_END.sub(b"", data)))
+    return in_pieces(_decode_piece, _QP_END.sub(b"", data))
+
+
+def _decode_piece(data: bytes) -> bytes:
+    return a2b_qp(_NO_ESCAPE.sub(lambda match: match[0].replace(b"=", b"=3D"), data))
 
 
 _DECODERS: dict[str, Decoder] = {

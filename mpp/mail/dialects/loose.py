@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from pybase64 import b64decode
 
+from mpp.mail.dialects.dialect import in_pieces
+
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_BASE64 = bytes(set(range(256)) - set(_ALPHABET))
 _NOT_BASE64_OR_PADDING = bytes(set(_NOT_BASE64) - set(b"="))
@@ -76,6 +78,10 @@ def _decode(clean: bytes) -> bytes:
 
 def quoted_printable(data: bytes) -> bytes:
     """An escape that is none is left out."""
+    return in_pieces(_decode_piece, data)
+
+
+def _decode_piece(data: bytes) -> bytes:
     return a2b_qp(_LINE_BLANKS.sub(b"=", _NO_ESCAPE.sub(b"", data)))
 
 

@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 from pybase64 import b64decode
 
 from mpp.mail.content import Content
-from mpp.mail.dialects.dialect import Decoder, Dialect, Fields, Head, first
+from mpp.mail.dialects.dialect import Decoder, Dialect, Fields, Head, first, in_pieces
 from mpp.mail.dialects.uuencode import uudecode_from_any_begin
 
 _FOLD = re.compile(rb"\r?\n")
@@ -157,6 +157,10 @@ def decode_base64(data: bytes) -> bytes:
 
 
 def _decode_quoted_printable(data: bytes) -> bytes:
+    return in_pieces(_decode_piece, data)
+
+
+def _decode_piece(data: bytes) -> bytes:
     return a2b_qp(_NO_ESCAPE.sub(b"=3D", _LINE_BLANKS.sub(b"", data)))
 
 
