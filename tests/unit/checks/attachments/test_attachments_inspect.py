@@ -118,10 +118,10 @@ def bomb_zip():
 
 
 def test_a_hundred_thousand_members_are_a_bomb_that_takes_no_time():
-    names = {f"{n}": b"" for n in range(100_000)}
-    items = look("a.zip", zipped(names, zipfile.ZIP_STORED))
-    assert "bomb" in items[0].flags
-    assert len(items) <= Limits().entries + 1
+    data = zipped({"a": b""})
+    listed, end = data.index(b"PK\x01\x02"), data.index(b"PK\x05\x06")
+    (outer,) = look("a.zip", data[:listed] + data[listed:end] * 100_000 + data[end:])
+    assert outer.flags == {"bomb"}
 
 
 @pytest.mark.parametrize(
