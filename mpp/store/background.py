@@ -16,7 +16,7 @@ from mpp.store.clock import now_ms
 from mpp.store.compact import compact
 from mpp.store.evidence import Evidence
 from mpp.store.forget import overwrite
-from mpp.store.journal import Journal
+from mpp.store.journal import Journal, put_back
 from mpp.store.opening import url_of
 from mpp.store.quarantine import abandon, expire, node_name
 from mpp.store.reader import Reader
@@ -135,6 +135,8 @@ class Tasks:
         """Append new events to the log beside the catalog, from which a lost catalog is made anew."""
         if self._journal is None:
             self._journal = Journal(self._data)
+            if self._journal.ahead(self.catalog):  # new events would get numbers of old ones, and never be taken
+                put_back(self._data, self.catalog)
         self._journal.take(self.catalog)
         return False
 

@@ -2,6 +2,7 @@
 
 A line an event: crc32 in hexadecimal, then JSON. Written behind the catalog by the background process, about once a second, and synced;
 events of the last second before a catalog is lost may lack. A torn last line is cut off by the next writer; one elsewhere is told.
+Numbers of events are never given twice: whatever a catalog lacks that the file has is put back (`put_back`) before it goes on.
 """
 
 import fcntl
@@ -9,13 +10,14 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 from sqlalchemy import Connection, func, select
 
-from mpp.store.catalog import Catalog
+from mpp.store.catalog import Catalog, add_rows
 from mpp.store.errors import StoreError
 from mpp.store.keyfile import write_all
 from mpp.store.schema import events
@@ -50,6 +52,15 @@ class Journal:
             self._last[line["tenant"]], self._end = line["number"], end
         os.ftruncate(self._descriptor, self._end)
 
+    def ahead(self, catalog: Catalog) -> bool:
+        """True where the catalog lacks the last events: it was lost, or is an old copy of itself."""
+        c = events.c
+        with catalog.read() as connection:
+            newest = {
+                tenant: connection.scalar(select(func.max(c.number)).where(c.tenant == tenant)) for tenant in self._last
+            }
+        return any((newest[tenant] or 0) < last for tenant, last in self._last.items())
+
     def take(self, catalog: Catalog) -> int:
         """Append what the catalog has more, durably. Returns how many events that were."""
         taken = 0
@@ -72,6 +83,18 @@ class Journal:
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def put_back(data: Path, catalog: Catalog) -> None:
+    """Add to the catalog the events that only the file has, a transaction a batch; each gets its leaf of the log anew.
+
+    Raises CatalogError, OSError, StoreError where the file is damaged in its middle.
+    """
+    if journal_path(data).exists():
+        lines = _lines(journal_path(data))
+        while rows := [{**line, "leaf": None} for line, _ in islice(lines, _BATCH)]:
+            with catalog.write() as connection:
+                add_rows(connection, events, rows, keep=True)
 
 
 def told(data: Path, catalog: Catalog) -> Iterator[Told]:

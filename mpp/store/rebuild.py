@@ -19,7 +19,7 @@ from mpp.store.clock import now_ms
 from mpp.store.content import read_description
 from mpp.store.files import records, segments_here
 from mpp.store.forget import drop
-from mpp.store.journal import Told
+from mpp.store.journal import Told, put_back
 from mpp.store.reader import DamageError, ForgottenError, Reader
 from mpp.store.record import DamagedError, Kind, Record
 from mpp.store.rows import Place, copy_rows, message_row, segment_row, use_rows
@@ -45,6 +45,7 @@ class Rebuilt:
 
 def rebuild(catalog: Catalog, data: Path, reader: Reader, events: Iterable[Told], node: str) -> Iterator[Rebuilt]:
     """Add all that lacks; yields what was done so far after each segment, the last time when all is done."""
+    put_back(data, catalog)
     with catalog.read() as connection:
         doomed = {tuple(row) for row in connection.execute(select(forgotten.c.segment, forgotten.c.slot))}
     made = _Making(catalog, reader, {each.mark: each for each in read_tenants(data).values()}, _fates(events))

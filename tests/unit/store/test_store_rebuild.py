@@ -7,9 +7,10 @@ import shutil
 import pytest
 from sqlalchemy import delete, select, update
 
+from mpp.store.background import Tasks
 from mpp.store.catalog import catalog_url, open_catalog, prepare
 from mpp.store.check import Counts, check
-from mpp.store.events import Event, record
+from mpp.store.events import Event, all_events, record
 from mpp.store.forget import drop, overwrite
 from mpp.store.journal import Journal, Told, journal_path, told
 from mpp.store.opening import url_of
@@ -215,6 +216,65 @@ async def test_the_journal_tells_what_a_lost_catalog_knew(store, make_letter):
     assert [event.action for event in events] == ["released"]
     rebuilt(store, events)
     assert "released" in "".join(everything(store)[0]["copies"])
+
+
+async def test_what_happened_after_a_rebuild_outlives_the_next_one(store, make_letter):
+    """Numbers of events are not given twice, else the journal takes none of the new ones and released mail is held again."""
+    await fill(store, some(make_letter))
+    happened(store, *[Event("user", "viewed", message="one", detail={"n": n}) for n in range(3)])
+    was = all_told(store)
+    lose_catalog(store)
+    rebuilt_by_journal(store)
+    assert all_told(store) == was
+    happened(store, Event("user", "released", message="two", recipient="bob@example.org"))
+    lose_catalog(store)
+    rebuilt_by_journal(store)
+    assert [(event.number, event.action) for event in all_told(store)][2:] == [(3, "viewed"), (4, "released")]
+    assert state_of(store, "two") == "released"
+
+
+async def test_a_catalog_that_went_on_empty_gets_its_events_back_before_new_ones_are_journaled(store, make_letter):
+    await fill(store, some(make_letter))
+    happened(store, *[Event("user", "viewed", message="one") for _ in range(3)])
+    was = all_told(store)
+    lose_catalog(store)
+    work = Tasks(store.catalog(), store.settings, store.data, "node")
+    work.write_journal()
+    work.close()
+    assert all_told(store) == was
+
+
+def happened(store, *events):
+    """What people did, and the background process's next turn."""
+    catalog, journal = store.catalog(), Journal(store.data)
+    with catalog.write() as connection:
+        record(connection, events)
+    journal.take(catalog)
+    journal.close()
+    catalog.close()
+
+
+def rebuilt_by_journal(store):
+    catalog = store.catalog()
+    events = list(told(store.data, catalog))
+    catalog.close()
+    rebuilt(store, events)
+
+
+def all_told(store):
+    catalog = store.catalog()
+    with catalog.read() as connection:
+        found = list(all_events(connection))
+    catalog.close()
+    return found
+
+
+def state_of(store, message):
+    catalog = store.catalog()
+    with catalog.read() as connection:
+        found = connection.scalar(select(copies.c.state).where(copies.c.message == message))
+    catalog.close()
+    return found
 
 
 def test_a_look_for_new_events_does_not_walk_the_old_ones(tmp_path):
