@@ -29,9 +29,9 @@ from mpp.store.quarantine import Settled, claim, claim_of, node_name, settle
 from mpp.store.quarantine_query import Key
 from mpp.store.reader import Reader, Stored
 
-BATCH = 100  # copies claimed at a time: so many are unknown where we are killed
 AT_ONCE = 20  # deliveries
-PATIENCE_S = 300.0  # for one delivery; well below mpp.store.quarantine.STALE_MS
+BATCH = 2 * AT_ONCE  # copies claimed at a time: so many are unknown where we are killed
+PATIENCE_S = 300.0  # for one delivery; two after each other are well below mpp.store.quarantine.STALE_MS
 _SWEEP_S = 0.5
 NO_ROUTE = Reply(550, "5.1.2", "No route for this address")
 

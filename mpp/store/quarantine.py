@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, tuple_, update
@@ -20,7 +21,9 @@ from mpp.store.events import Event, record
 from mpp.store.quarantine_query import Key
 from mpp.store.schema import copies
 
-STALE_MS = 15 * 60_000  # no delivery takes so long
+STALE_MS = (
+    15 * 60_000
+)  # no batch of deliveries takes so long: a claim that is older was abandoned, where nobody can ask its process
 CHUNK = 500  # keys in one statement
 _C = copies.c
 
@@ -42,8 +45,8 @@ def node_name() -> str:
 
 
 def claim_of(node: str) -> str:
-    """Return the name under which this process claims."""
-    return f"{node}:{os.getpid()}"
+    """Return the name under which this process claims: its number, and when it began, since numbers are given again."""
+    return f"{node}:{os.getpid()}:{_begun(os.getpid())}"
 
 
 def claim(
@@ -64,7 +67,7 @@ def claim(
 
 
 def settle(connection: Connection, tenant: str, results: Sequence[Settled], who: str, actor: str) -> None:
-    """Write down how releases ended, with their events. Nothing is changed where the claim is another's by now."""
+    """Write down how releases ended, with their events. Nothing is changed, nor told, where the claim is another's by now."""
     now = now_ms()
     one = (
         update(copies)
@@ -76,18 +79,19 @@ def settle(connection: Connection, tenant: str, results: Sequence[Settled], who:
         )
         .values(state=bindparam("to_state"), reply=bindparam("to_reply"), claim="", changed=now)
     )
-    rows = [
-        {
-            "of_message": each.key.message,
-            "of_recipient": each.key.recipient,
-            "to_state": each.state,
-            "to_reply": each.reply,
-        }
+    settled = [
+        each
         for each in results
+        if connection.execute(
+            one,
+            {
+                "of_message": each.key.message,
+                "of_recipient": each.key.recipient,
+                "to_state": each.state,
+                "to_reply": each.reply,
+            },
+        ).rowcount
     ]
-    if not rows:
-        return
-    connection.execute(one, rows)
     words = {"released": "released", "unknown": "release-unknown"}
     record(
         connection,
@@ -96,25 +100,38 @@ def settle(connection: Connection, tenant: str, results: Sequence[Settled], who:
                 actor, words.get(each.state, "release-failed"), tenant, *each.key,
                 {"reply": each.reply, "host": each.host, "to": each.to},
             )
-            for each in results
+            for each in settled
         ],
     )  # fmt: skip
 
 
 def abandon(connection: Connection, tenant: str, node: str) -> list[Key]:
-    """Make `unknown` of what a process claimed that is no more: one of this node that has ended, or long ago."""
+    """Make `unknown` of what a process claimed that is no more: one of this node that has ended, or long ago.
+
+    A process of this node that lives keeps its claims, however long it takes.
+    """
     old = now_ms() - STALE_MS
     rows = connection.execute(
         select(_C.message, _C.recipient, _C.claim, _C.changed).where(
             _C.tenant == tenant, _C.state == "releasing", _C.claim != ""
         )
     )
-    dead = [Key(message, to) for message, to, who, changed in rows if changed < old or _ended(who, node)]
+    dead: dict[str, list[Key]] = {}
+    for message, to, who, changed in rows:
+        lives = _lives(who, node)
+        if lives is False or (lives is None and changed < old):
+            dead.setdefault(who, []).append(Key(message, to))
     lost = "the process that released it ended before the answer was written down"
-    return _change(
-        connection, tenant, dead, {"state": "unknown", "claim": "", "reply": lost}, "background", "release-unknown",
-        states=("releasing",),
-    )  # fmt: skip
+    given_up: list[Key] = []
+    for (
+        who,
+        keys,
+    ) in dead.items():  # only where the claim is still this one: on PostgreSQL another may have come since the look
+        given_up += _change(
+            connection, tenant, keys, {"state": "unknown", "claim": "", "reply": lost}, "background", "release-unknown",
+            states=("releasing",), claim=who,
+        )  # fmt: skip
+    return given_up
 
 
 def delete(connection: Connection, tenant: str, keys: Sequence[Key], actor: str) -> list[Key]:
@@ -171,6 +188,7 @@ def _change(
     *,
     states: Sequence[str],
     on_hold: bool | None = None,
+    claim: str | None = None,
     detail: Mapping[str, Any] | None = None,
 ) -> list[Key]:
     """Change those of the copies that are in one of `states`, and record an event for each of them."""
@@ -181,6 +199,8 @@ def _change(
         )
         if on_hold is not None:
             changing = changing.where(_C.on_hold.is_(on_hold))
+        if claim is not None:
+            changing = changing.where(_C.claim == claim)
         rows = connection.execute(changing.values(**values, changed=now_ms()).returning(_C.message, _C.recipient))
         changed += [Key(*row) for row in rows]
     if changed:
@@ -198,15 +218,25 @@ def _chunks(items: Sequence[Any]) -> Iterable[list[Any]]:
     return (list(items[start : start + CHUNK]) for start in range(0, len(items), CHUNK))
 
 
-def _ended(who: str, node: str) -> bool:
-    """True where a claim is a process of this node that is no more. One whose number was given again counts as alive."""
-    name, _, number = who.rpartition(":")
+def _lives(who: str, node: str) -> bool | None:
+    """True where a claim is a living process of this node, False where that has ended; None where it cannot be told from here."""
+    name, _, process = who.partition(":")
+    number, _, begun = process.partition(":")
     if name != node or not number.isdigit():
-        return False
+        return None
     try:
         os.kill(int(number), 0)
     except ProcessLookupError:
-        return True
-    except PermissionError:
         return False
-    return False
+    except PermissionError:  # another user's
+        pass
+    found = _begun(int(number))
+    return found == begun if found and begun else None
+
+
+def _begun(process: int) -> str:
+    """Return when a process began, in ticks since the machine did; "" where we may not see it (proc(5), /proc/PID/stat)."""
+    try:
+        return Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[19].decode()
+    except OSError:
+        return ""

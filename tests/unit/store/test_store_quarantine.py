@@ -1,9 +1,10 @@
 """Held copies: found by filters, page by page; each a decision of its own; nobody sees or changes another tenant's."""
 
 import inspect
+import os
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from mpp.store import quarantine, quarantine_query, requests
 from mpp.store.clock import now_ms
@@ -128,7 +129,7 @@ async def test_each_copy_is_a_decision_of_its_own(box):
         states = {row.key: row.state for row in quarantine_query.copies_of(connection, "default", "a1")}
         told = about(connection, "default", "a1")
     assert states == {bob: "released", eve: "releasing"}, "the claim was another's"
-    assert told[0].action == "released"
+    assert [event.action for event in told] == ["released"], "nothing is told of what did not change"
     assert told[0].detail == {"reply": "250 ok", "host": "host", "to": BOB}
 
 
@@ -143,6 +144,46 @@ async def test_a_claim_whose_process_ended_becomes_unknown(box):
     assert (row.state, row.claim) == ("unknown", "")
     assert change(box, quarantine.claim, "default", [dead], "here:1") == set(), "not again without being asked to"
     assert change(box, quarantine.claim, "default", [dead], "here:1", states=("unknown",)) == {dead}
+
+
+async def test_a_living_process_of_this_node_keeps_its_claims_however_long_it_takes(box, monkeypatch):
+    mine, far, recycled = Key("a1", BOB), Key("a2", BOB), Key("a1", EVE)
+    change(box, quarantine.claim, "default", [mine], quarantine.claim_of("here"))
+    change(box, quarantine.claim, "default", [recycled], f"here:{os.getpid()}:1")
+    change(box, quarantine.claim, "default", [far], "elsewhere:1:1")
+    assert change(box, quarantine.abandon, "default", "here") == [recycled], "its number was given to another process"
+    monkeypatch.setattr(quarantine, "STALE_MS", -1000)
+    assert change(box, quarantine.abandon, "default", "here") == [far]
+    change(
+        box, quarantine.settle, "default", [Settled(mine, "released", "250", "", BOB)], quarantine.claim_of("here"), "x"
+    )
+    with box.read() as connection:
+        assert quarantine_query.one(connection, "default", mine).state == "released"
+
+
+async def test_a_claim_whose_process_cannot_be_seen_is_judged_by_its_age(box, monkeypatch):
+    key, who = Key("a1", BOB), quarantine.claim_of("here")
+    change(box, quarantine.claim, "default", [key], who)
+    monkeypatch.setattr(quarantine, "_begun", lambda _: "")
+    assert change(box, quarantine.abandon, "default", "here") == []
+    monkeypatch.setattr(quarantine, "STALE_MS", -1000)
+    assert change(box, quarantine.abandon, "default", "here") == [key]
+
+
+async def test_a_fresh_claim_is_not_taken_for_the_abandoned_one_before_it(box, monkeypatch):
+    key = Key("a1", BOB)
+    change(box, quarantine.claim, "default", [key], "here:999999999")
+    with box.write() as connection:
+
+        def claimed_meanwhile(_who, _node):
+            connection.execute(update(copies).where(copies.c.message == "a1").values(claim="there:2"))
+            return False
+
+        monkeypatch.setattr(quarantine, "_lives", claimed_meanwhile)
+        assert quarantine.abandon(connection, "default", "here") == []
+    with box.read() as connection:
+        row = quarantine_query.one(connection, "default", key)
+    assert (row.state, row.claim) == ("releasing", "there:2")
 
 
 async def test_deleted_for_good_with_the_last_copy(box, store):
