@@ -38,15 +38,16 @@ def trace_of(
     whose = tenant if received.direction != "outbound" else partial(_always, tenant(received.envelope.reverse_path))
     copies = list(_refused(refused, whose))
     edits: tuple[Edit, ...] = ()
+    archive = {entry.recipient.address for entry in received.accepted if entry.policy[1].archive}
     stored = False
     message = transaction.message if transaction is not None else None
     header = message.header_length if message is not None else 0
     for address, outcome in result.outcomes.items():
         fate = fates.get(address)
         copies.append(_copy(address, outcome, fate, received.data, header, whose(address)))
+        stored = stored or _is_stored(outcome, fate, archived=address in archive)
         if fate is not None:
             edits = edits or fate.edits
-            stored = stored or (fate.disposition is Disposition.QUARANTINE and outcome.state is State.ACCEPTED)
     return Trace(
         received.id,
         at_ms,
@@ -70,6 +71,14 @@ def trace_of(
         settings,
         stored,
     )
+
+
+def _is_stored(outcome: Outcome, fate: Fate | None, *, archived: bool) -> bool:
+    """True where the message itself is kept for this recipient: held, or beside what was delivered now (mpp.gateway.holding)."""
+    if outcome.state is State.HELD:
+        return True
+    beside = archived or (fate is not None and bool(fate.held_too))
+    return beside and outcome.state is State.ACCEPTED and outcome.host != "memo"
 
 
 def _copy(address: str, outcome: Outcome, fate: Fate | None, data: bytes, header: int, tenant: str) -> CopyTrace:

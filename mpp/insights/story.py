@@ -146,11 +146,22 @@ def _fate(copy: CopyTrace, trace: Trace) -> str:
     by = f", by {_shown(copy.rule)}" if copy.rule else ""
     if copy.host and copy.state in _NOT_DONE:
         return f"{whom}: {_NOT_DONE[copy.state]}"
+    if copy.state == "held":
+        return f"{whom}: held in quarantine{_beside(copy, by)}"
     if not copy.disposition:
         return f"{whom}: {'refused' if copy.state == 'refused' else 'put off'} by us" if trace.kind != "message" or copy.state != "accepted" else f"{whom}: delivered"  # fmt: skip
     if copy.state == "accepted" or copy.disposition in ("reject", "defer"):
         return f"{whom}: {_DONE.get(copy.disposition, _shown(copy.disposition))}{by}"
     return f"{whom}: to be {_DONE.get(copy.disposition, _shown(copy.disposition))}{by}, but it was not: {copy.state}"
+
+
+def _beside(copy: CopyTrace, by: str) -> str:
+    """Return why a copy is held: by a rule, or since one reply had to serve all, and others got the message."""
+    if copy.disposition == "quarantine":
+        return by
+    if copy.disposition == "reject":
+        return f"{by}, which refuses it: others got the message"
+    return ", since the next hop refused it and others got the message"
 
 
 def _changes(edits: Sequence[str]) -> str:

@@ -1,10 +1,13 @@
 """From the end of a transaction to its trace: fates and outcomes joined, edits named, tenants by recipient or by sender."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 from mpp.checks.layers.judge import Judged, Run
 from mpp.gateway.delivery import Outcome, State
+from mpp.gateway.holding import HELD
+from mpp.gateway.outcomes import NOT_KEPT
 from mpp.gateway.pipeline import Received, Result
 from mpp.gateway.tracing import refused_trace, trace_of
 from mpp.mail.edits import Edit
@@ -41,7 +44,7 @@ def result() -> Result:
     }
     outcomes = {
         "bob@two.example": Outcome(State.ACCEPTED, OK, "10.0.0.1:25"),
-        "eve@two.example": Outcome(State.ACCEPTED, Reply(250, "2.0.0", "held"), ""),
+        "eve@two.example": Outcome(State.HELD, HELD, "", "policies.eve.virus"),
     }
     judged = Judged([Finding("spamd", "X", 7.0)], (Run("spamd", 0.0123),))
     transaction: Any = SimpleNamespace(message=Message(RAW, Limits()))
@@ -63,6 +66,27 @@ def test_all_of_a_message_is_in_its_trace():
     assert bob.edits == ("+X-Spam-Status", "+X-Spam-Score", "-X-Spam-Flag", "=Subject")
     assert (eve.disposition, eve.verdict, eve.host) == ("quarantine", "virus", "")
     assert trace.breaks == ("example.com/sel",)
+
+
+def test_stored_says_whether_the_message_itself_is_kept():
+    def stored(outcome, archive=False, **fate):
+        ended = result()
+        ended.outcomes.clear()
+        ended.outcomes["bob@two.example"] = outcome
+        ended.plan.fates["bob@two.example"] = replace(ended.plan.fates["bob@two.example"], **fate)
+        entry: Any = SimpleNamespace(
+            recipient=Recipient("bob@two.example"), policy=("default", SimpleNamespace(archive=archive))
+        )
+        return trace_of(replace(received(), accepted=(entry,)), ended, 0.0, 0, "", tenant).stored
+
+    taken, before = Outcome(State.ACCEPTED, OK, "10.0.0.1:25"), Outcome(State.ACCEPTED, OK, "memo")
+    assert stored(Outcome(State.HELD, HELD, ""))
+    assert not stored(taken)
+    assert stored(taken, archive=True)
+    assert stored(taken, held_too="rule")
+    assert not stored(before, archive=True)
+    assert not stored(Outcome(State.UNARCHIVED, NOT_KEPT, "10.0.0.1:25"), archive=True)
+    assert not stored(Outcome(State.DEFERRED, NOT_KEPT, ""), disposition=Disposition.QUARANTINE)
 
 
 def test_inbound_is_of_the_recipient_outbound_of_the_sender():

@@ -3,14 +3,25 @@
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from mpp.checks.layers.judge import Judged
+from mpp.gateway.delivery import Outcome, State
+from mpp.gateway.holding import HELD
+from mpp.gateway.outcomes import NOT_KEPT
+from mpp.gateway.pipeline import Received, Result
+from mpp.gateway.tracing import trace_of
 from mpp.insights.story import MOST_FINDINGS, moment, size, story
-from mpp.mail.envelope import Client
+from mpp.mail.envelope import Client, Envelope
+from mpp.mail.message import Limits, Message
+from mpp.protocols.smtp.reply import Reply
 from mpp.store.events import Event
 from mpp.store.trace import CopyTrace, Trace
 from mpp.verdict.finding import Counts, Finding, OnFailure, Verdict
+from mpp.verdict.plan import Disposition, Fate, Plan
 
 GOLDEN = Path(__file__).parent / "golden"
 CLIENT = Client("192.0.2.1", 4242, "mx.example.com", "mx.example.com", "ESMTPS", "TLSv1.3 TLS_AES_256_GCM_SHA384")
@@ -35,6 +46,38 @@ CLEAN = Trace(
     reply="250 2.0.0 Ok: queued as 4XyZ",
     settings="40b1200b379b",
 )  # fmt: skip
+
+
+def held_trace() -> Trace:
+    """A trace of the gateway itself: held by a rule, since others got it, and what could not be held."""
+    accepted, spam = Verdict.CLEAN, Verdict.SPAM
+    fates = {
+        "bob@example.org": Fate(Disposition.QUARANTINE, "policies.default.virus", verdict=Verdict.VIRUS),
+        "eve@example.org": Fate(Disposition.QUARANTINE, "policies.default.virus", verdict=Verdict.VIRUS),
+        "full@example.org": Fate(Disposition.DELIVER, "policies.default", verdict=accepted),
+        "strict@example.org": Fate(
+            Disposition.REJECT, "policies.strict.reject_above", "554 no", verdict=spam, score=7.0
+        ),
+    }
+    outcomes = {
+        "bob@example.org": Outcome(State.HELD, HELD, "", "policies.default.virus"),
+        "eve@example.org": Outcome(State.DEFERRED, NOT_KEPT, "", "disk full"),
+        "full@example.org": Outcome(State.HELD, HELD, "", "next hop"),
+        "strict@example.org": Outcome(State.HELD, HELD, "", "policies.strict.reject_above"),
+    }
+    message: Any = SimpleNamespace(message=Message(b"Subject: x\r\n\r\n", Limits()))
+    plan = Plan(Verdict.VIRUS, 7.0, fates, ())
+    result = Result({}, HELD, outcomes, plan, message, Judged([], ()), b"", 0.0)
+    listener: Any = SimpleNamespace(name="mx")
+    received = Received(
+        id="1", listener=listener, client=CLIENT, trusted=False, direction="inbound", envelope=Envelope("ann@example.com", ()),
+        accepted=(), data=b"", eight_bit=False, arrived=0.0, deadline=1.0, gone=lambda: False,
+    )  # fmt: skip
+    refused = [("nobody@example.org", Reply(550, "5.1.1", "unknown"))]
+    return trace_of(received, result, 0.0, 0, "", lambda _: "default", refused)
+
+
+HELD_TRACE = held_trace()
 STORIES = {
     "clean": (CLEAN, ()),
     "marked": (
@@ -62,13 +105,9 @@ STORIES = {
             CLEAN,
             verdict="virus",
             findings=(Finding("clamd", "Eicar-Test-Signature", verdict=Verdict.VIRUS),),
-            copies=(
-                CopyTrace("bob@example.org", "accepted", "quarantine", "policies.default.virus", "virus"),
-                CopyTrace("eve@example.org", "refused", "quarantine", reply="452 4.3.1 no room", cause="disk full"),
-                CopyTrace("nobody@example.org", "refused", reply="550 5.1.1 unknown"),
-            ),
-            stored=True,
-            reply="250 2.6.0 held",
+            copies=HELD_TRACE.copies,
+            stored=HELD_TRACE.stored,
+            reply=HELD_TRACE.reply,
         ),
         (Event("user:bob@example.org", "viewed", at_ms=1_795_771_600_000, recipient="bob@example.org"),
          Event("command:root", "released", at_ms=1_795_771_700_000, detail={"reply": "250 ok"})),
