@@ -5,6 +5,7 @@ A message is 8 octets of length, that many of JSON, and octets that the JSON tel
 
 import fcntl
 import json
+import math
 import os
 import select
 import struct
@@ -30,6 +31,10 @@ class Exchange:
         with suppress(OSError):  # more than one user may have: then it goes in smaller steps
             fcntl.fcntl(target, fcntl.F_SETPIPE_SZ, _PIPE)
 
+    def silent(self) -> bool:
+        """True where it waits to be asked; False where it has ended, or says what nobody asked for."""
+        return not ready(self._source, select.POLLIN, 0)
+
     def close(self) -> None:
         os.close(self._target)
         os.close(self._source)
@@ -54,7 +59,7 @@ class Exchange:
         """Return exactly so many octets."""
         answer = bytearray()
         while len(answer) < size:
-            self._wait([self._source], [], until)
+            self._wait(self._source, select.POLLIN, until)
             piece = _tried(os.read, self._source, min(_PIECE, size - len(answer)))
             if not piece:
                 raise HelperError("ended")
@@ -66,14 +71,24 @@ class Exchange:
         while rest:
             written = _tried(os.write, self._target, rest)
             if written is None:
-                self._wait([], [self._target], until)
+                self._wait(self._target, select.POLLOUT, until)
             else:
                 rest = rest[written:]
 
-    def _wait(self, readable: list[int], writable: list[int], until: float) -> None:
+    def _wait(self, file: int, event: int, until: float) -> None:
         left = until - time.monotonic()
-        if left <= 0 or not any(select.select(readable, writable, [], left)):
+        if left <= 0 or not ready(file, event, left):
             raise HelperError("over its time")
+
+
+def ready(file: int, event: int, patience_s: float) -> bool:
+    """Wait until a file can be read or written, or has ended; False where it does not in time.
+
+    Not by select(2), which takes no file number above 1023: a worker has more.
+    """
+    poll = select.poll()
+    poll.register(file, event)
+    return bool(poll.poll(max(0, math.ceil(patience_s * 1000))))
 
 
 def _tried(call: Any, *arguments: Any) -> Any:

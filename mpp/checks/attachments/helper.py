@@ -5,7 +5,7 @@
 
 The process serves many inspections, and is replaced after `_MOST` of them and after each that went wrong: a warm process, which
 never sees a mail, forks the next one in milliseconds. Whatever goes wrong there (it crashes, runs over its time, answers
-nonsense) makes all files of that inspection `unchecked`.
+nonsense) makes all files of that inspection `unchecked`. That none can be started is no fault of the files, but an OSError.
 """
 
 import json
@@ -15,8 +15,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from hashlib import sha256
@@ -25,13 +25,18 @@ from typing import Any
 
 from mpp.checks.attachments.exchange import Exchange, HelperError
 from mpp.checks.attachments.item import Cleaned, File, Flag, Item, Limits
+from mpp.checks.attachments.names import by_name
 from mpp.checks.attachments.unpacking import unpacked
 
+_WRONG = (HelperError, ValueError, TypeError, KeyError, OverflowError)  # the last four: what it says is nonsense
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _KIND, _SUFFIX = re.compile(r"application/[a-z.-]{1,100}"), re.compile(r"\.[a-z]{4}")
 _MOST = 500  # inspections by one process
 _END_S = 2.0  # for the warm process to end
 _PROGRAMS = 50  # runs of the unpacker in one inspection
 _START_S = 30.0  # for an interpreter on a busy machine
+_PAUSE_S = 5.0  # before the next try, where none could be started
+_PASSWORD = 256  # characters
 _SPARE_S = 1.0  # for the way there and back, over the limit of the inspection itself
 
 
@@ -46,6 +51,7 @@ class Helper:
         self._warm: _Warm | None = None
         self._inside: Exchange | None = None
         self._served = 0
+        self._not_before = 0.0  # time.monotonic()
 
     def __enter__(self) -> "Helper":
         return self
@@ -76,22 +82,19 @@ class Helper:
     def clean(self, data: bytes, limits: Limits) -> Cleaned | None:
         """Return the document without its macros, None where that cannot be done safely."""
         header = {"files": [("", "", "", len(data))], "clean": True, "limits": asdict(limits)}
+        inside = self._ready()
         try:
-            answer = self._ask(header, [data], limits)
-            kind, suffix, size = str(answer["type"]), str(answer["suffix"]), min(int(answer["size"]), limits.octets)
-            cleaned = Cleaned(self._ready().read(size, time.monotonic() + limits.seconds), kind, suffix)
-        except (HelperError, ValueError, TypeError, KeyError):
-            self.restart()
+            with self._in_step():
+                answer = self._ask(inside, header, [data], limits)
+                kind, suffix, size = str(answer["type"]), str(answer["suffix"]), min(int(answer["size"]), limits.octets)
+                cleaned = Cleaned(inside.read(size, time.monotonic() + limits.seconds), kind, suffix)
+        except _WRONG:
             return None
         return cleaned if size and _KIND.fullmatch(kind) and _SUFFIX.fullmatch(suffix) else None
 
     def start(self) -> None:
         """Have a process ready, so that `lacking` is known and the first inspection need not wait. Raises OSError."""
-        try:
-            self._ready()
-        except HelperError as error:
-            self.close()
-            raise OSError(f"the confined process does not start: {error}") from error
+        self._ready()
 
     def _inspected(
         self, files: Sequence[File], limits: Limits, passwords: Sequence[str], *, whole: bool, search: bool = False
@@ -105,16 +108,28 @@ class Helper:
             "passwords": list(passwords),
         }
         self.failure = ""
+        inside = self._ready()
         try:
-            answer = self._ask(header, [file.data for file in files], limits)
-            return [_item(row) for row in answer["items"]]
-        except (HelperError, ValueError, TypeError, KeyError) as error:  # the last three: what it says is nonsense
+            with self._in_step():
+                answer = self._ask(inside, header, [file.data for file in files], limits)
+                items = [_item(row) for row in answer["items"]]
+                if not whole:
+                    _compare(items, files)
+                return items
+        except _WRONG as error:
             self.failure = str(error) or type(error).__name__
-            self.restart()
             return [_unchecked(file) for file in files]
 
-    def _ask(self, header: dict[str, Any], octets: list[bytes], limits: Limits) -> Any:
-        inside = self._ready()
+    @contextmanager
+    def _in_step(self) -> Iterator[None]:
+        """Where anything goes wrong, ask that process no more: what it answers next would be taken for another mail's."""
+        try:
+            yield
+        except BaseException:
+            self.restart()
+            raise
+
+    def _ask(self, inside: Exchange, header: dict[str, Any], octets: list[bytes], limits: Limits) -> Any:
         self._served += 1
         until = time.monotonic() + limits.seconds + _SPARE_S
         answer = inside.ask(header, octets, until)
@@ -130,7 +145,7 @@ class Helper:
         """Return what the program makes of the archive that follows, to be told to who asked; nothing where there is none."""
         data = inside.read(min(int(asked["unpack"]), limits.octets), until)
         most, password = min(int(asked["most"]), limits.octets), str(asked["password"])
-        if not self._unpacker or self._warm is None or "\0" in password:
+        if not self._unpacker or self._warm is None or "\0" in password or len(password) > _PASSWORD:
             return {}, []
         done = unpacked(
             self._unpacker, data, password, most, until, self._warm.program, partial(self._warm.end, "unpack")
@@ -139,19 +154,34 @@ class Helper:
         return told, [done.listing, done.content]
 
     def _ready(self) -> Exchange:
-        """Return the way to the running process; to a new one where there is none, or where it has served its time."""
-        if self._served >= _MOST:
+        """Return the way to the running process; to a new one where there is none, or where it has served its time. Raises OSError."""
+        idle = self._inside is not None and self._inside.silent() and self._warm is not None and self._warm.runs()
+        if self._served >= _MOST or not idle:
             self.restart()
-        if self._inside is None:
-            self._served = 0
-            if self._warm is None:
-                self._warm = _Warm()
+        return self._inside or self._started()
+
+    def _started(self) -> Exchange:
+        """Begin a process; once more with a new warm one, since the warm process may have gone. Raises OSError."""
+        if time.monotonic() < self._not_before:
+            raise OSError("the confined process did not start a moment ago")
+        try:
             try:
-                self.pid, self._inside = self._warm.inspector()
+                return self._begun()
             except HelperError:
-                self.close()  # the warm process has gone: the next inspection begins with a new one
-                raise
-            self.lacking = list(self._inside.answer(time.monotonic() + _START_S)["lacking"])
+                self.close()
+                return self._begun()
+        except (HelperError, OSError) as error:
+            self.close()
+            self._not_before = time.monotonic() + _PAUSE_S
+            raise OSError(f"the confined process does not start: {error}") from error
+
+    def _begun(self) -> Exchange:
+        """Raises HelperError and OSError."""
+        self._served = 0
+        if self._warm is None:
+            self._warm = _Warm()
+        self.pid, self._inside = self._warm.inspector()
+        self.lacking = list(self._inside.answer(time.monotonic() + _START_S)["lacking"])
         return self._inside
 
     def restart(self) -> None:
@@ -179,6 +209,9 @@ class _Warm:
                 cwd="/",
             )
 
+    def runs(self) -> bool:
+        return self._process.poll() is None
+
     def close(self) -> None:
         """End it, and with it what it has forked."""
         self._socket.close()
@@ -190,18 +223,17 @@ class _Warm:
 
     def inspector(self) -> tuple[int, Exchange]:
         """Have a fresh process that inspects, in place of the one before: its number, and the way to it."""
-        reads, target = os.pipe()
-        source, writes = os.pipe()
-        try:
+        with ExitStack() as theirs, ExitStack() as ours:
+            reads, target = os.pipe()
+            theirs.callback(os.close, reads)
+            ours.callback(os.close, target)
+            source, writes = os.pipe()
+            theirs.callback(os.close, writes)
+            ours.callback(os.close, source)
             pid = self._order({"begin": "inspect"}, [reads, writes])
-        except HelperError:
-            os.close(target)
-            os.close(source)
-            raise
-        finally:
-            os.close(reads)
-            os.close(writes)
-        return pid, Exchange(target, source)
+            inside = Exchange(target, source)
+            ours.pop_all()
+            return pid, inside
 
     def program(self, command: list[str], writes: int, file: int) -> None:
         """Have a program of others run. Raises HelperError."""
@@ -224,13 +256,33 @@ class _Warm:
 def _item(row: Any) -> Item:
     """Read an item as one reads what a liar says. Raises ValueError, TypeError and KeyError."""
     texts = [row[name] for name in ("path", "name", "declared", "type", "sha256")]
-    if not all(isinstance(text, str) for text in texts) or type(row["size"]) is not int or row["size"] < 0:
+    if (
+        not all(isinstance(text, str) for text in texts)
+        or type(row["size"]) is not int
+        or not 0 <= row["size"] < 1 << 63
+    ):
         raise ValueError("not an item")
     path, name, declared, kind, digest = texts
+    if not _DIGEST.fullmatch(digest):
+        raise ValueError("not a digest")
     return Item(path, name, declared, kind, row["size"], digest, frozenset(Flag(flag) for flag in row["flags"]))
+
+
+def _compare(items: Sequence[Item], files: Sequence[File]) -> None:
+    """Raise ValueError unless each of the files is there, as it is and in its place, and all else lies in one of them."""
+    left = [(file.path, file.name, file.declared, len(file.data), sha256(file.data).hexdigest()) for file in files]
+    left.reverse()
+    outer = None
+    for item in items:
+        if left and (item.path, item.name, item.declared, item.size, item.sha256) == left[-1]:
+            outer = left.pop()[0]
+        elif outer is None or not item.path.startswith(f"{outer}/"):
+            raise ValueError("tells of a file that nobody asked for")
+    if left:
+        raise ValueError("does not tell of each file")
 
 
 def _unchecked(file: File) -> Item:
     digest = sha256(file.data).hexdigest()
-    flags = frozenset({Flag.DAMAGED, Flag.UNCHECKED})
+    flags = frozenset({Flag.DAMAGED, Flag.UNCHECKED} | by_name(file.name))
     return Item(file.path, file.name, file.declared, "application/octet-stream", len(file.data), digest, flags)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from mpp.checks.attachments.exchange import ready
 from mpp.checks.attachments.item import Unpacked
 
 # Programs, not the scripts before them: only one may be executed.
@@ -57,7 +58,7 @@ def _output(command: list[str], file: int, most: int, until: float, begin: Begin
             os.close(writes)
         pieces: list[bytes] = []
         size = 0
-        while size <= most and (left := until - time.monotonic()) > 0 and select.select([source], [], [], left)[0]:
+        while size <= most and (left := until - time.monotonic()) > 0 and ready(source, select.POLLIN, left):
             piece = os.read(source, _PIECE)
             if not piece:
                 return b"".join(pieces), end(_ENDING_S), False

@@ -21,6 +21,7 @@ from typing import Any
 
 from mpp.checks.attachments.confine import confine
 from mpp.checks.attachments.confined import serve
+from mpp.checks.attachments.exchange import ready
 from mpp.checks.attachments.inspect import inspect
 from mpp.checks.attachments.item import File, Limits
 
@@ -59,7 +60,7 @@ def _ended(pid: int, patience_s: float) -> int:
     if not pid:
         return 0
     watch = os.pidfd_open(pid)
-    if not select.select([watch], [], [], patience_s)[0]:
+    if not ready(watch, select.POLLIN, patience_s):
         os.kill(pid, signal.SIGKILL)
     os.close(watch)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

@@ -2,9 +2,12 @@
 
 import ctypes
 import os
+import resource
+import select
 import signal
 import subprocess
 import sys
+from hashlib import sha256
 
 import pytest
 
@@ -12,7 +15,8 @@ from mpp.checks.attachments import helper as helper_module
 from mpp.checks.attachments.helper import Helper
 from mpp.checks.attachments.inspect import inspect
 from mpp.checks.attachments.item import File, Flag, Limits
-from servers.attachments import EICAR, mail, zipped
+from mpp.checks.attachments.unpacking import find_unpacker
+from servers.attachments import EICAR, macro_word, mail, szdd, zipped
 
 ATTEMPTS = {
     "connect": "socket.socket().connect(('127.0.0.1', port))",
@@ -95,6 +99,16 @@ def test_the_same_works_outside(what, listener, secret):
     assert attempt(what, listener, secret, "free") == "done"
 
 
+def ended(pid):
+    """Wait until a process of the warm one has ended."""
+    try:
+        watch = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    select.select([watch], [], [])
+    os.close(watch)
+
+
 def test_it_says_what_an_inspection_here_says(helper):
     files = [File("2", "a.zip", "application/zip", zipped({"eicar.com": EICAR})), File("3", "a\ud800", "", b"text")]
     assert helper.inspect(files, Limits()) == inspect(files, Limits())
@@ -112,11 +126,22 @@ def test_an_overrun_is_not_checkable_and_the_next_is_served(helper):
     assert [item.flags for item in helper.inspect(files, Limits())] == [frozenset(), frozenset()]
 
 
-def test_a_killed_process_is_not_checkable_and_the_next_is_served(helper):
+def test_a_process_that_ends_in_the_midst_is_not_checkable_and_the_next_is_served(helper, monkeypatch):
+    files = [File("1", "evil.exe", "", b"words")]
+    helper.inspect(files, Limits())
+    os.kill(helper.pid, signal.SIGKILL)
+    with monkeypatch.context() as patch:
+        patch.setattr(helper_module.Exchange, "silent", lambda _: True)
+        (item,) = helper.inspect(files, Limits())
+    assert item.flags == {Flag.DAMAGED, Flag.UNCHECKED, Flag.EXECUTABLE}  # its name says the last
+    assert [item.flags for item in helper.inspect(files, Limits())] == [{Flag.EXECUTABLE}]
+
+
+def test_a_process_killed_while_it_waits_harms_no_mail(helper):
     files = [File("1", "a.txt", "", b"words")]
     helper.inspect(files, Limits())
     os.kill(helper.pid, signal.SIGKILL)
-    assert [item.flags for item in helper.inspect(files, Limits())] == [{Flag.DAMAGED, Flag.UNCHECKED}]
+    ended(helper.pid)
     assert [item.flags for item in helper.inspect(files, Limits())] == [frozenset()]
 
 
@@ -130,15 +155,85 @@ def test_a_hanging_process_is_ended_and_the_next_is_served(helper):
     assert not os.path.exists(f"/proc/{hanging}")
 
 
-def test_what_forks_may_be_killed_too():
+@pytest.mark.parametrize("both", [True, False], ids=["both", "only it"])
+def test_what_forks_may_be_killed_too(both):
     files = [File("1", "a.txt", "", b"words")]
     with Helper() as fresh:
         fresh.start()
         fresh._warm._process.kill()
         fresh._warm._process.wait()
-        os.kill(fresh.pid, signal.SIGKILL)
-        answers = [[item.flags for item in fresh.inspect(files, Limits())] for _ in range(3)]
-    assert answers == [[{Flag.DAMAGED, Flag.UNCHECKED}], [{Flag.DAMAGED, Flag.UNCHECKED}], [frozenset()]]
+        if both:
+            os.kill(fresh.pid, signal.SIGKILL)
+        assert [item.flags for item in fresh.inspect(files, Limits())] == [frozenset()]
+
+
+def test_where_none_can_be_started_that_is_a_failure_and_not_tried_at_once_again(monkeypatch):
+    files, begun = [File("1", "a.txt", "", b"words")], []
+
+    class Gone(helper_module._Warm):
+        def __init__(self):
+            begun.append(self)
+            with monkeypatch.context() as patch:
+                patch.setattr(sys, "executable", "/bin/false")
+                super().__init__()
+
+    with Helper() as fresh:
+        with monkeypatch.context() as patch:
+            patch.setattr(helper_module, "_Warm", Gone)
+            for _ in range(3):
+                with pytest.raises(OSError, match="not start"):
+                    fresh.inspect(files, Limits())
+            with pytest.raises(OSError, match="did not start"):
+                fresh.clean(b"", Limits())
+        assert len(begun) == 2
+        fresh._not_before = 0.0
+        assert [item.flags for item in fresh.inspect(files, Limits())] == [frozenset()]
+
+
+def test_where_unpacking_fails_here_the_next_mail_has_its_own_answer(monkeypatch):
+    def full(*_):
+        raise OSError("too many open files")
+
+    with Helper("/bin/true") as fresh:
+        monkeypatch.setattr(helper_module, "unpacked", full)
+        with pytest.raises(OSError, match="too many"):
+            fresh.inspect([File("1", "a.tx_", "", szdd(b"words"))], Limits())
+        (item,) = fresh.inspect([File("2", "b.txt", "", b"more")], Limits())
+    assert (item.path, item.name, item.size) == ("2", "b.txt", 4)
+
+
+def test_a_pipe_that_cannot_be_made_leaves_no_other_behind(monkeypatch):
+    made, asked = os.pipe, []
+
+    def once():
+        asked.append(1)
+        if len(asked) > 1:
+            raise OSError("too many open files")
+        return made()
+
+    with Helper() as fresh:
+        fresh.start()
+        fresh.restart()
+        before = len(os.listdir("/proc/self/fd"))
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pipe", once)
+            with pytest.raises(OSError, match="too many"):
+                fresh._warm.inspector()
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_it_works_in_a_process_with_thousands_of_files():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    many = [os.dup(0) for _ in range(1100)]
+    try:
+        with Helper(find_unpacker()) as fresh:
+            items = fresh.inspect([File("1", "a.tx_", "", szdd(b"words"))], Limits())
+    finally:
+        for each in many:
+            os.close(each)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert [item.size for item in items] == [len(szdd(b"words")), 5]
 
 
 def test_nothing_is_left_behind():
@@ -153,24 +248,60 @@ def test_a_whole_mail_is_taken_apart_inside(helper):
     assert [item.path for item in helper.inspect_whole(whole, "a.eml", Limits())] == ["2", "2/eicar.com"]
 
 
+def told(**other):
+    """What is right to say of the file below, but for what is said otherwise."""
+    digest = sha256(b"x").hexdigest()
+    right = {"path": "1", "name": "a", "declared": "", "type": "", "sha256": digest, "size": 1, "flags": []}
+    return right | other
+
+
 @pytest.mark.parametrize(
     "answer",
     [
         {},
         [],
+        7,
         {"items": [{}]},
         {"items": 7},
-        {"items": [{"path": 1, "name": "", "declared": "", "type": "", "sha256": "", "size": 1, "flags": []}]},
-        {"items": [{"path": "", "name": "", "declared": "", "type": "", "sha256": "", "size": -1, "flags": []}]},
-        {"items": [{"path": "", "name": "", "declared": "", "type": "", "sha256": "", "size": 1, "flags": ["fine"]}]},
+        {"items": [told(path=1)]},
+        {"items": [told(size=-1)]},
+        {"items": [told(flags=["fine"])]},
+        {"items": []},
+        {"items": [told(path="2")]},
+        {"items": [told(name="b")]},
+        {"items": [told(size=2)]},
+        {"items": [told(sha256="0" * 64)]},
+        {"items": [told(sha256="nothing")]},
+        {"items": [told(), told()]},
+        {"items": [told(), told(path="10/b")]},
+        {"items": [told(path="1/b"), told()]},
+        {"unpack": float("inf"), "most": 1, "password": ""},
+        {"unpack": 0, "most": float("inf"), "password": ""},
+        {"unpack": 0, "most": "all", "password": ""},
     ],
 )
-def test_nonsense_is_not_checkable(monkeypatch, answer):
-    with Helper() as liar:
-        monkeypatch.setattr(liar, "_ask", lambda *_: answer)
-        assert [item.flags for item in liar.inspect([File("1", "a", "", b"x")], Limits())] == [
-            {Flag.DAMAGED, Flag.UNCHECKED}
-        ]
+def test_nonsense_is_not_checkable(helper, monkeypatch, answer):
+    helper.start()
+    first = helper.pid
+    with monkeypatch.context() as patch:
+        patch.setattr(helper_module.Exchange, "ask", lambda *_: answer)
+        items = helper.inspect([File("1", "a", "", b"x")], Limits())
+    assert [item.flags for item in items] == [{Flag.DAMAGED, Flag.UNCHECKED}]
+    helper.start()
+    assert helper.pid != first
+
+
+def test_what_lies_in_a_file_is_believed(helper, monkeypatch):
+    answer = {"items": [told(), told(path="1/b", name="b", flags=["macro"])]}
+    monkeypatch.setattr(helper, "_ask", lambda *_: answer)
+    assert [item.path for item in helper.inspect([File("1", "a", "", b"x")], Limits())] == ["1", "1/b"]
+
+
+def test_the_last_document_of_a_process_is_cleaned_too(helper, monkeypatch):
+    helper.restart()
+    helper.start()
+    monkeypatch.setattr(helper_module, "_MOST", 1)
+    assert helper.clean(macro_word(), Limits()) is not None
 
 
 def test_a_process_is_replaced_after_its_time(helper, monkeypatch):
