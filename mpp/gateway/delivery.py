@@ -30,7 +30,7 @@ SILENT = Reply(451, "4.4.2", "The server for this recipient did not answer in ti
 class State(StrEnum):
     ACCEPTED = "accepted"
     HELD = "held"  # in quarantine
-    UNARCHIVED = "unarchived"  # accepted, while the copy that the archive must have is not there
+    UNARCHIVED = "unarchived"  # accepted, while what has to be kept of it here is not there
     REFUSED = "refused"
     DEFERRED = "deferred"
     UNKNOWN = "unknown"  # the end of data was sent and no answer came: it may have been taken
@@ -42,6 +42,7 @@ class Outcome:
     reply: Reply
     host: str
     cause: str = ""  # for the log
+    lacks: str = ""  # of UNARCHIVED: what the retry has to know of it
 
 
 class ClientGone(Exception):  # noqa: N818 it is no error of anybody's code
@@ -273,20 +274,23 @@ def public(reply: ServerReply) -> Reply:
 _PLAIN = {421: 451, 521: 550}  # they end a session
 
 
-async def settle(deliveries: Sequence[Delivery], hops: Hops) -> dict[str, Outcome]:
-    """Deliver several groups at the same time. Raises ClientGone where none of them was delivered for that reason."""
+async def settle(deliveries: Sequence[Delivery], hops: Hops) -> list[dict[str, Outcome]]:
+    """Deliver several groups at the same time; return the outcomes of each. Raises ClientGone where none of them was
+    delivered for that reason."""
+    if len(deliveries) == 1:
+        return [await deliver(deliveries[0], hops)]
     results = await asyncio.gather(*(deliver(delivery, hops) for delivery in deliveries), return_exceptions=True)
-    outcomes: dict[str, Outcome] = {}
+    outcomes: list[dict[str, Outcome]] = []
     gone = Outcome(State.DEFERRED, Reply(451, "4.4.2", "Connection lost"), "", "the client had gone")
     for delivery, result in zip(deliveries, results, strict=True):
         if isinstance(result, ClientGone):
-            outcomes.update(_all(delivery, gone))
+            outcomes.append(_all(delivery, gone))
         elif isinstance(result, Exception):  # what the others were told stands, whatever went wrong here
-            outcomes.update(_all(delivery, Outcome(State.DEFERRED, replies.TROUBLE, "", repr(result))))
+            outcomes.append(_all(delivery, Outcome(State.DEFERRED, replies.TROUBLE, "", repr(result))))
         elif isinstance(result, BaseException):
             raise result
         else:
-            outcomes.update(result)
-    if all(isinstance(result, ClientGone) for result in results):
+            outcomes.append(result)
+    if results and all(isinstance(result, ClientGone) for result in results):
         raise ClientGone
     return outcomes

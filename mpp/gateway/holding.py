@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpp.gateway.delivery import Outcome, State
 from mpp.gateway.log import event as log
-from mpp.gateway.outcomes import NOT_KEPT, UNARCHIVED
+from mpp.gateway.outcomes import NOT_KEPT, UNARCHIVED, UNHELD
 from mpp.mail.message import Message
 from mpp.protocols.smtp.reply import Reply
 from mpp.store.clock import now_ms
@@ -38,10 +38,14 @@ async def hold_and_archive(
     outcomes: dict[str, Outcome],
     assembly: "Assembly",
     *,
+    handed_on: bool,
     unread: bool,
 ) -> None:
-    """Keep what has to be kept, and put what became of it into `outcomes`: every recipient has one afterwards."""
-    copies = (*_copies(received, plan, outcomes), *_stripped(plan, outcomes))
+    """Keep what has to be kept, and put what became of it into `outcomes`: every recipient has one afterwards.
+
+    `handed_on`: somebody beside the recipients has the message.
+    """
+    copies = (*_copies(received, plan, outcomes, handed_on=handed_on), *_stripped(plan, outcomes))
     archived = _to_archive(received, copies, outcomes)
     if not copies and not archived:
         return
@@ -79,8 +83,8 @@ async def _keep(
             outcomes[copy.recipient] = Outcome(State.HELD, HELD, "", copy.rule)
     for address in _beside(copies, archived):
         outcome = outcomes[address]
-        if outcome.reply.text.startswith(UNARCHIVED):
-            outcome.reply = Reply(250, "2.0.0", outcome.reply.text.removeprefix(UNARCHIVED))
+        if outcome.reply.text.startswith((UNARCHIVED, UNHELD)):
+            outcome.reply = Reply(250, "2.0.0", "Ok")
 
 
 def _beside(copies: Sequence[Copy], archived: Sequence[str]) -> set[str]:
@@ -88,7 +92,7 @@ def _beside(copies: Sequence[Copy], archived: Sequence[str]) -> set[str]:
     return {*archived, *(copy.recipient for copy in copies if copy.verdict == STRIPPED)}
 
 
-def _copies(received: "Received", plan: Plan, outcomes: Mapping[str, Outcome]) -> tuple[Copy, ...]:
+def _copies(received: "Received", plan: Plan, outcomes: Mapping[str, Outcome], *, handed_on: bool) -> tuple[Copy, ...]:
     """Return what is to be held: by the plan, and where one reply has to serve all, what was refused beside something accepted."""
     copies = [
         Copy(address, fate.verdict, fate.rule, fate.score)
@@ -96,7 +100,8 @@ def _copies(received: "Received", plan: Plan, outcomes: Mapping[str, Outcome]) -
         if fate.disposition is Disposition.QUARANTINE and address not in outcomes
     ]
     each_apart = received.listener.address.protocol == "lmtp"
-    if each_apart or not (copies or any(outcome.state is State.ACCEPTED for outcome in outcomes.values())):
+    accepted = handed_on or any(outcome.state is State.ACCEPTED for outcome in outcomes.values())
+    if each_apart or not (copies or accepted):
         return tuple(copies)
     for address, outcome in outcomes.items():
         if outcome.state is not State.REFUSED:
@@ -111,16 +116,24 @@ def _copies(received: "Received", plan: Plan, outcomes: Mapping[str, Outcome]) -
 
 
 def _stripped(plan: Plan, outcomes: Mapping[str, Outcome]) -> Iterator[Copy]:
-    """Yield what is to be held as it came for those who got it without some of its attachments, unless an earlier attempt did."""
-    for address, fate in plan.fates.items():
-        if fate.held_too and _to_be_kept(outcomes.get(address)):
-            yield Copy(address, STRIPPED, fate.held_too, fate.score)
+    """Yield what is to be held as it came for those who got it without some of its attachments, now or with an earlier
+    attempt, whatever is thought of the message by now."""
+    for address, outcome in outcomes.items():
+        if outcome.state is not State.ACCEPTED:
+            continue
+        fate, said = plan.fates.get(address), outcome.reply.text
+        score = fate.score if fate is not None else 0.0
+        if outcome.host == "memo" and said.startswith(UNHELD):
+            yield Copy(address, STRIPPED, said.removeprefix(UNHELD), score)
+        elif outcome.host != "memo" and fate is not None and fate.held_too:
+            yield Copy(address, STRIPPED, fate.held_too, score)
 
 
 def _to_be_kept(outcome: Outcome | None) -> bool:
     """True for what a next hop has taken, now or with an earlier attempt that could not keep it."""
-    accepted = outcome is not None and outcome.state is State.ACCEPTED
-    return accepted and outcome is not None and (outcome.host != "memo" or outcome.reply.text.startswith(UNARCHIVED))
+    if outcome is None or outcome.state is not State.ACCEPTED:
+        return False
+    return outcome.host != "memo" or outcome.reply.text.startswith((UNARCHIVED, UNHELD))
 
 
 def _to_archive(received: "Received", copies: Sequence[Copy], outcomes: Mapping[str, Outcome]) -> list[str]:
@@ -140,9 +153,11 @@ def _not_kept(copies: Sequence[Copy], archived: Sequence[str], outcomes: dict[st
     for copy in copies:
         if copy.recipient not in outcomes:
             outcomes[copy.recipient] = Outcome(State.DEFERRED, NOT_KEPT, "", cause)
+    rules = {copy.recipient: copy.rule for copy in copies if copy.verdict == STRIPPED}
     for address in _beside(copies, archived):
         if outcomes[address].state is State.ACCEPTED:
-            outcomes[address] = Outcome(State.UNARCHIVED, NOT_KEPT, outcomes[address].host, cause)
+            lacks = UNHELD + rules[address] if address in rules else f"{UNARCHIVED}Ok"
+            outcomes[address] = Outcome(State.UNARCHIVED, NOT_KEPT, outcomes[address].host, cause, lacks)
 
 
 def _letter(

@@ -12,9 +12,11 @@ from mpp.gateway.delivery import Outcome, State
 from mpp.protocols.smtp.reply import Reply
 
 PARTLY = Reply(451, "4.3.0", "Accepted for some recipients only, please send it again for the others")
-_NOBODY: Mapping[str, str] = MappingProxyType({})
+NOBODY: Mapping[str, str] = MappingProxyType({})
 NOT_KEPT = Reply(452, "4.3.1", "Message cannot be kept here now, please try again later")
-UNARCHIVED = "delivered, to be archived: "  # begins what the memo keeps of a recipient whose archive copy still lacks
+# What the memo keeps of recipients who have their mail begins so where something of it has still to be kept here: the archive's
+# copy, or the message as it came for who got it without some of its attachments (and what has the archive's copy with it).
+UNARCHIVED, UNHELD = "delivered, to be archived: ", "delivered, the original to be held: "
 _DONE = (State.ACCEPTED, State.HELD, State.UNARCHIVED)  # not to be done again by a retry
 
 
@@ -31,7 +33,7 @@ def join(outcomes: Mapping[str, Outcome]) -> Answer:
     """Join the outcomes of all recipients (at least one) into one reply."""
     first = next(iter(outcomes.values()))
     if len(outcomes) == 1 and first.state is not State.UNARCHIVED:
-        return Answer(first.reply, _NOBODY, _NOBODY)
+        return Answer(first.reply, NOBODY, NOBODY)
     done = {address: outcome for address, outcome in outcomes.items() if outcome.state in _DONE}
     refused = {address: outcome for address, outcome in outcomes.items() if outcome.state is State.REFUSED}
     lacking = any(outcome.state is State.UNARCHIVED for outcome in done.values())
@@ -48,9 +50,18 @@ def join(outcomes: Mapping[str, Outcome]) -> Answer:
 
 
 def _kept(outcome: Outcome) -> str:
-    return f"{UNARCHIVED}Ok" if outcome.state is State.UNARCHIVED else outcome.reply.text
+    return outcome.lacks or outcome.reply.text
 
 
-def unarchived(outcomes: Mapping[str, Outcome]) -> dict[str, str]:
-    """Return, for the memo, those who have the message while the archive has not."""
-    return {address: _kept(outcome) for address, outcome in outcomes.items() if outcome.state is State.UNARCHIVED}
+def kept_apart(outcomes: Mapping[str, Outcome], replies: Mapping[str, Reply]) -> dict[str, str]:
+    """Return, for the memo, what is done of a message that LMTP asks for again, by recipients' own replies.
+
+    That are recipients who have it and are asked nonetheless, and everybody beside the recipients.
+    """
+    if not any(400 <= reply.code < 500 for reply in replies.values()):
+        return {}
+    return {
+        address: _kept(outcome)
+        for address, outcome in outcomes.items()
+        if outcome.state in _DONE and (address not in replies or replies[address].code >= 400)
+    }

@@ -8,7 +8,7 @@ its sender. Called by mpp.gateway.session with a complete transaction; never rai
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mpp.checks.layers.conditions import settled
@@ -16,12 +16,12 @@ from mpp.checks.layers.judge import Judged
 from mpp.checks.lists import all_blocked, listed
 from mpp.checks.structure.check import judge as judge_structure
 from mpp.gateway.assembly import Assembly, Judges
-from mpp.gateway.delivery import ClientGone, Content, Delivery, Outcome, State, deliver, settle
+from mpp.gateway.delivery import ClientGone, Content, Delivery, Outcome, State, settle
 from mpp.gateway.destinations import Direction
-from mpp.gateway.elsewhere import find_elsewhere
+from mpp.gateway.elsewhere import NO_WAY, Elsewhere, Group, find_elsewhere
 from mpp.gateway.holding import hold_and_archive
 from mpp.gateway.log import event as log
-from mpp.gateway.outcomes import Answer, join, unarchived
+from mpp.gateway.outcomes import NOBODY, join, kept_apart
 from mpp.gateway.settings import Listener
 from mpp.gateway.targets import Target
 from mpp.gateway.tracing import discard_trace
@@ -227,61 +227,90 @@ async def _carry_out(
     outcomes = await _thrown_away(received, plan, assembly)
     for address, said in known.items():
         outcomes[address] = Outcome(State.ACCEPTED, Reply(250, "2.0.0", said), "memo")
-    groups: dict[tuple[Target, tuple[Edit, ...]], list[Recipient]] = {}
-    elsewhere = await find_elsewhere(received.envelope.reverse_path, plan, mark, received.listener.name, assembly)
-    outcomes.update(elsewhere.outcomes)
-    for key, recipient in elsewhere.groups(plan):
-        groups.setdefault(key, []).append(recipient)
+    elsewhere = await find_elsewhere(
+        received.envelope.reverse_path, plan, mark, known, received.listener.name, assembly
+    )
+    groups: dict[Group, dict[str, Recipient]] = {}
+    for group, recipient in elsewhere.groups(plan):
+        groups.setdefault(group, {})[recipient.address] = recipient
+    own: dict[str, Group] = {}
     for entry in received.accepted:
         address = entry.recipient.address
         if address in outcomes:
             continue
         fate = plan.fates.get(address, _DELIVER)
         if fate.disposition in _GOES_ON:
-            group = groups.setdefault((entry.target, fate.edits), [])
-            if entry.recipient not in group:
-                group.append(entry.recipient)
+            own[address] = group = entry.target, fate.edits
+            groups.setdefault(group, {})[address] = entry.recipient
         elif fate.disposition not in (Disposition.QUARANTINE, Disposition.REDIRECT):
             outcomes[address] = _settled(fate)
-    deliveries = [_delivery(received, message, key, group, assembly) for key, group in groups.items()]
+    deliveries = [_delivery(received, message, group, list(who.values()), assembly) for group, who in groups.items()]
     try:
-        if len(deliveries) == 1:
-            outcomes.update(await deliver(deliveries[0], assembly.delivering))
-        elif deliveries:
-            outcomes.update(await settle(deliveries, assembly.delivering))
+        for group, taken in zip(groups, await settle(deliveries, assembly.delivering), strict=True):
+            outcomes.update({address: outcome for address, outcome in taken.items() if own.get(address) == group})
+            elsewhere.take(group, taken)
     except ClientGone:
         return Result(dict.fromkeys(_addresses(received), GONE), GONE, outcomes)
     elsewhere.settle(plan, outcomes)
-    await hold_and_archive(received, message, plan, judged.findings, outcomes, assembly, unread=unread)
+    handed_on = any(outcome.state is State.ACCEPTED for outcome in elsewhere.outcomes.values())
+    await hold_and_archive(
+        received, message, plan, judged.findings, outcomes, assembly, handed_on=handed_on, unread=unread
+    )
+    return await _answered(received, plan, outcomes, elsewhere, own, mark, bool(known), assembly)
+
+
+async def _answered(
+    received: Received,
+    plan: Plan,
+    outcomes: dict[str, Outcome],
+    elsewhere: Elsewhere,
+    own: Container[str],
+    mark: bytes,
+    known: bool,
+    assembly: Assembly,
+) -> Result:
+    """Return what the client is told, after the memo has what its retry must know."""
+    each_apart = received.listener.address.protocol == "lmtp"
     replies: dict[str, Reply] = {}
     for entry in received.accepted:
-        outcome = outcomes[entry.recipient.address]
-        replies[entry.recipient.address] = outcome.reply
-        redirected = entry.recipient.address in elsewhere.redirected
-        if outcome.state is State.ACCEPTED and outcome.host not in ("", "memo") and not redirected:
-            assembly.asker.learn(entry.target, entry.recipient.address)
-    answer = join(outcomes)
-    if known or answer.accepted or answer.refused:
-        await _note(received, outcomes, answer, mark, bool(known), assembly)
-    reply = DISCARDED if received.listener.address.protocol == "lmtp" else answer.reply
-    return Result(replies, reply, outcomes)
+        address = entry.recipient.address
+        outcome = outcomes[address]
+        replies[address] = outcome.reply
+        if outcome.state is State.ACCEPTED and address in own:
+            assembly.asker.learn(entry.target, address)
+        if each_apart and elsewhere.outcomes and address in plan.fates and elsewhere.failed(plan.fates[address]):
+            replies[address] = NO_WAY
+    everybody = elsewhere.beside(outcomes) if elsewhere.outcomes else outcomes
+    if each_apart:
+        kept: Mapping[str, str] = kept_apart(everybody, replies)
+        reply, refused, done = DISCARDED, NOBODY, not kept
+    else:
+        answer = join(everybody)
+        reply, kept, refused, done = answer.reply, answer.accepted, answer.refused, answer.reply.code == 250
+    if known or kept or refused:
+        await _note(received, everybody, kept, refused, mark, assembly, done=known and done)
+    return Result(replies, reply, elsewhere.outcomes | outcomes if elsewhere.outcomes else outcomes)
 
 
 async def _note(
-    received: Received, outcomes: Mapping[str, Outcome], answer: Answer, mark: bytes, known: bool, assembly: Assembly
+    received: Received,
+    outcomes: Mapping[str, Outcome],
+    kept: Mapping[str, str],
+    refused: Mapping[str, str],
+    mark: bytes,
+    assembly: Assembly,
+    *,
+    done: bool,
 ) -> None:
     """Make durable what the retry must know, before it is asked for; forget what a finished retry no longer needs.
 
     Where the memo cannot be written the reply stays as it is: it is true, and this process knows what it did.
     """
     reverse_path = received.envelope.reverse_path
-    each_apart = received.listener.address.protocol == "lmtp"
     try:
-        if each_apart and (lacking := unarchived(outcomes)):
-            await assembly.memo.keep(reverse_path, mark, lacking, {})
-        elif not each_apart and (answer.accepted or answer.refused):
-            await assembly.memo.keep(reverse_path, mark, dict(answer.accepted), dict(answer.refused))
-        elif known and (each_apart or answer.reply.code == 250) and not received.gone():
+        if kept or refused:
+            await assembly.memo.keep(reverse_path, mark, dict(kept), dict(refused))
+        elif done and not received.gone():
             await assembly.memo.forget(reverse_path, mark, outcomes, ())
     except StoreError as error:
         log("error", "memo-failed", id=received.id, recipients=list(outcomes), cause=str(error))
@@ -290,11 +319,11 @@ async def _note(
 def _delivery(
     received: Received,
     message: Message,
-    key: tuple[Target, tuple[Edit, ...]],
+    group: Group,
     recipients: list[Recipient],
     assembly: Assembly,
 ) -> Delivery:
-    target, edits = key
+    target, edits = group
     top = received_field(
         received.client,
         hostname=assembly.hostname,
@@ -309,9 +338,9 @@ def _delivery(
     buffers = [top, *apply_edits(message.raw, edits)] if edits else [top, message.raw]
     utf8 = received.eight_bit and received.envelope.smtputf8 and not message.raw[: message.header_length].isascii()
     content = Content(buffers, sum(map(len, buffers)), received.eight_bit, utf8)
-    envelope, group = received.envelope, tuple(recipients)
-    if group != envelope.recipients:
-        envelope = replace(envelope, recipients=group)
+    envelope, who = received.envelope, tuple(recipients)
+    if who != envelope.recipients:
+        envelope = replace(envelope, recipients=who)
     return Delivery(target, envelope, content, received.client, received.id, received.deadline, received.gone)
 
 

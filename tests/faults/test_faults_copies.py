@@ -2,17 +2,27 @@
 
 from collections.abc import Callable
 
+from mpp.cli.programs import free_port
 from servers.dialogue import Dialogue
 from servers.gateway import Gateway, MakeGateway, settings_text
 from servers.sink import Sink
 
 MakeSink = Callable[..., Sink]
-COPY = "copies@example.org"
+COPY, BOB, CAROL = "copies@example.org", "bob@example.org", "carol@example.org"
 FILTERS = [
     {"name": "copy", "where": "subject", "match": ["copy"], "action": "copy", "to": [COPY]},
     {"name": "away", "where": "subject", "match": ["away"], "action": "redirect", "to": ["desk@example.org"]},
     {"name": "no", "where": "subject", "match": ["no (\\w+)"], "action": "reject", "text": "550 5.7.1 no $1"},
     {"name": "lost", "where": "subject", "match": ["lost"], "action": "copy", "to": ["x@nowhere.invalid"]},
+    {"name": "bobs", "where": "subject", "match": ["bobs"], "recipients": [BOB], "action": "redirect", "to": [CAROL]},
+    {
+        "name": "carols",
+        "where": "subject",
+        "match": ["for carol"],
+        "recipients": [CAROL],
+        "action": "mark",
+        "mark": "[C] ",
+    },
 ]
 
 
@@ -58,6 +68,62 @@ def test_redirected_mail_that_is_refused_there_stays_with_its_sender(gateway: Ma
     made = gateway(hop, more={"filters": FILTERS})
     assert send(made.port, "away").startswith("451")
     assert taken(hop) == []
+
+
+def test_redirected_to_a_recipient_who_gets_the_same_octets_is_one_mail(
+    gateway: MakeGateway, make_sink: MakeSink
+) -> None:
+    hop = make_sink()
+    made = gateway(hop, more={"filters": FILTERS})
+    assert send(made.port, "bobs", BOB, CAROL).startswith("250")
+    assert taken(hop) == [CAROL]
+
+
+def test_redirected_to_a_recipient_who_gets_other_octets_each_has_an_outcome_of_its_own(
+    gateway: MakeGateway, make_sink: MakeSink
+) -> None:
+    hop = make_sink(script={f"RCPT {CAROL}": ["250 2.1.5 ok", "450 4.2.1 later", "250 2.1.5 ok"]})
+    made = gateway(hop, more={"filters": FILTERS})
+    assert send(made.port, "bobs, and for carol", BOB, CAROL).startswith("451")
+    assert taken(hop) == [CAROL]
+    assert send(made.port, "bobs, and for carol", BOB, CAROL).startswith("250")
+    assert taken(hop) == [CAROL, CAROL]
+    marked = [b"Subject: [C] bobs" in message.data for message in hop.accepted]
+    assert sorted(marked) == [False, True]
+
+
+def over_lmtp(made: Gateway, subject: str, *recipients: str) -> list[int]:
+    with Dialogue(made.port) as dialogue:
+        assert dialogue.say("LHLO client.example").code == 250
+        dialogue.envelope("a@example.net", *recipients)
+        first = dialogue.data(f"Subject: {subject}\r\n\r\ntext\r\n.\r\n".encode())
+        return [first.code, *(dialogue.reply().code for _ in recipients[1:])]
+
+
+def test_over_lmtp_a_copy_that_is_not_taken_brings_its_recipient_back_and_nothing_twice(
+    gateway: MakeGateway, make_sink: MakeSink
+) -> None:
+    hop = make_sink(script={f"RCPT {COPY}": ["450 4.2.1 later", "250 2.1.5 ok"]})
+    port = free_port()
+    listeners = [{"name": "lmtp", "address": f"lmtp:127.0.0.1:{port}"}]
+    made = gateway(hop, port=port, more={"filters": FILTERS, "listeners": listeners})
+    assert over_lmtp(made, "copy", BOB) == [451]
+    assert taken(hop) == [BOB]
+    assert over_lmtp(made, "copy", BOB) == [250]
+    assert taken(hop) == [BOB, COPY]
+
+
+def test_over_lmtp_what_a_copy_has_is_known_when_its_recipient_comes_back(
+    gateway: MakeGateway, make_sink: MakeSink
+) -> None:
+    hop = make_sink(script={f"RCPT {BOB}": ["250 2.1.5 ok", "450 4.2.1 later", "250 2.1.5 ok"]})  # first it is asked
+    port = free_port()
+    listeners = [{"name": "lmtp", "address": f"lmtp:127.0.0.1:{port}"}]
+    made = gateway(hop, port=port, more={"filters": FILTERS, "listeners": listeners})
+    assert over_lmtp(made, "copy", BOB) == [450]
+    assert taken(hop) == [COPY]
+    assert over_lmtp(made, "copy", BOB) == [250]
+    assert taken(hop) == [BOB, COPY]
 
 
 def gateway_text(made: Gateway, more: dict[str, object]) -> str:

@@ -1,5 +1,6 @@
 """Quarantine and archive through the whole gateway: every copy that is promised is there, and nobody is told twice."""
 
+import base64
 import os
 import random
 import shutil
@@ -16,6 +17,7 @@ from mpp.store.opening import open_store_catalog
 from mpp.store.reader import Reader
 from mpp.store.schema import messages, nodes, segments
 from mpp.store.settings import Store
+from servers.attachments import PROGRAM
 from servers.dialogue import Dialogue
 from servers.gateway import Gateway, MakeGateway
 from servers.sink import Sink
@@ -131,6 +133,54 @@ def test_what_could_not_be_archived_is_not_delivered_again(gateway: MakeGateway,
     assert attempt(made.port, BOB) == [250, 250]
     assert len(sink.accepted) == 1
     assert len(rows(data_of(made), messages)) == 1
+
+
+WITH_PROGRAM = (
+    b"""Subject: one
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary=b
+
+--b
+
+text
+--b
+Content-Type: application/octet-stream; name=run.exe
+Content-Transfer-Encoding: base64
+
+%b
+--b--
+""".replace(b"\n", b"\r\n")
+    % base64.encodebytes(PROGRAM).strip().replace(b"\n", b"\r\n")
+)
+STRIP = {"name": "programs", "flags": ["executable"], "action": "strip"}
+
+
+@pytest.mark.parametrize("later", ["strip", "quarantine", "reject", "note"])
+def test_an_original_that_could_not_be_held_is_held_later_whatever_is_thought_of_it_then(
+    gateway: MakeGateway, sink: Sink, later: str
+) -> None:
+    made = gateway(sink, more=full({"attachments": [STRIP]}))
+    assert attempt(made.port, BOB, text=WITH_PROGRAM) == [250, 452]
+    assert attempt(made.port, BOB, text=WITH_PROGRAM) == [250, 452]
+    assert held(data_of(made)) == {}
+    made.reload(made.file.read_text().replace(str(1 << 60), "0").replace('"strip"', f'"{later}"'))
+    made.wait_for("settings.taken")
+    assert attempt(made.port, BOB, text=WITH_PROGRAM) == [250, 250]
+    (message,) = sink.accepted
+    assert b"name=run.exe" not in message.data
+    assert held(data_of(made)) == {BOB: ["stripped"]}
+    assert [message.raw for message in opened(data_of(made))] == [WITH_PROGRAM]
+
+
+def test_an_original_of_redirected_mail_that_could_not_be_held_is_held_later(gateway: MakeGateway, sink: Sink) -> None:
+    away = {"name": "away", "where": "subject", "match": ["one"], "action": "redirect", "to": [DAN]}
+    made = gateway(sink, more=full({"attachments": [STRIP], "filters": [away]}))
+    assert attempt(made.port, BOB, text=WITH_PROGRAM) == [250, 452]
+    made.reload(made.file.read_text().replace(str(1 << 60), "0"))
+    made.wait_for("settings.taken")
+    assert attempt(made.port, BOB, text=WITH_PROGRAM) == [250, 250]
+    assert [message.recipients for message in sink.accepted] == [(DAN,)]
+    assert held(data_of(made)) == {BOB: ["stripped"]}
 
 
 def test_a_lost_key_stops_the_start_and_changes_nothing(gateway: MakeGateway, sink: Sink) -> None:
