@@ -89,7 +89,7 @@ class KnownLists:
         self.current = Lists()
         self._open_catalog, self._file = open_catalog, data / GOOD
         self._catalog: Catalog | None = None
-        self._seen: dict[str, int] = {}
+        self._seen: dict[str, int] | None = None  # as of the last look; the file may be of a catalog that was lost
         self.revision = -1  # number of all revisions of the settings, as of the last look; -1: not yet known
 
     def begin(self) -> None:
@@ -101,7 +101,7 @@ class KnownLists:
         self.current = Lists((tenant, _entry(row)) for tenant, row in json.loads(text))
 
     def refresh(self, tenants: Iterable[str]) -> bool:
-        """Read again what has changed; True where something had. Raises CatalogError and OSError: what was known stays."""
+        """Read again what has changed, the first time all; True where it did. Raises CatalogError and OSError: what was known stays."""
         wanted = list(dict.fromkeys((*tenants, GLOBAL)))
         try:
             catalog = self._catalog = self._catalog or self._open_catalog()

@@ -1,10 +1,12 @@
 """Lists in the catalog: a tenant's own and those for all; workers see a change, and keep what they know while it is away."""
 
 import pytest
+from sqlalchemy import delete
 
 from mpp.settings.values import read_network
 from mpp.store.errors import CatalogError
 from mpp.store.lists import GLOBAL, KnownLists, entries, lists_of, put, remove
+from mpp.store.schema import list_entries, versions
 from mpp.verdict.lists import Entry, Level, Recipient, Sender
 
 BLOCK = Entry("block", Level.TENANT, "", "bob@example.net", note="a nuisance")
@@ -69,6 +71,7 @@ def test_a_worker_sees_changes_and_keeps_what_it_knows(catalog, tmp_path):
     known = KnownLists(source, tmp_path)
     known.begin()
     assert not known.current
+    assert known.refresh(["acme"]), "the first look"
     assert not known.refresh(["acme"])
     with catalog.write() as connection:
         put(connection, "acme", BLOCK, "root")
@@ -91,8 +94,24 @@ def test_a_worker_sees_changes_and_keeps_what_it_knows(catalog, tmp_path):
     assert not started.current
 
 
+def test_lists_of_a_catalog_that_was_lost_do_not_stay(catalog, tmp_path):
+    with catalog.write() as connection:
+        put(connection, "acme", BLOCK, "root")
+    KnownLists(Away(catalog), tmp_path).refresh(["acme"])
+    with catalog.write() as connection:
+        connection.execute(delete(list_entries))
+        connection.execute(delete(versions))
+    started = KnownLists(Away(catalog), tmp_path)
+    started.begin()
+    assert holds(started.current, "bob@example.net") == BLOCK
+    assert started.refresh(["acme"])
+    assert not started.current
+    assert not started.refresh(["acme"])
+
+
 def test_a_change_that_was_rolled_back_is_not_seen(catalog, tmp_path):
     known = KnownLists(Away(catalog), tmp_path)
+    known.refresh(["acme"])
 
     def fail():
         with catalog.write() as connection:
