@@ -5,7 +5,7 @@ Imports stand in the functions: commands that need no store stay quick.
 
 import getpass
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +14,7 @@ import typer
 
 from mpp.cli.errors import fail
 from mpp.cli.options import DEFAULT_FILE
-from mpp.cli.placed import catalog_of
+from mpp.cli.placed import catalog_of, told
 
 if TYPE_CHECKING:
     from mpp.gateway.settings import Settings
@@ -48,8 +48,11 @@ class Opened:
 
 
 @contextmanager
-def opened(file: Path | None, tenant: str) -> Iterator[Opened]:
-    """Open the store; what goes wrong ends the command with words for the operator."""
+def opened(file: Path | None, tenant: str, *, changes: bool = False) -> Iterator[Opened]:
+    """Open the store; what goes wrong ends the command with words for the operator.
+
+    `changes`: what becomes of copies is changed. Not while the catalog is made anew, and the journal is told of it also while no gateway runs.
+    """
     from mpp.cli.options import read_file
     from mpp.mail.escape import printable
     from mpp.settings.tenants import Directory
@@ -61,8 +64,39 @@ def opened(file: Path | None, tenant: str) -> Iterator[Opened]:
     names = Directory(settings.tenants, settings.groups).names
     if tenant not in names:
         fail(f"--tenant: there is no tenant {printable(tenant, 60)}; there are: {', '.join(names)}")
-    with catalog_of(settings) as catalog:
-        yield Opened(settings, catalog, tenant, f"command:{_user()}")
+    with _joined(settings.node.data) if changes else nullcontext(), catalog_of(settings) as catalog:
+        try:
+            yield Opened(settings, catalog, tenant, f"command:{_user()}")
+        finally:
+            if changes:
+                _journal(settings.node.data, catalog)
+
+
+@contextmanager
+def _joined(data: Path) -> Iterator[None]:
+    """Be at work in the data folder beside gateways, and not beside `mpp store rebuild`, which has read what it goes by."""
+    import os
+
+    from mpp.store.alone import join
+
+    with told(1, "", OSError):
+        descriptor = join(data)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _journal(data: Path, catalog: "Catalog") -> None:
+    """Have what was done outlive the catalog. Done it is: a fault here is told, and the gateway writes it at its next start."""
+    from mpp.mail.escape import printable
+    from mpp.store.errors import StoreError
+    from mpp.store.journal import take_beside
+
+    try:
+        take_beside(data, catalog)
+    except (StoreError, OSError) as error:
+        typer.echo(f"not yet in events.log: {printable(str(error), 300)}; a gateway that runs writes it", err=True)
 
 
 def _user() -> str:

@@ -174,7 +174,7 @@ def delete(
         recipient=recipient, domain=domain, sender=sender, verdict=verdict, rule=rule, state="held,unknown",
         least=least, most=most, since=since, until=until, subject=subject,
     )  # fmt: skip
-    with opened(settings, tenant) as store:
+    with opened(settings, tenant, changes=True) as store:
 
         def work(keys: "list[Key]") -> list[dict[str, Any]]:
             with store.catalog.write() as connection:
@@ -214,7 +214,7 @@ def release_hold(
 def _hold(settings: Path | None, tenant: str, identifier: str, recipient: str, reason: str, *, on: bool) -> None:
     from mpp.store import quarantine as held
 
-    with opened(settings, tenant) as store, store.catalog.write() as connection:
+    with opened(settings, tenant, changes=True) as store, store.catalog.write() as connection:
         row = given.copy_named(connection, tenant, identifier, given.asker_of("admin", recipient))
         if not held.hold(connection, tenant, [row.key], store.actor, reason, on=on):
             fail(f"{printable(identifier)}: {'is on hold already' if on else 'is not on hold'}, or is no more")

@@ -56,7 +56,7 @@ def release(
         recipient=recipient, domain=domain, sender=sender, verdict=verdict, rule=rule,
         state="unknown" if again else "held", least=least, most=most, since=since, until=until, subject=subject,
     )  # fmt: skip
-    with opened(settings, tenant) as store:
+    with opened(settings, tenant, changes=True) as store:
         _give_up(store)
         rows = chosen(store, identifiers or [], wanted, asker, everything=everything)
         rows = _permitted(rows, asker, store.settings.release_rules, elsewhere=bool(to))
@@ -250,7 +250,7 @@ def answer(
     if grant == refuse:
         fail("say what the answer is: --grant or --refuse")
     asker = given.asker_of(role, recipient)
-    with opened(settings, tenant) as store:
+    with opened(settings, tenant, changes=True) as store:
         row, who = given.releasable(store, identifier, asker), store.acting_as(role)
         with store.catalog.write() as connection:
             if not asked.answer(connection, tenant, row.key, who, reason, granted=grant):

@@ -1,7 +1,7 @@
 """The event log outside the catalog: `events.log` in the data folder, so that a lost catalog can be rebuilt as it was.
 
 A line an event: crc32 in hexadecimal, then JSON. Written behind the catalog by the background process, about once a second, and synced;
-events of the last second before a catalog is lost may lack. A torn last line is cut off by the next writer; one elsewhere is told.
+events of the last second before a catalog is lost may lack. Commands write it themselves where no background process runs. A torn last line is cut off by the next writer; one elsewhere is told.
 Numbers of events are never given twice: whatever a catalog lacks that the file has is put back (`put_back`) before it goes on.
 """
 
@@ -43,9 +43,14 @@ def journal_path(data: Path) -> Path:
 class Journal:
     """For the process that writes it. Raises OSError, CatalogError, StoreError where the file is damaged in its middle."""
 
-    def __init__(self, data: Path) -> None:
-        self._descriptor = os.open(journal_path(data), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+    def __init__(self, data: Path, *, beside: bool = False) -> None:
+        """With `beside` only where the file is there and nobody writes it: else FileNotFoundError, BlockingIOError."""
+        self._descriptor = os.open(journal_path(data), os.O_RDWR | os.O_CLOEXEC | (0 if beside else os.O_CREAT), 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | (fcntl.LOCK_NB if beside else 0))
+        except BaseException:
+            os.close(self._descriptor)
+            raise
         self._last: dict[str, int] = {}
         self._end = 0
         for line, end in _lines(journal_path(data)):
@@ -83,6 +88,18 @@ class Journal:
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def take_beside(data: Path, catalog: Catalog) -> None:
+    """Append what the catalog has more, for a command, where no background process does. One makes the file, whose owner it is."""
+    try:
+        journal = Journal(data, beside=True)
+    except (FileNotFoundError, BlockingIOError):
+        return
+    try:
+        journal.take(catalog)
+    finally:
+        journal.close()
 
 
 def put_back(data: Path, catalog: Catalog) -> None:

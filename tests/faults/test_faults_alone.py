@@ -39,6 +39,6 @@ def test_a_gateway_does_not_start_beside_a_rebuild(gateway: MakeGateway, sink: S
         refused = Gateway(mpp.folder, settings=mpp.file.read_text("utf-8"), ready=False)
         assert refused.process.wait(30) == 1
         refused.stop()
-    assert "is being rebuilt or compacted by mpp store; start when that has ended" in refused.stderr
+    assert "is being rebuilt or compacted by mpp store; try again when that has ended" in refused.stderr
     with Gateway(mpp.folder, settings=mpp.file.read_text("utf-8")):
         pass

@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 from mpp.cli.app import app
 from mpp.gateway.settings import Settings
 from mpp.settings.write import write
+from mpp.store.alone import alone
+from mpp.store.journal import Journal, journal_path
 from mpp.store.opening import prepare_store
 from servers.held import fill, held
 from servers.sink import Sink
@@ -66,10 +68,10 @@ def run(folder):
     return partial(call, folder)
 
 
-def call(folder, *arguments, code=0):
+def call(folder, *arguments, code=0, output=False):
     result = CliRunner().invoke(app, ["quarantine", *arguments, "--settings", str(folder / "mpp.toml")])
     assert result.exit_code == code, result.output + repr(result.exception)
-    return result.stdout if code == 0 else result.output
+    return result.stdout if code == 0 and not output else result.output
 
 
 def objects(text):
@@ -168,6 +170,38 @@ def test_delete_by_filter(run):
     assert told == "0 deleted\n"
     assert run("delete", "m5") == f"m5 {BOB}: deleted\n1 deleted\n"
     assert "no such message" in run("show", "m5", code=1)
+
+
+def test_nothing_is_changed_while_the_catalog_is_made_anew(run, folder):
+    """What it read of events at its beginning would miss it."""
+    with alone(folder / "data"):
+        for words in (
+            ("delete", "m4"),
+            ("release", "m4"),
+            ("hold", "m4", "--reason", "x"),
+            ("answer", "m4", "--refuse"),
+        ):
+            assert "is being rebuilt or compacted by mpp store; try again" in run(*words, code=1), words
+        assert objects(run("list", "--json"))
+    with alone(folder / "data"):
+        pass  # no command is left in it
+
+
+def test_what_a_command_did_is_journaled_where_no_gateway_runs(tmp_path):
+    def journaled():
+        return [json.loads(line[9:])["action"] for line in journal_path(tmp_path / "data").read_bytes().splitlines()]
+
+    with holding(tmp_path, held("j1", BOB), held("j2", BOB), held("j3", BOB)):
+        call(tmp_path, "hold", "j1", "--reason", "case 7")
+        assert not journal_path(tmp_path / "data").exists(), "a gateway makes it, whose it is"
+        background = Journal(tmp_path / "data")
+        call(tmp_path, "delete", "j2")
+        assert journaled() == [], "it is the background process's"
+        background.close()
+        assert "not to be had" in call(tmp_path, "delete", "j1", "j3", code=1)
+        assert journaled() == ["hold", "deleted", "deleted"]
+        journal_path(tmp_path / "data").write_bytes(b"damaged\n\n")
+        assert "not yet in events.log" in call(tmp_path, "release-hold", "j1", "--reason", "over", output=True)
 
 
 def test_on_hold(run):

@@ -30,7 +30,7 @@ def test_one_command_and_no_gateway_beside_it(tmp_path):
     with alone(tmp_path):
         with pytest.raises(InUseError, match="another command"), alone(tmp_path):
             pass
-        with pytest.raises(InUseError, match="start when that has ended"):
+        with pytest.raises(InUseError, match="try again when that has ended"):
             join(tmp_path)
     with pytest.raises(ZeroDivisionError), alone(tmp_path):
         raise ZeroDivisionError
