@@ -57,9 +57,9 @@ class _Lasting:
 class Alarms:
     """Which alarms last, and what of them has been told."""
 
-    def __init__(self, settings: Settings, table: SlotWriter, node: str) -> None:
-        self._settings, self._table, self._node = settings, table, node
-        self._began = time.time()
+    def __init__(self, settings: Settings, table: SlotWriter, node: str, began: float) -> None:
+        """Nothing is missed of what was before `began`, when the gateway did."""
+        self._settings, self._table, self._node, self._began = settings, table, node, began
         self._lasting: dict[str, _Lasting] = {}
 
     def now(self) -> list[Alarm]:
@@ -77,11 +77,16 @@ class Alarms:
         self._tell("mail", {"no message came": came})
         self._tell("quarantine", {"no message was held": held})
 
+    def end_streams(self) -> None:
+        """Another node hears mail and quarantine from now on."""
+        self._tell("mail", {})
+        self._tell("quarantine", {})
+
     def hear_tasks(self, tasks: Iterable[tuple[str, float, float]]) -> None:
         """The background process's own tasks: name, when last done (0: never yet), and how often they are to be."""
         now, limit = time.time(), self._settings.silence.background
         found = {
-            f"background task {name} was not done": silence.of_task(last or self._began, every, now, limit)
+            f"background task {name} was not done": silence.of_task(max(last, self._began), every, now, limit)
             for name, last, every in tasks
         }
         self._tell("background", found)

@@ -2,7 +2,8 @@
 
 Of several on one data folder the one that holds the folder's lock works, the others stand by; of several nodes at one PostgreSQL
 the one that holds an advisory lock does what is to be done once for all. Locks end with their process. A task that fails is tried
-again at its next turn; nothing here is needed for mail to go on. The last runs are in the catalog (table nodes), for `mpp check`.
+again at its next turn; nothing here is needed for mail to go on. The last runs are in the catalog (table nodes), for `mpp check`
+and for the process that comes after this one: what is not done for long is missed, however often it was begun anew.
 """
 
 import fcntl
@@ -15,16 +16,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import Connection, text
-
 from mpp.gateway.alarms import Alarms
 from mpp.gateway.assembly import hostname_of
+from mpp.gateway.election import Election
 from mpp.gateway.log import event as log
 from mpp.gateway.recorder import spool_folder
 from mpp.gateway.supervisor import BackgroundContext
+from mpp.gateway.work import work
 from mpp.net.metrics import Counter, Gauge
 from mpp.store.background import Tasks, open_tasks
-from mpp.store.catalog import Catalog, told
 from mpp.store.clock import now_ms
 from mpp.store.errors import StoreError
 
@@ -34,7 +34,6 @@ HEAR_S = 60.0  # between looks at what is silent
 TOLD_S = 10.0  # between words about the last runs in the catalog
 QUIET_S = 60.0  # between log lines about the same failure
 LOCK = "background.lock"
-_ELECTION = 0x6D7071  # advisory lock of PostgreSQL
 
 
 @dataclass(slots=True)
@@ -66,9 +65,10 @@ class _Background:
         self._open: Tasks | None = None
         self._tasks: list[Task] = []
         self._election: Election | None = None
+        self._elected = False  # as far as the catalog has answered
         self._open_at = self._tell_at = 0.0
         self._refused_at = float("-inf")
-        self._alarms = Alarms(self._settings, self._table, hostname_of(self._settings))
+        self._alarms = Alarms(self._settings, self._table, hostname_of(self._settings), context.began)
         self._loaded = self._hear_at = 0.0
 
     def run(self) -> None:
@@ -88,6 +88,7 @@ class _Background:
     def _turn(self, now: float) -> bool:
         """Do what is due; True where more is to be done at once."""
         if self._lock < 0 and not self._take_lock():
+            self._table.set(Gauge.BACKGROUND_ROUND, int(time.time()))  # another gateway's process makes them
             return False
         if now >= self._hear_at:
             self._hear_at = now + HEAR_S
@@ -96,7 +97,7 @@ class _Background:
             return False
         more = False
         for task in self._tasks:
-            if now >= task.due and not self._stopping and (task.everywhere or self._elected()):
+            if now >= task.due and not self._stopping and (task.everywhere or self._is_elected()):
                 task.due = now + task.every_s
                 if self._run(task, now):
                     task.due, more = now, True
@@ -122,15 +123,13 @@ class _Background:
     def _begin(self, now: float) -> bool:
         self._open_at = now + OPEN_AGAIN_S
         try:
-            opened = self._open = open_tasks(
-                self._settings.store, self._settings.node.data, hostname_of(self._settings)
-            )
+            opened, last = self._opened()
         except (StoreError, OSError) as error:
             if now - self._refused_at >= QUIET_S:
                 self._refused_at = now
                 log("error", "background.waits", cause=str(error), cure="see `mpp check`; it is tried again")
             return False
-        self._election = Election(opened.catalog)
+        self._open, self._election = opened, Election(opened.catalog)
         folder = spool_folder(self._settings.node.data)
         self._tasks = [
             Task("load traces", 1.0, lambda: self._load(opened, folder), everywhere=True),
@@ -147,22 +146,58 @@ class _Background:
             Task("hear scanners", HEAR_S, lambda: self._hear_engines(opened), everywhere=True),
             Task("hear mail", HEAR_S, lambda: self._hear_mail(opened)),
         ]
+        for task in self._tasks:
+            task.last_ms = last.get(task.name, 0)
         log("info", "background.ready")
         return True
 
-    def _elected(self) -> bool:
-        assert self._election is not None
+    def _opened(self) -> tuple[Tasks, dict[str, int]]:
+        """Return what is open now, and when this node's earlier processes last did each task."""
+        own = hostname_of(self._settings)
+        opened = open_tasks(self._settings.store, self._settings.node.data, own)
         try:
-            return self._election.held()
+            nodes = work(opened.catalog)
+        except BaseException:
+            opened.close()
+            raise
+        return opened, {each.name: each.last_ms for node in nodes if node.node == own for each in node.done}
+
+    def _is_elected(self) -> bool:
+        assert self._election is not None
+        assert self._open is not None
+        try:
+            held = self._election.held()
+            if held != self._elected:
+                self._win(self._open) if held else self._lose()
         except StoreError:
-            return False
+            return False  # and nothing is known of the election: it is asked again
+        return held
+
+    def _win(self, opened: Tasks) -> None:
+        """What is to be done once was last done by whoever was elected before."""
+        nodes = work(opened.catalog)
+        for task in self._tasks:
+            if not task.everywhere:
+                task.last_ms = max(
+                    (each.last_ms for node in nodes for each in node.done if each.name == task.name), default=0
+                )
+        self._elected = True
+
+    def _lose(self) -> None:
+        """Another node does what is to be done once, and misses what is not."""
+        for task in self._tasks:
+            if not task.everywhere:
+                task.error = ""
+        self._alarms.end_streams()
+        self._elected = False
 
     def _run(self, task: Task, now: float) -> bool:
         try:
             more = task.run()
-        except (StoreError, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 the edge of a task: a fault in one must not keep the others from being done
             task.failures += 1
-            task.error = str(error)
+            foreseen = isinstance(error, StoreError | OSError | ValueError)
+            task.error = str(error) if foreseen else f"{type(error).__name__}: {error}"
             self._table.add(Counter.BACKGROUND_FAILURES)
             if now - task.told_at >= QUIET_S:
                 task.told_at = now
@@ -186,8 +221,10 @@ class _Background:
     def _done(self) -> list[tuple[str, float, float]]:
         """The tasks, when each last was done, and how often it is to be; those that are another node's are left out."""
         if self._open is None:
-            return [("open the catalog", 0.0, OPEN_AGAIN_S)]
-        return [(task.name, task.last_ms / 1000, task.every_s) for task in self._tasks if task.everywhere or task.runs]
+            return [("open the catalog", float(max(self._table.table.gauge(Gauge.BACKGROUND_ROUND))), OPEN_AGAIN_S)]
+        return [
+            (task.name, task.last_ms / 1000, task.every_s) for task in self._tasks if task.everywhere or self._elected
+        ]
 
     def _ask(self, opened: Tasks) -> bool:
         self._alarms.ask_engines(opened.catalog)
@@ -219,7 +256,7 @@ class _Background:
     def _tell(self) -> None:
         """Write into the catalog what was done last."""
         assert self._open is not None
-        work = {
+        tasks = {
             task.name: {
                 "every": task.every_s, "last": task.last_ms, "runs": task.runs, "failures": task.failures,
                 "error": task.error[:500],
@@ -228,7 +265,7 @@ class _Background:
         }  # fmt: skip
         silent = [{"of": alarm.of, "text": alarm.text} for alarm in self._alarms.now()]
         try:
-            self._open.tell(json.dumps({"tasks": work, "silent": silent}, separators=(",", ":")))
+            self._open.tell(json.dumps({"tasks": tasks, "silent": silent}, separators=(",", ":")))
         except StoreError as error:
             log("debug", "background.untold", cause=str(error))
 
@@ -237,38 +274,3 @@ class _Background:
             self._election.end()
         if self._open is not None:
             self._open.close()
-
-
-class Election:
-    """Which node does what is to be done once. On SQLite there is one node, and the lock of the folder has decided."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-        self._connection: Connection | None = None
-
-    def held(self) -> bool:
-        """True while this process has the lock. Raises StoreError where the catalog cannot be asked."""
-        if self._catalog.sqlite:
-            return True
-        with told():
-            if self._connection is None:
-                self._connection = self._catalog.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            try:
-                asked = {"key": _ELECTION}
-                # It counts locks: asked again by its holder it says yes.
-                mine = bool(self._connection.execute(text(_HELD), asked).scalar())
-                return mine or bool(self._connection.execute(text("select pg_try_advisory_lock(:key)"), asked).scalar())
-            except BaseException:
-                self.end()
-                raise
-
-    def end(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.invalidate()
-            connection.close()
-
-
-_HELD = (
-    "select count(*) from pg_locks where locktype = 'advisory' and objid = :key and pid = pg_backend_pid() and granted"
-)

@@ -24,9 +24,10 @@ from mpp.gateway.files import files
 from mpp.gateway.reload import GOOD, read_again, take
 from mpp.gateway.revising import last_good
 from mpp.gateway.settings import Listener, Settings
+from mpp.gateway.silence import of_task
 from mpp.gateway.status import serve_status
 from mpp.gateway.systemd import Notifier, passed_sockets
-from mpp.net.metrics import Counter
+from mpp.net.metrics import Counter, Gauge
 from mpp.net.table import NodeTable, SlotWriter
 
 SILENCE_S = 10.0
@@ -63,6 +64,7 @@ class BackgroundContext:
     settings: Settings
     table: SlotWriter
     control: socket.socket
+    began: float  # when the supervisor did, seconds since 1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,7 @@ class _Supervisor:
         self._notifier = Notifier()
         self._signals: set[int] = set()
         self._waker, self._woken = socket.socketpair()
+        self._began = time.time()
         self._turn = self._awake = time.monotonic()  # the last turn of the loop; the end of our own last long sleep
         self._expire_at = self._turn + 60.0
         self._taking: set[Child] = set()  # workers that have not yet taken the newest settings
@@ -186,6 +189,7 @@ class _Supervisor:
             if now >= self._expire_at:
                 self._expire_at = now + 60.0
                 self._table.expire(now)
+                self._hear_background()
         log.event("info", "stopped")
         return self._status
 
@@ -211,7 +215,7 @@ class _Supervisor:
         dropped = partial(writer.add, Counter.LOG_LINES_DROPPED)
         log.configure(settings.log.format, settings.log.level, dropped, process="background")
         assert self._run_background is not None
-        self._run_background(BackgroundContext(settings, writer, control))
+        self._run_background(BackgroundContext(settings, writer, control, self._began))
 
     def _be_status(self, control: socket.socket) -> None:
         self._let_go(None)
@@ -291,6 +295,7 @@ class _Supervisor:
             self._taken(child)
             if child is self._background:
                 self._table.clear(self._table.workers, now)
+                self._hear_background()
             asked = self._kill_at is not None or child is self._background  # that one ends for new settings, too
             if asked and end in ("exit status 0", "signal SIGTERM"):
                 log.event("debug", "process.ended", process=child.name)
@@ -329,6 +334,13 @@ class _Supervisor:
                 log.event("error", "process.killed", process=child.name, pid=child.pid)
                 child.kill_at = 0.0
                 child.signal(signal.SIGKILL)
+
+    def _hear_background(self) -> None:
+        """Say in the metrics that no rounds are made: a process that dies again and again, or is not begun, cannot."""
+        if self._run_background:
+            last = max(self._began, *self._table.gauge(Gauge.BACKGROUND_ROUND))
+            if silent := of_task(last, 0.0, time.time(), self._settings.silence.background):
+                self._table.writer(self._table.workers).set(Gauge.SILENT_BACKGROUND, int(silent.seconds))
 
     # Signals
 

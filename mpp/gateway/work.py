@@ -1,4 +1,4 @@
-"""What the background processes did last and what they miss, as they write it into the catalog: asked by `mpp check`."""
+"""What the background processes did last and what they miss, as they write it into the catalog: asked by `mpp check`, and by those that come after them."""
 
 import json
 from collections.abc import Iterator
@@ -28,6 +28,7 @@ class Done:
 
     name: str
     error: str  # of the last run, "" where that was well
+    last_ms: int = 0  # when it was last done well; 0: never
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,5 +82,5 @@ def work(catalog: Catalog) -> list[Work]:
 
 
 def _work(node: str, seen_ms: int, told: dict[str, Any]) -> Work:
-    done = tuple(Done(name, about["error"]) for name, about in told.get("tasks", {}).items())
+    done = tuple(Done(name, about["error"], about.get("last", 0)) for name, about in told.get("tasks", {}).items())
     return Work(node, seen_ms, done, tuple(Alarm(**each) for each in told.get("silent", ())))

@@ -191,7 +191,10 @@ GAUGES: dict[Gauge, Described] = {
     Gauge.MEMORY_IN_FLIGHT: Described("mpp_memory_in_flight_bytes", "Octets reserved for messages in work"),
     Gauge.LOOP_LAG_MICROSECONDS: Described("mpp_loop_lag_microseconds", "Latest delay of the slowest event loop"),
     Gauge.SPOOL_BYTES: Described("mpp_trace_spool_bytes", "Octets of traces that wait for the catalog"),
-    Gauge.BACKGROUND_ROUND: Described("mpp_background_round_seconds", "When all tasks last were done, since 1970"),
+    Gauge.BACKGROUND_ROUND: Described(
+        "mpp_background_round_seconds",
+        "When all tasks last were done here, or were another gateway's on this folder; since 1970",
+    ),
     **_each(
         "mpp_silence_seconds",
         "How long something has been silent, where that is longer than usual; else 0",

@@ -133,7 +133,9 @@ class NodeTable:
             for _, row in rows.rows(slot):
                 self._words[row + HOLD] = 0
                 self._memory[(row + first) * 8 : (row + rows.width) * 8] = bytes((rows.width - first) * 8)
-        for gauge in Gauge:
+        for gauge in set(Gauge) - {
+            Gauge.BACKGROUND_ROUND
+        }:  # it says when something was done: the next process goes on from it
             self._words[self._gauges + gauge * self.slots + slot] = 0
         self._words[self._heartbeats + slot] = 0
         return crashed

@@ -148,7 +148,7 @@ def test_of_two_background_processes_one_works(gateway: MakeGateway, sink: Sink)
 
 
 def test_of_two_nodes_at_one_catalog_one_is_elected(postgresql: Postgresql, tmp_path: Path) -> None:
-    from mpp.gateway.background import Election
+    from mpp.gateway.election import Election
 
     url = postgresql.database()
     nodes = [open_tasks(Store(catalog=url), tmp_path, name) for name in ("a", "b")]

@@ -141,6 +141,7 @@ def test_a_dead_worker_leaves_counters_and_refusals_and_takes_its_connections(ta
         writer.refused("192.0.2.1", 100.0)
         writer.add(Counter.CONNECTIONS)
         writer.set(Gauge.MEMORY_IN_FLIGHT, 4096)
+        writer.set(Gauge.BACKGROUND_ROUND, 7)
 
     in_child(work)
     table.writer(1).connection_opened("192.0.2.1")
@@ -151,6 +152,7 @@ def test_a_dead_worker_leaves_counters_and_refusals_and_takes_its_connections(ta
     assert reader.refusals_of("192.0.2.1", 101.0) == 1
     assert table.counter(Counter.CONNECTIONS) == 1
     assert not any(table.gauge(Gauge.MEMORY_IN_FLIGHT))
+    assert table.gauge(Gauge.BACKGROUND_ROUND)[0] == 7  # a time at which something was done
     assert table.heartbeats() == [0.0, 0.0, 0.0]
 
 
