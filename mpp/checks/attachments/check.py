@@ -82,11 +82,11 @@ class Attachments:
 
     def _unchecked(self, items: Sequence[Item], rulings: Sequence[Ruling]) -> Iterator[Finding]:
         """A finding for what could not be looked into, where no rule decides about it."""
-        decided = {ruling.item.path for ruling in rulings if ruling.rule.action != "note"}
+        decided = {id(ruling.item) for ruling in rulings if ruling.rule.action != "note"}
         closed = [
             (item, flag)
             for item in items
-            if item.path not in decided
+            if id(item) not in decided
             for flag in self._inspection.unchecked
             if flag in item.flags
         ]

@@ -20,6 +20,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from hashlib import sha256
+from itertools import pairwise
 from types import TracebackType
 from typing import Any
 
@@ -112,7 +113,7 @@ class Helper:
         try:
             with self._in_step():
                 answer = self._ask(inside, header, [file.data for file in files], limits)
-                items = [_item(row) for row in answer["items"]]
+                items = _items(answer["items"])
                 if not whole:
                     _compare(items, files)
                 return items
@@ -253,30 +254,36 @@ class _Warm:
             raise HelperError(f"the warm process is gone: {error}") from error
 
 
+def _items(rows: Any) -> list[Item]:
+    """Read the items, each at most one step further inside than the one before it."""
+    items = [_item(row) for row in rows]
+    depths = [item.depth for item in items]
+    if any(not 0 <= depth <= before + 1 for before, depth in pairwise([-1, *depths])):
+        raise ValueError("an item lies in nothing")
+    return items
+
+
 def _item(row: Any) -> Item:
     """Read an item as one reads what a liar says. Raises ValueError, TypeError and KeyError."""
     texts = [row[name] for name in ("path", "name", "declared", "type", "sha256")]
-    if (
-        not all(isinstance(text, str) for text in texts)
-        or type(row["size"]) is not int
-        or not 0 <= row["size"] < 1 << 63
-    ):
-        raise ValueError("not an item")
+    size, depth = row["size"], row["depth"]
+    if not (all(isinstance(text, str) for text in texts) and type(size) is int and type(depth) is int):
+        raise TypeError("not an item")
     path, name, declared, kind, digest = texts
-    if not _DIGEST.fullmatch(digest):
-        raise ValueError("not a digest")
-    return Item(path, name, declared, kind, row["size"], digest, frozenset(Flag(flag) for flag in row["flags"]))
+    if not 0 <= size < 1 << 63 or not _DIGEST.fullmatch(digest):
+        raise ValueError("not an item")
+    return Item(path, name, declared, kind, size, digest, frozenset(Flag(flag) for flag in row["flags"]), depth)
 
 
 def _compare(items: Sequence[Item], files: Sequence[File]) -> None:
     """Raise ValueError unless each of the files is there, as it is and in its place, and all else lies in one of them."""
-    left = [(file.path, file.name, file.declared, len(file.data), sha256(file.data).hexdigest()) for file in files]
+    left = [(file.path, file.name, file.declared, len(file.data), sha256(file.data).hexdigest(), 0) for file in files]
     left.reverse()
     outer = None
     for item in items:
-        if left and (item.path, item.name, item.declared, item.size, item.sha256) == left[-1]:
-            outer = left.pop()[0]
-        elif outer is None or not item.path.startswith(f"{outer}/"):
+        if left and (item.path, item.name, item.declared, item.size, item.sha256, item.depth) == left[-1]:
+            outer = left.pop()
+        elif outer is None or not item.path.startswith(f"{outer[0]}/") or item.depth <= outer[-1]:
             raise ValueError("tells of a file that nobody asked for")
     if left:
         raise ValueError("does not tell of each file")

@@ -50,7 +50,7 @@ def _look(file: File, state: _State, depth: int, given: Set[Flag] = frozenset())
         flags.add(Flag.MISMATCH)
     place = len(state.items)
     digest = sha256(file.data).hexdigest()
-    item = Item(file.path, file.name, file.declared, kind, len(file.data), digest, frozenset(flags))
+    item = Item(file.path, file.name, file.declared, kind, len(file.data), digest, frozenset(flags), depth)
     state.items.append(item)
     if not state.stopped:
         flags |= _look_inside(file, kind, state, depth)

@@ -42,7 +42,9 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What is said of one file. `path`: the MIME part, then the names inside containers, joined by "/"."""
+    """What is said of one file. `path`: the MIME part, then the names inside containers, joined by "/"; to be shown, for a name
+    may hold slashes and may come twice. Where a file lies is told by the order, containers before what they hold, and `depth`.
+    """
 
     path: str
     name: str
@@ -51,6 +53,7 @@ class Item:
     size: int  # octets
     sha256: str
     flags: frozenset[Flag]
+    depth: int = 0  # files around it
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,6 @@ class BanList:
 class _Open:
     """A file that others may lie in: what holds for them because it holds for it."""
 
-    path: str
     firsts: dict[str, int]  # by list: the first entry that matches it or what it lies in
     allowed: int  # the first rule that allows it or what it lies in
 
@@ -113,18 +112,17 @@ class Rulebook:
         rulings: list[Ruling] = []
         around: list[_Open] = []
         for item in items:
-            while around and not item.path.startswith(f"{around[-1].path}/"):
-                around.pop()
+            del around[item.depth :]
             opened = self._open(item, around[-1] if around else None)
-            rulings += self._decide(numbers, item, opened, inside="/" in item.path)
+            rulings += self._decide(numbers, item, opened, inside=item.depth > 0)
             around.append(opened)
         return rulings
 
     def _open(self, item: Item, outer: _Open | None) -> _Open:
         firsts = {name: known.first(item) for name, known in self._lists.items()}
         if outer is None:
-            return _Open(item.path, firsts, _NEVER)
-        return _Open(item.path, {name: min(at, outer.firsts[name]) for name, at in firsts.items()}, outer.allowed)
+            return _Open(firsts, _NEVER)
+        return _Open({name: min(at, outer.firsts[name]) for name, at in firsts.items()}, outer.allowed)
 
     def _decide(self, numbers: Sequence[int], item: Item, opened: _Open, *, inside: bool) -> Iterator[Ruling]:
         for number in numbers:

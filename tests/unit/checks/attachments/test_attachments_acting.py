@@ -32,7 +32,7 @@ MAIL = (
 ITEMS = (
     Item("2", "a.exe", "application/x-thing", "application/x-executable", 4, "0", frozenset({Flag.EXECUTABLE})),
     Item("3", "b.docm", "text/plain", "application/zip", 4, "0", frozenset({Flag.MACRO})),
-    Item("3/in.bin", "in.bin", "", "text/plain", 4, "0", frozenset()),
+    Item("3/in.bin", "in.bin", "", "text/plain", 4, "0", frozenset(), 1),
 )
 
 

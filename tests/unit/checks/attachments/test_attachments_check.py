@@ -89,6 +89,17 @@ def test_what_cannot_be_looked_into_is_unchecked_unless_a_rule_decides(
     assert {fate.disposition for fate in plan.fates.values()} == {"quarantine" if unchecked else "deliver"}
 
 
+def test_of_two_files_of_one_path_a_rule_decides_about_its_own() -> None:
+    class Twice(Said):
+        async def inspect(self, message: Message, *, passwords: bool) -> list[Item]:
+            kinds: list[tuple[str, set[Flag]]] = [("image/png", set()), ("application/x-7z-compressed", {Flag.DAMAGED})]
+            inner = [Item("2/a", "a", "", kind, 1, "0", frozenset(flags), 1) for kind, flags in kinds]
+            return [Item("2", "a.zip", "", "application/zip", 1, "0", frozenset()), *inner]
+
+    _, plan = judged(Twice(None), {"types": ["image/*"], "action": "allow"})
+    assert plan.verdict is Verdict.UNCHECKED
+
+
 def test_each_recipient_has_the_rules_that_are_for_them() -> None:
     found, plan = judged(Said({Flag.EXECUTABLE}), {"recipients": [BOB], "action": "reject"}, {"action": "strip"})
     assert {address: fate.disposition.value for address, fate in plan.fates.items()} == {BOB: "reject", CAROL: "tag"}

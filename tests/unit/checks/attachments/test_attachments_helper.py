@@ -251,7 +251,7 @@ def test_a_whole_mail_is_taken_apart_inside(helper):
 def told(**other):
     """What is right to say of the file below, but for what is said otherwise."""
     digest = sha256(b"x").hexdigest()
-    right = {"path": "1", "name": "a", "declared": "", "type": "", "sha256": digest, "size": 1, "flags": []}
+    right = {"path": "1", "name": "a", "declared": "", "type": "", "sha256": digest, "size": 1, "flags": [], "depth": 0}
     return right | other
 
 
@@ -273,8 +273,13 @@ def told(**other):
         {"items": [told(sha256="0" * 64)]},
         {"items": [told(sha256="nothing")]},
         {"items": [told(), told()]},
-        {"items": [told(), told(path="10/b")]},
-        {"items": [told(path="1/b"), told()]},
+        {"items": [told(), told(path="10/b", depth=1)]},
+        {"items": [told(path="1/b", depth=1), told()]},
+        {"items": [told(depth=1)]},
+        {"items": [told(), told(path="1/b", depth=2)]},
+        {"items": [told(), told(path="1/b")]},
+        {"items": [told(), told(path="1/b", depth=-1)]},
+        {"items": [told(depth=0.0)]},
         {"unpack": float("inf"), "most": 1, "password": ""},
         {"unpack": 0, "most": float("inf"), "password": ""},
         {"unpack": 0, "most": "all", "password": ""},
@@ -292,7 +297,7 @@ def test_nonsense_is_not_checkable(helper, monkeypatch, answer):
 
 
 def test_what_lies_in_a_file_is_believed(helper, monkeypatch):
-    answer = {"items": [told(), told(path="1/b", name="b", flags=["macro"])]}
+    answer = {"items": [told(), told(path="1/b", name="b", flags=["macro"], depth=1)]}
     monkeypatch.setattr(helper, "_ask", lambda *_: answer)
     assert [item.path for item in helper.inspect([File("1", "a", "", b"x")], Limits())] == ["1", "1/b"]
 

@@ -25,7 +25,7 @@ AMAVISD = AttachmentList(
 
 
 def item(path: str, kind: str = "application/octet-stream", *flags: Flag, declared: str = "", size: int = 10) -> Item:
-    return Item(path, path.rpartition("/")[2], declared, kind, size, "", frozenset(flags))
+    return Item(path, path.rpartition("/")[2], declared, kind, size, "", frozenset(flags), path.count("/"))
 
 
 def rules(*given: dict[str, Any]) -> tuple[AttachmentRule, ...]:
@@ -101,6 +101,14 @@ def test_what_is_allowed_passes_with_all_inside_it_unless_an_earlier_rule_holds(
         item("3", EXE, Flag.EXECUTABLE),
     )
     assert found == {"2": "r1", "2/a.zip": "r1", "2/a.zip/b.exe": "r1", "2/c.scr": "r0", "3": "r2"}
+
+
+def test_a_name_with_slashes_lies_in_no_other_file() -> None:
+    """A zip of "a.png" and of "a.png/evil.exe": the second is no member of the first."""
+    book = Rulebook(rules({"types": ["image/*"], "action": "allow"}, {"flags": ["executable"]}), {})
+    program = Item("2/a.png/evil.exe", "a.png/evil.exe", "", EXE, 1, "", frozenset({Flag.EXECUTABLE}), 1)
+    found = names(book, item("2", "application/zip"), item("2/a.png", "image/png"), program)
+    assert found == {"2/a.png": "r0", "2/a.png/evil.exe": "r1"}
 
 
 @pytest.mark.parametrize(
