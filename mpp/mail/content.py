@@ -31,8 +31,9 @@ class Content:
     parameters: Mapping[str, str]  # of Content-Type
     encoding: str  # lower case, "" where there is none
     disposition: str  # lower case, "" where there is none
-    name: str | None  # decoded, as it came otherwise: a path, or empty, or hostile
+    name: str | None  # decoded, as it came otherwise: a path, or hostile
     boundary: bytes  # b"" for what is not split into parts
+    other_name: str = ""  # that of Content-Type, where it is not `name`: some programs go by it
 
     @property
     def multipart(self) -> bool:
@@ -71,13 +72,12 @@ _read_before = lru_cache(1024)(_read)
 def _content(kind: bytes | None, encoding: bytes | None, disposition: bytes | None, default: str) -> Content:
     declared, parameters = _type(kind, default)
     placed, names = _disposition(disposition)
-    name = names.get("filename")
-    if name is None:
-        name = parameters.get("name")
+    other = parameters.get("name") or ""
+    name = names.get("filename") or other or None
     boundary = b""
     if declared.startswith("multipart/"):
         boundary = parameters.get("boundary", "").rstrip(_BOUNDARY_END).encode("utf-8", "surrogateescape")
-    return Content(declared, parameters, _encoding(encoding), placed, name, boundary)
+    return Content(declared, parameters, _encoding(encoding), placed, name, boundary, "" if other == name else other)
 
 
 _content_before = lru_cache(1024)(_content)

@@ -52,6 +52,11 @@ class Part:
         return self.content.name
 
     @property
+    def other_name(self) -> str:
+        """A second name that it bears, "" where there is none."""
+        return self.content.other_name
+
+    @property
     def attachment(self) -> bool:
         """True where a leaf is one by its disposition, its name or its type."""
         return self.content.disposition == "attachment" or bool(self.name) or not self.type.startswith("text/")

@@ -30,7 +30,10 @@ def serve(lacking: list[str]) -> None:
     _answer(target, {"lacking": lacking})
     while length := source.read(8):
         header = json.loads(source.read(struct.unpack(">Q", length)[0]))
-        files = [File(path, name, declared, source.read(size)) for path, name, declared, size in header["files"]]
+        files = [
+            File(path, name, declared, source.read(size), other, depth)
+            for path, name, declared, other, depth, size in header["files"]
+        ]
         if header["clean"]:
             _clean(target, files[0], header["limits"])
             continue

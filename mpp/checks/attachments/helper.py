@@ -82,7 +82,7 @@ class Helper:
 
     def clean(self, data: bytes, limits: Limits) -> Cleaned | None:
         """Return the document without its macros, None where that cannot be done safely."""
-        header = {"files": [("", "", "", len(data))], "clean": True, "limits": asdict(limits)}
+        header = {"files": [_asked(File("", "", "", data))], "clean": True, "limits": asdict(limits)}
         inside = self._ready()
         try:
             with self._in_step():
@@ -101,7 +101,7 @@ class Helper:
         self, files: Sequence[File], limits: Limits, passwords: Sequence[str], *, whole: bool, search: bool = False
     ) -> list[Item]:
         header = {
-            "files": [(file.path, file.name, file.declared, len(file.data)) for file in files],
+            "files": [_asked(file) for file in files],
             "clean": False,
             "whole": whole,
             "search": search,
@@ -254,6 +254,10 @@ class _Warm:
             raise HelperError(f"the warm process is gone: {error}") from error
 
 
+def _asked(file: File) -> tuple[str, str, str, str, int, int]:
+    return file.path, file.name, file.declared, file.other_name, file.depth, len(file.data)
+
+
 def _items(rows: Any) -> list[Item]:
     """Read the items, each at most one step further inside than the one before it."""
     items = [_item(row) for row in rows]
@@ -265,31 +269,36 @@ def _items(rows: Any) -> list[Item]:
 
 def _item(row: Any) -> Item:
     """Read an item as one reads what a liar says. Raises ValueError, TypeError and KeyError."""
-    texts = [row[name] for name in ("path", "name", "declared", "type", "sha256")]
+    texts = [row[name] for name in ("path", "name", "declared", "type", "sha256", "other_name")]
     size, depth = row["size"], row["depth"]
     if not (all(isinstance(text, str) for text in texts) and type(size) is int and type(depth) is int):
         raise TypeError("not an item")
-    path, name, declared, kind, digest = texts
+    path, name, declared, kind, digest, other = texts
     if not 0 <= size < 1 << 63 or not _DIGEST.fullmatch(digest):
         raise ValueError("not an item")
-    return Item(path, name, declared, kind, size, digest, frozenset(Flag(flag) for flag in row["flags"]), depth)
+    return Item(path, name, declared, kind, size, digest, frozenset(map(Flag, row["flags"])), depth, other)
 
 
 def _compare(items: Sequence[Item], files: Sequence[File]) -> None:
     """Raise ValueError unless each of the files is there, as it is and in its place, and all else lies in one of them."""
-    left = [(file.path, file.name, file.declared, len(file.data), sha256(file.data).hexdigest(), 0) for file in files]
-    left.reverse()
+    left = [(*_what(file), len(file.data), sha256(file.data).hexdigest()) for file in reversed(files)]
     outer = None
     for item in items:
-        if left and (item.path, item.name, item.declared, item.size, item.sha256, item.depth) == left[-1]:
-            outer = left.pop()
-        elif outer is None or not item.path.startswith(f"{outer[0]}/") or item.depth <= outer[-1]:
+        if left and (*_what(item), item.size, item.sha256) == left[-1]:
+            left.pop()
+            outer = item
+        elif outer is None or not item.path.startswith(f"{outer.path}/") or item.depth <= outer.depth:
             raise ValueError("tells of a file that nobody asked for")
     if left:
         raise ValueError("does not tell of each file")
 
 
+def _what(file: File | Item) -> tuple[str | int, ...]:
+    return file.path, file.name, file.other_name, file.declared, file.depth
+
+
 def _unchecked(file: File) -> Item:
     digest = sha256(file.data).hexdigest()
-    flags = frozenset({Flag.DAMAGED, Flag.UNCHECKED} | by_name(file.name))
-    return Item(file.path, file.name, file.declared, "application/octet-stream", len(file.data), digest, flags)
+    flags = {Flag.DAMAGED, Flag.UNCHECKED}.union(by_name(file.name), by_name(file.other_name))
+    kind, size = "application/octet-stream", len(file.data)
+    return Item(file.path, file.name, file.declared, kind, size, digest, frozenset(flags), file.depth, file.other_name)

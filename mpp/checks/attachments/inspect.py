@@ -41,16 +41,20 @@ def inspect(files: Sequence[File], limits: Limits, means: Means = _NO_MEANS) -> 
 def _look(file: File, state: _State, depth: int, given: Set[Flag] = frozenset()) -> Set[Flag]:
     """Add the items of a file and of all inside it; return its flags, with those that its container gave it."""
     kind = kind_of(file.data)
-    flags = by_name(file.name, within=depth > 0) | given
+    names = [file.name, file.other_name] if file.other_name else [file.name]
+    flags = set(given).union(*(by_name(name, within=depth > 0) for name in names))
     if is_program(kind):
         flags.add(Flag.EXECUTABLE)
     elif is_script(file.data, kind):
         flags.add(Flag.SCRIPT)
-    if file.data and lies(file.name, kind):  # of what could not be read nothing is known
+    if file.data and any(lies(name, kind) for name in names):  # of what could not be read nothing is known
         flags.add(Flag.MISMATCH)
     place = len(state.items)
     digest = sha256(file.data).hexdigest()
-    item = Item(file.path, file.name, file.declared, kind, len(file.data), digest, frozenset(flags), depth)
+    around = file.depth + depth
+    item = Item(
+        file.path, file.name, file.declared, kind, len(file.data), digest, frozenset(flags), around, file.other_name
+    )
     state.items.append(item)
     if not state.stopped:
         flags |= _look_inside(file, kind, state, depth)

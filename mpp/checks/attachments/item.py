@@ -28,6 +28,8 @@ class File:
     name: str
     declared: str
     data: bytes
+    other_name: str = ""  # where its header tells two: programs differ in which they go by
+    depth: int = 0  # attached mails around it
 
 
 @dataclass(slots=True)
@@ -54,6 +56,7 @@ class Item:
     sha256: str
     flags: frozenset[Flag]
     depth: int = 0  # files around it
+    other_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import threading
 
 import magic
 
-from mpp.checks.attachments.names import ending
+from mpp.checks.attachments.names import endings
 
 _HEAD = 1 << 20  # octets shown to libmagic: its tests look at the beginning
 _local = threading.local()
@@ -141,8 +141,8 @@ _PROGRAMS = (_MZ, "application/x-executable", "application/x-mach-binary", "appl
 
 def lies(name: str, kind: str) -> bool:
     """True where the name's end promises another type than the content has."""
-    promised = _PROMISES.get(ending(name))
-    return promised is not None and not kind.startswith(promised)
+    promises = [_PROMISES[end] for end in endings(name) if end in _PROMISES]
+    return any(not kind.startswith(promised) for promised in promises)
 
 
 def is_program(kind: str) -> bool:

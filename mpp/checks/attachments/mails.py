@@ -23,7 +23,7 @@ def files_of(data: bytes, name: str) -> tuple[list[File], list[str]]:
 
 def attached_files(message: Message) -> list[File]:
     """Return the files of a mail: the parts of all its readings, but for the text bodies that have no name. Most mails have none."""
-    return [File(part.path, part.name or "", part.type, part.decode()) for part in _attached(message)]
+    return [File(part.path, part.name or "", part.type, part.decode(), part.other_name) for part in _attached(message)]
 
 
 def has_files(message: Message) -> bool:

@@ -154,27 +154,35 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 _BIDI = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u061c")
 
 
-def ending(name: str) -> str:
-    """Return the last end of a name as Windows takes it: lower case, without the spaces and dots behind it."""
-    base = re.split(r"[/\\]", name.split("\0", 1)[0])[-1].rstrip(" .\t")
-    stem, dot, end = base.rpartition(".")
-    return end.lower() if dot and stem else ""
+def as_windows(name: str) -> list[str]:
+    """Return the last step of a name as Windows takes it: up to a NUL, without what stands behind it that does not count.
+
+    Several where it holds colons: a drive, a file and a stream of it, of which programs write this one or that.
+    """
+    base = re.split(r"[/\\]", name.split("\0", 1)[0].rstrip(" .\t/\\"))[-1]
+    return [piece.rstrip(" .\t") for piece in base.split(":")]
+
+
+def endings(name: str) -> set[str]:
+    """Return the last ends of a name as Windows takes it, in lower case."""
+    parted = [piece.rpartition(".") for piece in as_windows(name)]
+    return {end.lower() for stem, dot, end in parted if dot and stem}
 
 
 def by_name(name: str, *, within: bool = False) -> set[Flag]:
     """Return what a name says of its file. `within`: it stands in an archive, where folders are usual."""
     flags: set[Flag] = set()
-    end = ending("".join(character for character in name if character not in _BIDI))
-    if end in EXECUTABLE:
+    ends = endings("".join(character for character in name if character not in _BIDI))
+    if ends & EXECUTABLE:
         flags.add(Flag.EXECUTABLE)
-    elif end in SCRIPT:
+    elif ends & SCRIPT:
         flags.add(Flag.SCRIPT)
-    if _deceives(name, end) or escapes(name) or (not within and len(re.split(r"[/\\]", name)) > 1):
+    if _deceives(name, ends) or escapes(name) or (not within and len(re.split(r"[/\\]", name)) > 1):
         flags.add(Flag.UNSAFE_NAME)
     return flags
 
 
-def _deceives(name: str, end: str) -> bool:
+def _deceives(name: str, ends: set[str]) -> bool:
     """Something about the name hides what it is."""
     if any(character in _BIDI or unicodedata.category(character) in ("Cc", "Co", "Cs") for character in name):
         return True
@@ -182,7 +190,7 @@ def _deceives(name: str, end: str) -> bool:
     if base != base.rstrip(" .") and base.rstrip(" ."):
         return True
     stems = base.lower().split(".")
-    doubled = len(stems) > 2 and end in EXECUTABLE | SCRIPT and stems[-2].strip() in _HARMLESS
+    doubled = len(stems) > 2 and bool(ends & (EXECUTABLE | SCRIPT)) and stems[-2].strip() in _HARMLESS
     return doubled or "   " in base or len(name.encode("utf-8", "replace")) > LONGEST
 
 

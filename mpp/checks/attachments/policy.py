@@ -152,7 +152,7 @@ class Rulebook:
                 return None
             fit = "type", f"its type is {item.type}"
         if (names := self._names[number]) is not None:
-            found = next((each for each in names_of(item.name) if names.fullmatch(each.lower())), None)
+            found = next((each for each in names_of(item) if names.fullmatch(each.lower())), None)
             if found is None:
                 return None
             fit = "name", f"its name is {found}"

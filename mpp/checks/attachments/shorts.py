@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from mpp.checks.attachments.item import Flag, Item
+from mpp.checks.attachments.names import as_windows
 
 _LONGEST = 1000  # characters of a name that are looked at
 UNDECIPHERABLE = "UNDECIPHERABLE"  # it, or something in it, cannot be looked into
@@ -65,7 +66,7 @@ _SHORT: tuple[tuple[str, str], ...] = (
 
 def keys_of(item: Item) -> Iterator[str]:
     """Yield what the patterns of a list are searched in."""
-    yield from names_of(item.name)
+    yield from names_of(item)
     yield from filter(None, (item.declared, item.type))
     short = next((words for kind, words in _SHORT if item.type.startswith(kind)), "")
     yield from (f".{word}" for word in short.split())
@@ -73,8 +74,8 @@ def keys_of(item: Item) -> Iterator[str]:
         yield UNDECIPHERABLE
 
 
-def names_of(name: str) -> Iterator[str]:
-    """Yield the last step of a name as it came, and as Windows takes it: up to a NUL, without the spaces and dots behind it."""
-    base = re.split(r"[/\\]", name[-_LONGEST:])[-1]
-    seen = base.split("\0", 1)[0].rstrip(" .\t")
-    yield from dict.fromkeys(filter(None, (base, seen)))
+def names_of(item: Item) -> Iterator[str]:
+    """Yield the last step of each of its names as it came, and as Windows takes it."""
+    for name in filter(None, (item.name, item.other_name)):
+        base = re.split(r"[/\\]", name.rstrip("/\\"))[-1]
+        yield from dict.fromkeys(each[-_LONGEST:] for each in (base, *as_windows(name)) if each)

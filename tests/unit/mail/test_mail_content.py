@@ -32,3 +32,22 @@ def test_quoted_encoding_is_unknown_to_every_parser():
 def test_only_multiparts_have_a_boundary():
     assert content_of(b'Content-Type: multipart/x; boundary="a b "\r\n').boundary == b"a b"
     assert content_of(b"Content-Type: text/plain; boundary=a\r\n").boundary == b""
+
+
+@pytest.mark.parametrize(
+    ("type_name", "filename", "names"),
+    [
+        (b"a", None, ("a", "")),
+        (b"a", b"b", ("b", "a")),
+        (b"a", b"a", ("a", "")),
+        (b"a", b"", ("a", "")),
+        (b"", b"", (None, "")),
+        (None, b"b", ("b", "")),
+        (None, None, (None, "")),
+    ],
+)
+def test_a_part_bears_each_name_that_is_not_empty(type_name, filename, names):
+    header = b"Content-Type: a/b" + (b"" if type_name is None else b'; name="%b"' % type_name)
+    header += b"\r\nContent-Disposition: attachment" + (b"" if filename is None else b'; filename="%b"' % filename)
+    content = content_of(header)
+    assert (content.name, content.other_name) == names

@@ -110,7 +110,10 @@ def ended(pid):
 
 
 def test_it_says_what_an_inspection_here_says(helper):
-    files = [File("2", "a.zip", "application/zip", zipped({"eicar.com": EICAR})), File("3", "a\ud800", "", b"text")]
+    files = [
+        File("2", "a.zip", "application/zip", zipped({"eicar.com": EICAR})),
+        File("3", "a\ud800", "", b"text", "b.js", 1),
+    ]
     assert helper.inspect(files, Limits()) == inspect(files, Limits())
     assert helper.inspect([], Limits()) == []
 
@@ -251,8 +254,8 @@ def test_a_whole_mail_is_taken_apart_inside(helper):
 def told(**other):
     """What is right to say of the file below, but for what is said otherwise."""
     digest = sha256(b"x").hexdigest()
-    right = {"path": "1", "name": "a", "declared": "", "type": "", "sha256": digest, "size": 1, "flags": [], "depth": 0}
-    return right | other
+    right = {"path": "1", "name": "a", "declared": "", "type": "", "sha256": digest, "size": 1, "flags": []}
+    return right | {"depth": 0, "other_name": ""} | other
 
 
 @pytest.mark.parametrize(
@@ -269,6 +272,7 @@ def told(**other):
         {"items": []},
         {"items": [told(path="2")]},
         {"items": [told(name="b")]},
+        {"items": [told(other_name="b")]},
         {"items": [told(size=2)]},
         {"items": [told(sha256="0" * 64)]},
         {"items": [told(sha256="nothing")]},

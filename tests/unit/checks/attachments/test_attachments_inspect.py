@@ -366,6 +366,16 @@ def test_the_files_of_a_mail_are_its_parts_without_nameless_texts(before):
     assert [item.path for item in inspect([file], Limits())] == ["2", "2/x.exe"]
 
 
+@pytest.mark.parametrize("name", ["evil.js/", "evil.js::$DATA", "a.txt:evil.js", "evil.js:a.txt", "C:evil.js"])
+def test_a_name_runs_by_each_end_that_windows_may_give_it(name):
+    assert "script" in look(name, TEXT)[0].flags
+
+
+def test_a_file_of_two_names_runs_by_each():
+    flags = [item.flags for item in inspect([File("2", "a.txt", "", TEXT, "evil.js")], Limits())]
+    assert flags == [{"script"}]
+
+
 def test_a_mail_inside_an_archive_is_opened():
     items = look("a.zip", zipped({"a.eml": mail("x.exe", PROGRAM)}))
     assert items[-1].path == "2/a.eml/x.exe"

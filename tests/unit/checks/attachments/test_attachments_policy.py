@@ -61,9 +61,17 @@ def test_all_that_a_rule_says_has_to_hold(rule: dict[str, Any], holds: bool) -> 
     assert bool(names(book, item("a.exe", EXE, Flag.EXECUTABLE))) is holds
 
 
-@pytest.mark.parametrize("name", ["a.exe. .", "a.exe\0.txt", "folder\\a.exe", "../a.exe"])
+@pytest.mark.parametrize(
+    "name", ["a.exe. .", "a.exe\0.txt", "folder\\a.exe", "../a.exe", "a.exe/", "a.exe::$DATA", "C:a.exe", "a.exe:b.txt"]
+)
 def test_a_name_is_taken_as_windows_takes_it(name: str) -> None:
     assert names(Rulebook(rules({"names": ["a.exe"]}), {}), Item("2", name, "", "x", 1, "", frozenset()))
+
+
+@pytest.mark.parametrize("rule", [{"names": ["*.js"]}, {"lists": ["js"]}])
+def test_each_of_its_names_is_asked(rule: dict[str, Any]) -> None:
+    book = Rulebook(rules(rule), {"js": AttachmentList(entries=(r"ban \.js$",))})
+    assert names(book, Item("2", "a.txt", "", "text/plain", 1, "", frozenset(), 0, "evil.js")) == {"2": "r0"}
 
 
 def test_the_first_rule_that_holds_decides() -> None:
