@@ -75,7 +75,7 @@ class Spamd:
         found = _NUMBER.search(body)
         number = int(found[1]) if found else -1
         ping = head.startswith(b"PING")
-        if not ping:
+        if found:  # and no question of its version
             self.seen.append((loop.time() - self.zero, number))
         work = 0.0 if ping else self.times[number % len(self.times)] / self.speed
         begins = max(loop.time(), heapq.heappop(self.free))
