@@ -1,4 +1,4 @@
-"""What one inspection may still unpack: octets, members and time over all, growth for each container."""
+"""What one inspection may still unpack: members and time over all, octets of each attached file, growth of each container."""
 
 import time
 
@@ -12,6 +12,11 @@ class Budget:
         self.limits = limits
         self._octets, self._entries = limits.octets, limits.entries
         self._until = time.monotonic() + limits.seconds
+
+    def next_file(self) -> bool:
+        """Go on with another attached file; False where members or time have run out for all."""
+        self._octets = self.limits.octets
+        return self._entries >= 0 and time.monotonic() <= self._until
 
     def entry(self) -> None:
         """One more member."""

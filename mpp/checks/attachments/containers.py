@@ -73,6 +73,13 @@ _AR = b"!<arch>\n"
 _EMPTY = 32  # octets of an archive without members, at most
 
 
+def may_hold(data: bytes, kind: str) -> bool:
+    """Return False for what nothing is opened of: pictures, sound, plain text."""
+    if kind == "text/plain":
+        return _is_uuencoded(data)
+    return kind == "image/svg+xml" or not kind.startswith(("image/", "audio/", "video/", "font/"))
+
+
 def contents(data: bytes, name: str, kind: str, meter: Meter, means: Means) -> Iterator[Found]:
     """Yield what is inside a file of that kind, nothing where it is no container."""
     if kind.startswith(("application/vnd.openxmlformats", "application/vnd.oasis.opendocument")):
@@ -115,12 +122,16 @@ def _rest(data: bytes, name: str, kind: str, meter: Meter, means: Means) -> Iter
         yield from _behind(data, meter, means)
     elif kind == "application/x-sylk" or data.startswith(b"ID;P"):
         yield office.sylk_flags(data)
-    elif kind.startswith("text/") and re.search(rb"^begin(?:-base64)? [0-7]{3,4} \S", data[:4096], re.MULTILINE):
+    elif kind.startswith("text/") and _is_uuencoded(data):
         yield from compressed.decompressed(data, name, "text/x-uuencode", meter)
     elif kind.endswith("/csv") or (kind.startswith("text/") and name.lower().endswith(".csv")):
         yield {Flag.MACRO} if dde.in_csv(data) else set()
     if kind == "application/octet-stream" and name.lower().rpartition(".")[2] in _ENDS:
         yield from _archive(data, meter, means)
+
+
+def _is_uuencoded(data: bytes) -> bool:
+    return re.search(rb"^begin(?:-base64)? [0-7]{3,4} \S", data[:4096], re.MULTILINE) is not None
 
 
 _ENDS = frozenset(

@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from hashlib import sha256
 from itertools import pairwise
@@ -35,10 +35,11 @@ _KIND, _SUFFIX = re.compile(r"application/[a-z.-]{1,100}"), re.compile(r"\.[a-z]
 _MOST = 500  # inspections by one process
 _END_S = 2.0  # for the warm process to end
 _PROGRAMS = 50  # runs of the unpacker in one inspection
+_PASSWORDS, _SHARE = 10, 0.4  # of these with passwords, and which part of the time they may take together
 _START_S = 30.0  # for an interpreter on a busy machine
 _PAUSE_S = 5.0  # before the next try, where none could be started
 _PASSWORD = 256  # characters
-_SPARE_S = 1.0  # for the way there and back, over the limit of the inspection itself
+_SPARE_S = 3.0  # for the way there and back on a busy machine, over the limit of the inspection itself
 
 
 class Helper:
@@ -72,6 +73,17 @@ class Helper:
     def inspect(self, files: Sequence[File], limits: Limits, passwords: Sequence[str] = ()) -> list[Item]:
         """Return the items as the confined process gives them, or each file as `unchecked` where it gives none."""
         return self._inspected(files, limits, passwords, whole=False)
+
+    def inspect_each(self, files: Sequence[File], limits: Limits) -> list[Item]:
+        """The same for each file alone: where it went wrong with all of them, not all are to blame. They share the time."""
+        until = time.monotonic() + limits.seconds
+        items: list[Item] = []
+        for number, file in enumerate(files):
+            left = until - time.monotonic()
+            share = replace(limits, seconds=left / (len(files) - number))
+            found = self.inspect([replace(file, depth=0)], share) if left > 0 else [_unchecked(replace(file, depth=0))]
+            items += [replace(item, depth=item.depth + file.depth) for item in found]
+        return items
 
     def inspect_whole(self, data: bytes, name: str, limits: Limits, *, search: bool = True) -> list[Item]:
         """The same for the files of a mail, or for a bare file: what `data` is, is found out there.
@@ -134,19 +146,21 @@ class Helper:
         self._served += 1
         until = time.monotonic() + limits.seconds + _SPARE_S
         answer = inside.ask(header, octets, until)
-        for _ in range(_PROGRAMS):
-            if "unpack" not in answer:
-                break
-            answer = inside.ask(*self._unpacked(answer, limits, inside, until), until)
+        runs = _Runs(until, limits.seconds)
+        while "unpack" in answer:
+            answer = inside.ask(*self._unpacked(answer, limits, inside, runs), until)
         return answer
 
     def _unpacked(
-        self, asked: dict[str, Any], limits: Limits, inside: Exchange, until: float
+        self, asked: dict[str, Any], limits: Limits, inside: Exchange, runs: "_Runs"
     ) -> tuple[dict[str, Any], list[bytes]]:
-        """Return what the program makes of the archive that follows, to be told to who asked; nothing where there is none."""
-        data = inside.read(min(int(asked["unpack"]), limits.octets), until)
+        """Return what the program makes of the archive that follows, to be told to who asked; nothing where it may not run."""
+        data = inside.read(min(int(asked["unpack"]), limits.octets), runs.until)
         most, password = min(int(asked["most"]), limits.octets), str(asked["password"])
         if not self._unpacker or self._warm is None or "\0" in password or len(password) > _PASSWORD:
+            return {}, []
+        until = runs.another(password)
+        if until <= time.monotonic():
             return {}, []
         done = unpacked(
             self._unpacker, data, password, most, until, self._warm.program, partial(self._warm.end, "unpack")
@@ -192,6 +206,24 @@ class Helper:
             self._inside = None
             with suppress(HelperError):  # then the warm process has gone, and what it forked sees its pipe closed
                 self._warm.end("inspect")
+
+
+class _Runs:
+    """How often and how long programs of others may run in one inspection, so that time is left for all else."""
+
+    def __init__(self, until: float, seconds: float) -> None:
+        self.until = until
+        self._passwords_until = time.monotonic() + seconds * _SHARE
+        self._left, self._passwords = _PROGRAMS, _PASSWORDS
+
+    def another(self, password: str) -> float:
+        """Return until when the next run may last: for half of the time that is left. 0.0: there is to be none."""
+        self._left -= 1
+        self._passwords -= bool(password)
+        if self._left < 0 or self._passwords < 0:
+            return 0.0
+        half = (time.monotonic() + self.until) / 2
+        return min(half, self._passwords_until) if password else half
 
 
 class _Warm:

@@ -3,7 +3,8 @@
     by name -> by content -> opened by its kind -> the same for each file inside
 
 Called in the confined process, and by `mpp attachments inspect`. Never raises for what a file holds: what cannot be
-opened is `damaged`, what grows too much is a `bomb`, and both say that something was not looked at.
+opened is `damaged`, what grows too much is a `bomb`, and both say that something was not looked at. Behind a bomb the next
+attached file is opened; where members or time have run out, what might hold something is `unchecked`.
 """
 
 from collections.abc import Sequence, Set
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from mpp.checks.attachments.budget import Budget
-from mpp.checks.attachments.containers import contents
+from mpp.checks.attachments.containers import contents, may_hold
 from mpp.checks.attachments.item import BombError, File, Flag, Item, Limits, Means, Member, UnreadableError
 from mpp.checks.attachments.kinds import is_program, kind_of, lies
 from mpp.checks.attachments.names import by_name
@@ -27,13 +28,14 @@ class _State:
     budget: Budget
     means: Means
     items: list[Item] = field(default_factory=list)
-    stopped: bool = False  # a bomb ends the whole inspection
+    stopped: bool = False  # a bomb: nothing more is opened of this attached file
 
 
 def inspect(files: Sequence[File], limits: Limits, means: Means = _NO_MEANS) -> list[Item]:
     """Return an item for each file and each file inside, containers before what they hold."""
     state = _State(Budget(limits), means)
     for file in files:
+        state.stopped = not state.budget.next_file()
         _look(file, state, 0)
     return state.items
 
@@ -58,7 +60,9 @@ def _look(file: File, state: _State, depth: int, given: Set[Flag] = frozenset())
     state.items.append(item)
     if not state.stopped:
         flags |= _look_inside(file, kind, state, depth)
-        state.items[place] = replace(item, flags=frozenset(flags))
+    elif may_hold(file.data, kind):
+        flags |= {Flag.DAMAGED, Flag.UNCHECKED}
+    state.items[place] = replace(item, flags=frozenset(flags))
     return flags
 
 

@@ -7,6 +7,8 @@ one follows. Raises OSError where no process can be started.
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import groupby
 from typing import TypeVar
 
 from mpp.checks.attachments.helper import Helper
@@ -41,10 +43,13 @@ class Inspector:
         def inspected() -> list[Item]:
             files = attached_files(message)
             items = self._helper.inspect(files, Limits())
-            if passwords and any(
-                Flag.ENCRYPTED in item.flags for item in items
-            ):  # few are, and the search reads all text
-                items = self._helper.inspect(files, Limits(), passwords_of(message))
+            if self._helper.failure and len(files) > 1:
+                items = self._helper.inspect_each(files, Limits())
+            locked = {_part(item) for item in items if Flag.ENCRYPTED in item.flags}
+            if locked and passwords:  # few are, and the search reads all text
+                closed = [replace(file, depth=0) for file in files if file.path in locked]
+                opened = self._helper.inspect(closed, Limits(), passwords_of(message))
+                items = items if self._helper.failure else _opened(items, opened)
             return items
 
         return await self._alone(inspected)
@@ -59,3 +64,19 @@ class Inspector:
 
     async def _alone(self, work: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _part(item: Item) -> str:
+    return item.path.partition("/")[0]
+
+
+def _opened(before: Sequence[Item], after: Sequence[Item]) -> list[Item]:
+    """Return what passwords opened in place of what was seen without; not of a file that shows less now, since time ran out."""
+    opened = {path: list(items) for path, items in groupby(after, _part)}
+    found: list[Item] = []
+    for path, each in groupby(before, _part):
+        items, theirs = list(each), opened.get(path, [])
+        if len(theirs) >= len(items):
+            items = [replace(item, depth=item.depth + items[0].depth) for item in theirs]
+        found += items
+    return found

@@ -63,7 +63,7 @@ class Item:
 class Limits:
     """Up to where containers are opened."""
 
-    octets: int = 100 << 20  # unpacked, of one inspection
+    octets: int = 100 << 20  # unpacked, of one attached file
     entries: int = 10_000  # members, of one inspection
     ratio: int = 100  # unpacked to packed, of one container, above `ratio_from`
     ratio_from: int = 5 << 20  # octets

@@ -8,15 +8,16 @@ import signal
 import subprocess
 import sys
 from hashlib import sha256
+from types import SimpleNamespace
 
 import pytest
 
 from mpp.checks.attachments import helper as helper_module
 from mpp.checks.attachments.helper import Helper
 from mpp.checks.attachments.inspect import inspect
-from mpp.checks.attachments.item import File, Flag, Limits
+from mpp.checks.attachments.item import File, Flag, Limits, Unpacked
 from mpp.checks.attachments.unpacking import find_unpacker
-from servers.attachments import EICAR, macro_word, mail, szdd, zipped
+from servers.attachments import EICAR, PROGRAM, macro_word, mail, packed, szdd, zipped
 
 ATTEMPTS = {
     "connect": "socket.socket().connect(('127.0.0.1', port))",
@@ -30,7 +31,7 @@ ATTEMPTS = {
     "signal": "os.kill(os.getppid(), 0)",
     "memory": "bytearray(1 << 30)",
 }
-PROGRAM = """
+ATTEMPT = """
 import ctypes, os, socket, sys
 from mpp.checks.attachments.confine import confine
 libc = ctypes.CDLL(None, use_errno=True)
@@ -70,7 +71,7 @@ def helper():
 
 
 def attempt(what, port, secret, state):
-    command = [sys.executable, "-c", PROGRAM % ATTEMPTS[what], str(port), str(secret), state]
+    command = [sys.executable, "-c", ATTEMPT % ATTEMPTS[what], str(port), str(secret), state]
     return subprocess.run(command, capture_output=True, check=False, timeout=60).stdout.decode()
 
 
@@ -125,7 +126,7 @@ def test_large_files_pass_through(helper):
 
 def test_an_overrun_is_not_checkable_and_the_next_is_served(helper):
     files = [File("1", "a.txt", "", b"words"), File("2", "b.txt", "", b"more")]
-    assert helper.inspect(files, Limits(seconds=-1.0))[0].flags == {Flag.DAMAGED, Flag.UNCHECKED}
+    assert helper.inspect(files, Limits(seconds=-5.0))[0].flags == {Flag.DAMAGED, Flag.UNCHECKED}
     assert [item.flags for item in helper.inspect(files, Limits())] == [frozenset(), frozenset()]
 
 
@@ -153,7 +154,7 @@ def test_a_hanging_process_is_ended_and_the_next_is_served(helper):
     helper.inspect(files, Limits())
     hanging = helper.pid
     os.kill(hanging, signal.SIGSTOP)
-    assert [item.flags for item in helper.inspect(files, Limits(seconds=-0.8))] == [{Flag.DAMAGED, Flag.UNCHECKED}]
+    assert [item.flags for item in helper.inspect(files, Limits(seconds=-2.8))] == [{Flag.DAMAGED, Flag.UNCHECKED}]
     assert [item.flags for item in helper.inspect(files, Limits())] == [frozenset()]
     assert not os.path.exists(f"/proc/{hanging}")
 
@@ -311,6 +312,64 @@ def test_the_last_document_of_a_process_is_cleaned_too(helper, monkeypatch):
     helper.start()
     monkeypatch.setattr(helper_module, "_MOST", 1)
     assert helper.clean(macro_word(), Limits()) is not None
+
+
+def counted(monkeypatch, done):
+    """Have the unpacker say this; return the passwords it was asked with."""
+    asked = []
+
+    def unpacked(program, data, password, *_):
+        asked.append(password)
+        return done
+
+    monkeypatch.setattr(helper_module, "unpacked", unpacked)
+    return asked
+
+
+def test_passwords_are_tried_a_few_times_for_all_archives_together(tmp_path, monkeypatch):
+    data = packed(tmp_path, ["7z", "a", "-bd", "-pletmein", "-mhe=on"], "a.7z")
+    files = [File(str(number), "a.7z", "", data) for number in range(4)] + [File("4", "run.exe", "", PROGRAM)]
+    asked = counted(monkeypatch, Unpacked(b"", b"", False, False))
+    with Helper("/bin/true") as fresh:
+        items = fresh.inspect(files, Limits(), [f"wrong{number}" for number in range(20)])
+    assert 0 < len(asked) <= 10
+    assert [item.flags for item in items] == [{Flag.ENCRYPTED}] * 4 + [{Flag.EXECUTABLE}]
+
+
+def test_where_the_unpacker_has_run_often_enough_the_rest_is_unchecked(monkeypatch):
+    files = [File(str(number), "a.tx_", "", szdd(b"x")) for number in range(60)]
+    asked = counted(monkeypatch, Unpacked(b"Path = a.exe\nSize = 1", b"x", True, False))
+    with Helper("/bin/true") as fresh:
+        items = fresh.inspect([*files, File("60", "run.exe", "", PROGRAM)], Limits())
+    assert len(asked) == 50
+    assert [item.flags for item in items if item.path in ("59", "60")] == [
+        {Flag.DAMAGED, Flag.UNCHECKED},
+        {Flag.EXECUTABLE},
+    ]
+    assert len([item for item in items if item.name == "a.exe"]) == 50
+
+
+def test_no_run_of_the_unpacker_takes_all_the_time(monkeypatch):
+    monkeypatch.setattr(helper_module, "time", SimpleNamespace(monotonic=lambda: 100.0))
+    runs = helper_module._Runs(110.0, 10.0)
+    assert (runs.another(""), runs.another("secret")) == (105.0, 104.0)
+
+
+def test_files_that_go_wrong_together_are_looked_into_one_by_one(helper, monkeypatch):
+    files = [File("1", "a.txt", "", b"bad"), File("2", "run.exe", "", PROGRAM, depth=1)]
+    ask = helper._ask
+
+    def crashing(inside, header, octets, limits):
+        if b"bad" in octets:
+            raise helper_module.HelperError("ended")
+        return ask(inside, header, octets, limits)
+
+    monkeypatch.setattr(helper, "_ask", crashing)
+    assert [(item.flags, item.depth) for item in helper.inspect_each(files, Limits())] == [
+        ({Flag.DAMAGED, Flag.UNCHECKED}, 0),
+        ({Flag.EXECUTABLE}, 1),
+    ]
+    assert [Flag.UNCHECKED in item.flags for item in helper.inspect_each(files, Limits(seconds=-1.0))] == [True, True]
 
 
 def test_a_process_is_replaced_after_its_time(helper, monkeypatch):

@@ -142,6 +142,29 @@ def test_a_bomb_is_named_and_left(data):
     assert sum(item.size for item in items) <= Limits().octets  # the zips unpacked whole would be 200 MiB
 
 
+EVIL = zipped({"run.exe": PROGRAM})
+PICTURE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(20)
+
+
+def flags_behind(first, limits):
+    """What is said of files that follow one that has gone beyond a limit."""
+    files = [("1", "a", first), ("2", "b.zip", EVIL), ("3", "c.png", PICTURE), ("4", "d.txt", TEXT)]
+    items = inspect([File(path, name, "", data) for path, name, data in files], limits)
+    return {item.path: item.flags for item in items if item.path[0] != "1"}
+
+
+@pytest.mark.parametrize("first", [gzip.compress(bytes(12 << 20)), bomb_zip()], ids=["gz", "zips-in-zip"])
+def test_behind_a_bomb_the_next_file_is_opened(first):
+    found = flags_behind(first, Limits())
+    assert found == {"2": set(), "2/run.exe": {"executable"}, "3": set(), "4": set()}
+
+
+@pytest.mark.parametrize("limits", [Limits(entries=2), Limits(seconds=-1.0)], ids=["members", "time"])
+def test_what_is_not_opened_since_all_has_run_out_is_unchecked(limits):
+    first = tarred({"a": TEXT, "b": TEXT, "c": TEXT})
+    assert flags_behind(first, limits) == {"2": {"damaged", "unchecked"}, "3": set(), "4": set()}
+
+
 def test_what_lies_many_times_over_the_same_octets_is_a_bomb():
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
