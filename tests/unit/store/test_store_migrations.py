@@ -108,6 +108,21 @@ def test_an_earlier_schema_is_upgraded_with_what_it_holds(catalog_setting: str, 
     fresh.close()
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_catalog_from_before_the_frozen_versions_is_refused(catalog_setting: str, tmp_path: Path, version: str):
+    """It says "0001" as well, and its tables are others: each insert would fail."""
+    url = catalog_url(catalog_setting, "", tmp_path)
+    prepare(url)
+    catalog = open_catalog(url)
+    empty(catalog)
+    with catalog.write() as connection:
+        migrations.upgrade(connection, version)
+        connection.execute(text("alter table segments drop column unfinished"))
+    catalog.close()
+    with pytest.raises(CatalogRefusedError, match=r"move catalog.db\* away .* `mpp store rebuild`"):
+        prepare(url)
+
+
 def test_an_upgrade_that_ends_half_way_leaves_the_earlier_schema(
     catalog_setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
