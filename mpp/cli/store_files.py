@@ -2,11 +2,16 @@
 
 import json
 from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from mpp.cli.options import JsonOption, SettingsOption
 from mpp.cli.placed import FolderOption, settings_of, store_of, told
+
+if TYPE_CHECKING:
+    from mpp.store.catalog import Catalog
 
 
 def check(settings: SettingsOption = None, data: FolderOption = None, as_json: JsonOption = False) -> None:
@@ -59,6 +64,7 @@ def rebuild(settings: SettingsOption = None, data: FolderOption = None, as_json:
             if not as_json:
                 typer.echo(f"{done.octets >> 20} MiB read, {done.messages} messages", err=True)
         overwrite(catalog, value.node.data)
+        unsettled = _unsettled(catalog, value.node.data)
     for fault in done.faults:
         typer.echo(json.dumps({"fault": fault.text}) if as_json else printable(fault.text), err=not as_json)
     told_last = {
@@ -66,11 +72,28 @@ def rebuild(settings: SettingsOption = None, data: FolderOption = None, as_json:
         "attachments": done.attachments,
         "forgotten": done.gone,
         "octets": done.octets,
+        "lists": done.lists,
     }
     summary = f"{done.messages} messages and {done.attachments} attachments are in the catalog, {done.gone} were deleted for good"
     typer.echo(json.dumps(told_last) if as_json else summary)
+    if done.lists and not as_json:
+        typer.echo(f"{done.lists} entries of allow and block lists are back, as this node knew them last")
+    if unsettled:
+        typer.echo(unsettled, err=True)
     if done.faults:
         raise typer.Exit(1)
+
+
+def _unsettled(catalog: "Catalog", data: Path) -> str:
+    """Return what is to be done where revisions of the settings are lost: at its start the gateway would go by its file alone."""
+    from mpp.mail.escape import printable
+    from mpp.store.revisions import newest
+
+    good = data / "settings.good.toml"
+    with catalog.read() as connection:
+        if newest(connection, "default") or not good.exists():
+            return ""
+    return f"the history of the settings is lost; what held last is in {printable(str(good))}: before the gateway starts, mpp settings apply it"
 
 
 def compact(settings: SettingsOption = None, data: FolderOption = None, as_json: JsonOption = False) -> None:

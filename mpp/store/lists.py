@@ -19,7 +19,7 @@ from mpp.store.catalog import Catalog
 from mpp.store.clock import now_ms
 from mpp.store.errors import CatalogError
 from mpp.store.revisions import NAME as REVISIONS
-from mpp.store.schema import list_entries
+from mpp.store.schema import list_entries, versions
 from mpp.store.versions import numbers, raise_version
 from mpp.verdict.lists import Entry, Level, Lists
 
@@ -82,6 +82,23 @@ def lists_of(connection: Connection, tenants: Iterable[str]) -> Lists:
     )
 
 
+def put_back(connection: Connection, data: Path) -> int:
+    """Add to a catalog that never had any lists those that a worker of this node knew last. Returns how many entries that were.
+
+    Raises OSError; ValueError, KeyError and TypeError where the file holds something else.
+    """
+    file = data / GOOD
+    if not file.exists() or connection.execute(select(versions.c.tenant).where(versions.c.name == _NAME)).first():
+        return 0
+    columns = list_entries.columns.keys()
+    rows = [{name: row[name] for name in columns} for _, row in json.loads(file.read_text("utf-8"))]
+    if rows:
+        connection.execute(insert(list_entries), rows)
+    for tenant in dict.fromkeys(row["tenant"] for row in rows):
+        raise_version(connection, tenant, _NAME)
+    return len(rows)
+
+
 class KnownLists:
     """What one worker knows. `current` is read by the loop; `refresh` runs in a thread, one call at a time."""
 
@@ -121,7 +138,8 @@ class KnownLists:
             self.close()
             raise
         self.current = Lists((tenant, _entry(row)) for tenant, row in rows)
-        self._keep(rows)
+        if seen:  # a catalog that never had any was made anew perhaps, and the file is all that is left (`put_back`)
+            self._keep(rows)
         self._seen = seen
         return True
 

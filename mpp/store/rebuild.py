@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Table, func, select, update
 
+from mpp.store import lists
 from mpp.store.catalog import Catalog, add_rows
 from mpp.store.check import Fault
 from mpp.store.clock import now_ms
@@ -40,6 +41,7 @@ class Rebuilt:
     attachments: int = 0
     octets: int = 0
     gone: int = 0  # records whose key was overwritten
+    lists: int = 0  # entries, as the node's workers knew them last
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -58,6 +60,7 @@ def rebuild(catalog: Catalog, data: Path, reader: Reader, events: Iterable[Told]
                 made.take(segment, record)
         made.flush()
         yield made.done
+    made.lists(data)
     made.finish()
     yield made.done
 
@@ -127,6 +130,16 @@ class _Making:
             for table, rows in self._rows.items():
                 add_rows(connection, table, rows, keep=True)  # what is there already stays as it is
         self._rows = {table: [] for table in self._rows}
+
+    def lists(self, data: Path) -> None:
+        """Allow and block lists are in no segment: at least what is known of them holds again."""
+        try:
+            with self._catalog.write() as connection:
+                self.done.lists = lists.put_back(connection, data)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            self.done.faults.append(
+                Fault(f"{data / lists.GOOD}: {type(error).__name__}: {error}; the lists are not back")
+            )
 
     def finish(self) -> None:
         """Count the uses of attachments anew, and drop what nothing keeps any more."""

@@ -2,18 +2,26 @@
 
 import asyncio
 import json
+from contextlib import closing
 
 import pytest
 from typer.testing import CliRunner
 
 from mpp.cli.app import app
+from mpp.gateway.reload import keep
+from mpp.gateway.revising import good_text, revise
+from mpp.gateway.settings import Route, Settings
 from mpp.mail.envelope import Client, Envelope, Recipient
 from mpp.mail.message import Message
+from mpp.settings.common import Node
+from mpp.settings.write import write
 from mpp.store.errors import CatalogError
 from mpp.store.letter import Copy, Letter
-from mpp.store.opening import open_writer, prepare_store
+from mpp.store.lists import KnownLists, entries, put, remove
+from mpp.store.opening import open_store_catalog, open_writer, prepare_store
 from mpp.store.schema import segments
 from mpp.store.settings import Store
+from mpp.verdict.lists import Entry, Level
 from servers.stored import rows
 
 
@@ -54,6 +62,57 @@ def test_a_lost_catalog_is_made_anew(data):
     assert done.exit_code == 0
     assert "3 messages and 0 attachments are in the catalog" in done.output
     assert run("check", "--data", data).exit_code == 0
+
+
+def test_what_else_was_in_a_lost_catalog(tmp_path):
+    """Lists come back as they were known last; of the settings is said where the last ones are, and those can be applied."""
+    file, folder = tmp_path / "mpp.toml", tmp_path / "data"
+    settings = Settings(node=Node(data=folder), routes=(Route(domains=("example.org",), hosts=("127.0.0.1:2525",)),))
+    file.write_text(write(settings))
+    prepare_store(folder, settings.store)
+    stricter = settings.model_copy(update={"release": settings.release.model_copy(update={"mark": "X-Mark: 1"})})
+    keep(good_text(write(stricter), settings), folder)
+    block = Entry("block", Level.TENANT, "", "bob@example.net")
+    known = KnownLists(lambda: open_store_catalog(folder, settings.store), folder)
+    with closing(open_store_catalog(folder, settings.store)) as catalog, catalog.write() as connection:
+        put(connection, "default", block, "root")
+    known.refresh(["default"])
+    known.close()
+    for path in folder.glob("catalog.db*"):
+        path.unlink()
+
+    done = run("rebuild", "--settings", file)
+    assert "1 entries of allow and block lists are back" in done.output
+    assert f"what held last is in {folder}/settings.good.toml" in done.stderr
+    assert "lists are back" not in run("rebuild", "--settings", file).output
+    applying = [
+        "settings",
+        "apply",
+        str(folder / "settings.good.toml"),
+        "--why",
+        "it was lost",
+        "--settings",
+        str(file),
+    ]
+    assert CliRunner().invoke(app, applying).exit_code == 0
+    assert "is lost" not in run("rebuild", "--settings", file).stderr
+    with closing(open_store_catalog(folder, settings.store)) as catalog:
+        assert revise(catalog, settings, who="file", why="start").settings.release.mark == "X-Mark: 1"
+        with catalog.read() as connection:
+            assert [entry for entry, _ in entries(connection, "default")] == [block]
+        with catalog.write() as connection:
+            remove(connection, "default", Level.TENANT, "", block.pattern)
+    assert json.loads(run("rebuild", "--settings", file, "--json").stdout.splitlines()[-1])["lists"] == 0, (
+        "it was taken out"
+    )
+
+
+def test_lists_that_cannot_be_read_are_told(data):
+    (data / "lists.good.json").write_text('[["default", {"no": "entry"}]]')
+    done = run("rebuild", "--data", data)
+    assert done.exit_code == 1
+    assert "lists.good.json" in done.stderr
+    assert "3 messages" in done.stdout
 
 
 def test_a_segment_is_of_the_node_that_the_background_process_names(data):
