@@ -24,7 +24,7 @@ def test_a_running_gateway_has_its_folder(gateway: MakeGateway, sink: Sink, comm
     mpp = gateway(sink)
     code, said = store(mpp, command)
     assert code == 1
-    assert said.startswith(f"a gateway runs on {mpp.folder}/data, or another command of mpp store is at work there;")
+    assert said.startswith(f"a gateway runs on {mpp.folder}/data, or another command is at work there;")
     os.kill(mpp.process.pid, signal.SIGKILL)  # its workers end when they notice
     until = time.monotonic() + 30
     while (answer := store(mpp, command))[0]:
