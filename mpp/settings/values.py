@@ -7,6 +7,7 @@ read raises ValueError with what to write instead.
 import ipaddress
 import re
 from dataclasses import dataclass
+from fnmatch import translate
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainValidator
@@ -15,6 +16,11 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def glob_pattern(glob: str) -> str:
+    """Return the regular expression for text in lower case: * and ? stand for any, all else for itself."""
+    return translate(glob.lower().replace("[", "[[]"))
 
 
 def read_size(value: Any) -> Any:

@@ -4,12 +4,12 @@ From outside: top-level fields that only we or the next hop may put (settings.ma
 that claim to be ours, signed or not. Called by mpp.verdict.marks. Linear in the header, whatever it holds.
 """
 
-import fnmatch
 import re
 from collections.abc import Callable
 from functools import lru_cache
 
 from mpp.mail.message import Field, Message
+from mpp.settings.values import glob_pattern
 
 AUTHENTICATION_RESULTS = b"authentication-results"
 _COMMENTS = 4  # levels of comments taken off; deeper than any sender of good will
@@ -41,8 +41,7 @@ _interest = lru_cache(64)(_Interest)
 @lru_cache(64)
 def name_test(globs: tuple[str, ...]) -> Callable[[bytes], object]:
     """Return a test of a lower-case field name against the globs; only * and ? mean something."""
-    escaped = (fnmatch.translate(glob.lower().replace("[", "[[]")) for glob in globs)
-    return re.compile("|".join(escaped).encode() if globs else rb"(?!)").match
+    return re.compile("|".join(map(glob_pattern, globs)).encode() if globs else rb"(?!)").match
 
 
 def forged(field: Field, globs: tuple[str, ...], hostname: str) -> bool:

@@ -7,14 +7,14 @@ archive can let through what would be banned outside of it, as in amavisd's bann
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import translate
 from functools import lru_cache
 
 from mpp.checks.attachments.item import Item
-from mpp.checks.attachments.settings import LIST_OPTIONS, AttachmentList, AttachmentRule
+from mpp.checks.attachments.settings import AttachmentList, AttachmentRule, parse_entry
 from mpp.checks.attachments.shorts import keys_of, names_of
 from mpp.checks.content import pcre
 from mpp.settings.tenants import address_keys
+from mpp.settings.values import glob_pattern
 from mpp.verdict.transaction import Transaction
 
 _NEVER = 1 << 30  # a place behind all entries and rules
@@ -39,10 +39,10 @@ class BanList:
     """The entries of one list."""
 
     def __init__(self, settings: AttachmentList) -> None:
-        pairs = [entry.split(None, 1) for entry in settings.entries]
-        self._bans = [verb == "ban" for verb, _ in pairs]
-        self._patterns = [pcre.Pattern(text.strip().encode(), LIST_OPTIONS) for _, text in pairs]
-        self.texts = [text.strip() for _, text in pairs]
+        entries = [parse_entry(entry) for entry in settings.entries]
+        self._bans = [verb == "ban" for verb, _, _ in entries]
+        self.texts = [text for _, text, _ in entries]
+        self._patterns = [pattern for _, _, pattern in entries]
         self._first_known = lru_cache(4096)(self._first_in)  # types repeat, and names of one mail
 
     def first(self, item: Item) -> int:
@@ -170,4 +170,4 @@ class Rulebook:
 
 
 def _globs(globs: Sequence[str]) -> re.Pattern[str] | None:
-    return re.compile("|".join(translate(glob.lower()) for glob in globs)) if globs else None
+    return re.compile("|".join(map(glob_pattern, globs))) if globs else None

@@ -1,7 +1,6 @@
 """The settings of the attachment policy: rules, lists in the manner of amavisd, and how files are looked into."""
 
 import re
-from fnmatch import translate
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator
@@ -13,21 +12,27 @@ from mpp.settings.values import Name, Recipient, Size
 from mpp.verdict.finding import OnFailure
 from mpp.verdict.texts import LONGEST, check_text
 
-LIST_OPTIONS = pcre.CASELESS | pcre.UTF | pcre.UCP
+_OPTIONS = pcre.CASELESS | pcre.UTF | pcre.UCP
 _ENTRY = re.compile(r"(ban|pass) +(\S.*)")
 _SUFFIX = re.compile(r"[A-Za-z0-9._-]{1,30}")
 Language = Literal["en", "de", "fr", "es"]
 
 
-def read_entry(value: str) -> str:
-    """Return an entry of a list as it came: "ban PATTERN" or "pass PATTERN", the pattern one that PCRE takes."""
+def parse_entry(value: str) -> tuple[str, str, pcre.Pattern]:
+    """Return the verb of an entry of a list, "ban" or "pass", its pattern, and that compiled. Raises ValueError."""
     entry = _ENTRY.fullmatch(value)
     if entry is None:
         raise ValueError(r"is no entry; write 'ban \.exe$' or 'pass ^\.tar$'")
+    text = entry[2].strip()
     try:
-        pcre.Pattern(entry[2].encode(), LIST_OPTIONS)
+        return entry[1], text, pcre.Pattern(text.encode(), _OPTIONS)
     except pcre.PatternError as error:
         raise ValueError(f"{error}; mend the pattern") from None
+
+
+def read_entry(value: str) -> str:
+    """Return an entry of a list as it came."""
+    parse_entry(value)
     return value
 
 
@@ -35,7 +40,6 @@ def read_glob(value: str) -> str:
     """Return a pattern of names or types in which * and ? stand for any."""
     if not value or len(value) > 200:
         raise ValueError('is no pattern; write "*.exe" or "application/x-*"')
-    re.compile(translate(value))
     return value
 
 

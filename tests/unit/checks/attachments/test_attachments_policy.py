@@ -175,7 +175,17 @@ def test_rules_are_for_those_that_they_name() -> None:
     }
 
 
-@pytest.mark.parametrize("entry", ["exe$", "ban", "ban (", "forbid x"])
+def test_blanks_around_a_pattern_are_no_part_of_it() -> None:
+    known = AttachmentList(entries=(r"ban  \.exe$ ",))
+    assert names(Rulebook(rules({"lists": ["known"]}), {"known": known}), item("a.exe")) == {"a.exe": "r0"}
+
+
+def test_brackets_in_a_pattern_of_names_stand_for_themselves() -> None:
+    book = Rulebook(rules({"names": ["report[1].*"]}), {})
+    assert names(book, item("Report[1].pdf"), item("report1.pdf")) == {"Report[1].pdf": "r0"}
+
+
+@pytest.mark.parametrize("entry", ["exe$", "ban", "ban (", "forbid x", "ban foo\\ "])
 def test_an_entry_that_is_none_is_refused(entry: str) -> None:
     with pytest.raises(ValueError, match=r"write|mend"):
         AttachmentList(entries=(entry,))
