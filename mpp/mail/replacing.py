@@ -17,23 +17,25 @@ from mpp.mail.part import Part
 _UNFIT = re.compile(r'[/\\:*?"<>|]')
 _EMPTY_LINE = re.compile(rb"\n\r?\n\Z")
 _LONGEST = 150  # characters of a name that we write
+_ALTERNATIVE = re.compile(rb"multipart[ \t\r\n]*/[ \t\r\n]*(alternative)", re.IGNORECASE)
 _TOKEN = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,100}")
 
 
 def editable(message: Message, path: str) -> tuple[Part, bool] | None:
-    """Return the part that an edit can replace for the leaf of this path, and whether its header is a message's own.
+    """Return the part that an edit can replace for the leaf or the attached mail of this path, and whether its header is a
+    message's own.
 
-    A leaf inside an encoded message is no octets of ours: the part that holds this message is. None where there is no such leaf.
+    What lies inside an encoded message is no octets of ours: the part that holds this message is. None where there is no such part.
     """
     if message.headless:
         return None
-    waiting: list[tuple[Part, bool, Part]] = [(message.root, True, message.root)]
+    waiting: list[tuple[Part, bool, tuple[Part, bool]]] = [(message.root, True, (message.root, True))]
     while waiting:
         part, whole, outer = waiting.pop()
         if not part.nested:
-            outer = part
-        if not part.children and part.path == path:
-            return outer, whole if outer is part else False
+            outer = part, whole
+        if part.path == path and (part.leaf or part.content.message):
+            return outer
         waiting += [(child, part.content.message, outer) for child in part.children]
     return None
 
@@ -67,6 +69,16 @@ def _below_fields(message: Message, part: Part, header: bytes, body: bytes) -> I
     empty_line = b"" if part.body > part.header_end else end if _at_line(raw, part.body) else end + end
     after = b"" if part.end >= len(raw) or raw[part.end : part.end + 1] in (b"\r", b"\n") else end
     yield Edit(part.body, part.end - part.body, empty_line + body + after)
+
+
+def shown_beside(message: Message, part: Part) -> tuple[Edit, ...]:
+    """Let what stands in a `multipart/alternative` beside this part be shown with it: of that a program shows one part alone."""
+    around = next((each for each in message.root.walk() if part in each.children), None)
+    if around is None or around.type != "multipart/alternative":
+        return ()
+    fields = (field for field in around.fields if field.key == b"content-type")
+    found = (_ALTERNATIVE.search(message.raw, field.offset, field.offset + field.length) for field in fields)
+    return tuple(Edit(match.start(1), len(match[1]), b"mixed") for match in found if match)
 
 
 def rename_part(message: Message, part: Part, name: str) -> tuple[Edit, ...]:

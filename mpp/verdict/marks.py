@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from mpp.mail.edits import Edit
+from mpp.mail.message import Field
 from mpp.mail.words import encode_header_text
 from mpp.verdict.acts import values_of
 from mpp.verdict.choose import Case, Choice
@@ -44,7 +45,7 @@ def edits_for(transaction: Transaction, case: Case, weight: Weight, choice: Choi
     marks += values_of(weight.acted, Act.MARK)
     if marks:
         subject = message.field(b"subject")
-        if subject is None or any(edit.offset == subject.offset and edit.length for edit in edits):
+        if subject is None or any(_takes(edit, subject) for edit in edits):
             block += b"Subject: " + new_subject(marks) + b"\r\n"
         elif edit := mark_subject(message, subject, marks):
             edits.append(edit)
@@ -52,6 +53,10 @@ def edits_for(transaction: Transaction, case: Case, weight: Weight, choice: Choi
     if block:
         edits.insert(0, Edit(0, 0, block))
     return tuple(edits)
+
+
+def _takes(edit: Edit, field: Field) -> bool:
+    return edit.offset <= field.offset < edit.offset + edit.length
 
 
 def fields_to_put(weight: Weight, case: Case, choice: Choice) -> Block:

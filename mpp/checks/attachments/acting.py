@@ -7,6 +7,7 @@ and the message as it came is held beside what goes on. What cannot be edited sa
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mpp.checks.attachments.item import Cleaned
+from mpp.checks.attachments.mails import is_file
 from mpp.checks.attachments.note import Notes, Taken
 from mpp.checks.attachments.policy import Ruling
 from mpp.checks.attachments.settings import Inspection
@@ -14,7 +15,7 @@ from mpp.mail.edits import Edit, apply_edits
 from mpp.mail.escape import printable
 from mpp.mail.message import Message
 from mpp.mail.part import Part
-from mpp.mail.replacing import editable, encoded_part, rename_part, replace_part, safe_name
+from mpp.mail.replacing import editable, encoded_part, rename_part, replace_part, safe_name, shown_beside
 from mpp.verdict.finding import Act, Action, Finding, Verdict
 from mpp.verdict.signatures import signed_part
 from mpp.verdict.texts import outside
@@ -100,6 +101,7 @@ class _Editing:
     ) -> None:
         self._message, self._cleaned = message, cleaned
         self._done: set[int] = set()  # parts (by identity) that have their edits
+        self._mails: list[Part] = []  # attached mails that are taken out with all that is in them
         self._gone: list[Part] = []  # parts that are no more in the changed mail
         self._edits: list[Edit] = []
         self._notes = Notes(
@@ -114,6 +116,8 @@ class _Editing:
     def findings(self, rulings: Sequence[Ruling]) -> list[Finding]:
         """Return a finding for each rule that changes something. Raises CannotEditError."""
         flat = _by_rule(rulings, ("text-only",))
+        stripped = (self._part(each.part)[0] for each in rulings if each.rule.action in ("strip", "remove-macros"))
+        self._mails = [part for part in stripped if part.children]
         found = [_finding(each, tuple(self._flattened(key, each))) for key, each in flat.items()]
         for action in _CHANGES if not flat else ():
             for key, each in _by_rule(rulings, (action,)).items():
@@ -127,19 +131,23 @@ class _Editing:
         """Where a mail can be read in several ways, see that what was taken out is in no reading of what goes on."""
         if not self._gone or not self._message.oddities:
             return
+        gone = [leaf for part in self._gone for leaf in part.leaves() if leaf is part or is_file(leaf)]
         made = Message(b"".join(apply_edits(self._message.raw, self._edits)), self._message.limits)
         there = {part.decode() for part in made.every_leaf()}
-        if any(data and data in there for data in map(Part.decode, self._gone)):
+        if any(data and data in there for data in map(Part.decode, gone)):
             raise CannotEditError("in another reading of it the file would still be there")
 
     def _actions(self, key: str, rulings: Sequence[Ruling]) -> Iterator[Action]:
         for path in dict.fromkeys(each.part for each in rulings):
             part, whole = self._part(path)
-            if id(part) in self._done:
+            if id(part) in self._done or self._goes_with_its_mail(part):
                 continue
             self._done.add(id(part))
             theirs = [each for each in rulings if each.part == path]
             yield from self._change(key, theirs, part, whole)
+
+    def _goes_with_its_mail(self, part: Part) -> bool:
+        return any(mail is not part and mail.body <= part.header and part.end <= mail.end for mail in self._mails)
 
     def _part(self, path: str) -> tuple[Part, bool]:
         found = editable(self._message, path)
@@ -180,7 +188,7 @@ class _Editing:
         gone: list[tuple[Part, bool]] = []
         for leaf in self._message.leaves():
             part, whole = self._part(leaf.path)
-            if not (leaf.type in _TEXTS and not leaf.attachment) and id(part) not in self._done:
+            if not (leaf.type in _TEXTS and not is_file(leaf)) and id(part) not in self._done:
                 self._done.add(id(part))
                 gone.append((part, whole))
         taken = [_taken(why.get(part.path, rulings[0]), part) for part, _ in gone]
@@ -190,6 +198,7 @@ class _Editing:
             yield from self._stripped(key, told, part, replace_part(self._message, part, *content, whole=whole))
 
     def _stripped(self, key: str, told: str, part: Part, edits: Sequence[Edit]) -> Iterator[Action]:
+        edits = [*edits, *(each for each in shown_beside(self._message, part) if each not in self._edits)]
         self._gone.append(part)
         self._edits += edits
         for edit in edits:

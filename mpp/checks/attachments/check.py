@@ -39,7 +39,7 @@ class Attachments:
 
     async def judge(self, message: Message, transaction: Transaction, timeout_s: float) -> list[Finding]:
         """Return what is found and what is to be done, by `timeout_s` from now. Never raises for what a message holds."""
-        if not has_files(message):
+        if not await _done(len(message.raw) > LARGE, has_files, message):
             return []
         try:
             async with asyncio.timeout(timeout_s):

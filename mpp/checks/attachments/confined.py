@@ -32,8 +32,8 @@ def serve(lacking: list[str]) -> None:
     while length := source.read(8):
         header = json.loads(source.read(struct.unpack(">Q", length)[0]))
         files = [
-            File(path, name, declared, source.read(size), other, depth)
-            for path, name, declared, other, depth, size in header["files"]
+            File(path, name, declared, source.read(size), other, depth, apart, frozenset(map(Flag, flags)))
+            for path, name, declared, size, other, depth, apart, flags in header["files"]
         ]
         if header["clean"]:
             _clean(target, files[0], header["limits"])

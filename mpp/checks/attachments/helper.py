@@ -286,8 +286,9 @@ class _Warm:
             raise HelperError(f"the warm process is gone: {error}") from error
 
 
-def _asked(file: File) -> tuple[str, str, str, str, int, int]:
-    return file.path, file.name, file.declared, file.other_name, file.depth, len(file.data)
+def _asked(file: File) -> list[Any]:
+    size, flags = len(file.data), sorted(file.flags)
+    return [file.path, file.name, file.declared, size, file.other_name, file.depth, file.apart, flags]
 
 
 def _items(rows: Any) -> list[Item]:
@@ -331,6 +332,6 @@ def _what(file: File | Item) -> tuple[str | int, ...]:
 
 def _unchecked(file: File) -> Item:
     digest = sha256(file.data).hexdigest()
-    flags = {Flag.DAMAGED, Flag.UNCHECKED}.union(by_name(file.name), by_name(file.other_name))
+    flags = {Flag.DAMAGED, Flag.UNCHECKED, *file.flags}.union(by_name(file.name), by_name(file.other_name))
     kind, size = "application/octet-stream", len(file.data)
     return Item(file.path, file.name, file.declared, kind, size, digest, frozenset(flags), file.depth, file.other_name)

@@ -43,8 +43,10 @@ def inspect(files: Sequence[File], limits: Limits, means: Means = _NO_MEANS) -> 
 def _look(file: File, state: _State, depth: int, given: Set[Flag] = frozenset()) -> Set[Flag]:
     """Add the items of a file and of all inside it; return its flags, with those that its container gave it."""
     kind = kind_of(file.data)
+    if file.apart and kind == "text/plain":
+        kind = "message/rfc822"  # too many fields before those that tell
     names = [file.name, file.other_name] if file.other_name else [file.name]
-    flags = set(given).union(*(by_name(name, within=depth > 0) for name in names))
+    flags = {*given, *file.flags}.union(*(by_name(name, within=depth > 0) for name in names))
     if is_program(kind):
         flags.add(Flag.EXECUTABLE)
     elif is_script(file.data, kind):
@@ -58,7 +60,7 @@ def _look(file: File, state: _State, depth: int, given: Set[Flag] = frozenset())
         file.path, file.name, file.declared, kind, len(file.data), digest, frozenset(flags), around, file.other_name
     )
     state.items.append(item)
-    if not state.stopped:
+    if not state.stopped and not (file.apart and kind == "message/rfc822"):
         flags |= _look_inside(file, kind, state, depth)
     elif may_hold(file.data, kind):
         flags |= {Flag.DAMAGED, Flag.UNCHECKED}
@@ -77,7 +79,8 @@ def _look_inside(file: File, kind: str, state: _State, depth: int) -> set[Flag]:
             flags |= found.flags & {Flag.ENCRYPTED}
             if depth >= state.budget.limits.depth:
                 raise BombError("too many levels")
-            inner = File(f"{file.path}/{found.name}", found.name, "", found.data)
+            path = f"{file.path}/{found.name}"
+            inner = File(path, found.name, "", found.data, found.other_name, file.depth, found.apart)
             flags |= _look(inner, state, depth + 1, found.flags) & _INHERITED
             if state.stopped:
                 flags.add(Flag.BOMB)

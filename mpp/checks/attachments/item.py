@@ -30,6 +30,8 @@ class File:
     data: bytes
     other_name: str = ""  # where its header tells two: programs differ in which they go by
     depth: int = 0  # attached mails around it
+    apart: bool = False  # a mail whose own files are given beside it
+    flags: frozenset[Flag] = frozenset()  # what is known of it before it is looked into
 
 
 @dataclass(slots=True)
@@ -40,6 +42,8 @@ class Member:
     data: bytes = b""
     flags: set[Flag] = field(default_factory=set)
     readable: bool = True
+    other_name: str = ""
+    apart: bool = False  # as that of a File
 
 
 @dataclass(frozen=True, slots=True)

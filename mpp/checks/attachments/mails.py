@@ -2,15 +2,20 @@
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from mpp.checks.attachments.budget import Meter
-from mpp.checks.attachments.item import File, Member
+from mpp.checks.attachments.item import File, Flag, Member
 from mpp.checks.attachments.kinds import kind_of
 from mpp.checks.attachments.passwords import passwords_of
+from mpp.mail.dialects.uuencode import uudecode_lines
 from mpp.mail.message import Message
 from mpp.mail.part import Part
 
 _FIELD = re.compile(rb"(?:From [^\r\n]*\r?\n)?[!-9;-~]{1,76}:")
+_BEGIN = re.compile(rb"^begin +[0-7]{3,4} +(\S[^\r\n]*)\r?\n", re.MULTILINE)
+_UUENCODED = 1000  # files in one text that are looked into
+_MAILS = 100 << 20  # octets of attached mails, each counted with all that it holds
 
 
 def files_of(data: bytes, name: str) -> tuple[list[File], list[str]]:
@@ -22,30 +27,74 @@ def files_of(data: bytes, name: str) -> tuple[list[File], list[str]]:
 
 
 def attached_files(message: Message) -> list[File]:
-    """Return the files of a mail: the parts of all its readings, but for the text bodies that have no name. Most mails have none."""
-    return [File(part.path, part.name or "", part.type, part.decode(), part.other_name) for part in _attached(message)]
+    """Return the files of a mail: the parts of all its readings, but for the bodies that are text alone. Most mails have none.
+
+    An attached mail is a file too, and comes before its own files.
+    """
+    return list(_files(message))
 
 
 def has_files(message: Message) -> bool:
-    """True where `attached_files` would return any; nothing is decoded for that."""
-    return next(_attached(message), None) is not None
+    """True where `attached_files` would return any; only texts are decoded for that."""
+    return any(part.children or is_file(part) for part, _ in _parts(message))
+
+
+def is_file(part: Part) -> bool:
+    """True where a leaf is more than text to be read."""
+    return part.attachment or next(_uuencoded(part), None) is not None
 
 
 def mail_members(data: bytes, meter: Meter) -> Iterator[Member]:
     """Yield the files of a mail that lies inside something else."""
-    for part in _attached(_message(data)):
+    for file in _files(_message(data)):
         meter.budget.entry()
-        decoded = part.decode()
-        meter.take(len(decoded))
-        yield Member(part.name or f"part-{part.path}", decoded)
+        meter.take(len(file.data))
+        name = file.name or f"part-{file.path}"
+        yield Member(name, file.data, set(file.flags), other_name=file.other_name, apart=file.apart)
+
+
+def _files(message: Message) -> Iterator[File]:
+    left = _MAILS
+    for part, depth in _parts(message):
+        if part.children:
+            left -= part.end - part.body
+            data, flags = (part.decode(), frozenset[Flag]()) if left >= 0 else (b"", frozenset({Flag.BOMB}))
+            yield File(part.path, part.name or "mail.eml", part.type, data, part.other_name, depth, True, flags)
+        elif part.attachment:
+            yield File(part.path, part.name or "", part.type, part.decode(), part.other_name, depth)
+        else:
+            for number, (name, data) in enumerate(islice(_uuencoded(part), _UUENCODED + 1)):
+                flags = frozenset({Flag.BOMB} if number == _UUENCODED else ())
+                yield File(part.path, name, "", data, depth=depth, flags=flags)
+
+
+def _parts(message: Message) -> Iterator[tuple[Part, int]]:
+    """Yield leaves and attached mails, with the number of mails around them; then the leaves of other readings."""
+    own, waiting = 0, [(message.root, 0)]
+    while waiting:
+        part, depth = waiting.pop()
+        own += part.leaf
+        if part.leaf or part.content.message:
+            yield part, depth
+        waiting += [(child, depth + part.content.message) for child in reversed(part.children)]
+    for part in message.every_leaf()[own:]:
+        yield part, 0
+
+
+def _uuencoded(part: Part) -> Iterator[tuple[str, bytes]]:
+    """Yield names and octets of what stands uuencoded in a text, as many programs show it: as files."""
+    if part.type != "text/plain":
+        return
+    text = part.decode()
+    begin = _BEGIN.search(text) if b"begin " in text else None
+    while begin:
+        following = _BEGIN.search(text, begin.end())
+        data = uudecode_lines(text[begin.end() : following.start() if following else len(text)])
+        if data:
+            yield begin[1].decode("utf-8", "replace").strip(), data
+        begin = following
 
 
 def _message(data: bytes) -> Message:
     """Read a mail, without the line that a mbox file has before it."""
     return Message(data[data.find(b"\n") + 1 :] if data.startswith(b"From ") else data)
-
-
-def _attached(message: Message) -> Iterator[Part]:
-    for part in message.every_leaf():
-        if part.name is not None or not part.type.startswith("text/"):
-            yield part

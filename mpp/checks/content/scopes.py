@@ -124,7 +124,7 @@ class Scopes:
         )
 
     def _attachment(self) -> str:
-        return _lines(part.name for part in self._message.every_leaf() if part.name)
+        return _lines(name for part in self._message.every_leaf() for name in (part.name, part.other_name) if name)
 
     def _parts(self, kind: str) -> list[Part]:
         return [part for part in self._message.every_leaf() if part.type == kind][:100]

@@ -18,7 +18,7 @@ from mpp.mail.envelope import Client, Envelope, Recipient
 from mpp.mail.line_ends import normalise
 from mpp.mail.message import Message
 from mpp.verdict.decide import decide
-from mpp.verdict.finding import Act, Finding, Verdict
+from mpp.verdict.finding import Act, Action, Finding, Verdict
 from mpp.verdict.plan import Disposition, Fate
 from mpp.verdict.policy import Marks, Policy
 from mpp.verdict.transaction import Transaction
@@ -174,6 +174,69 @@ def test_a_file_that_another_reading_shows_too_is_not_taken_out_but_held(action:
     assert fate(findings({"action": action}, raw=usual, items=items), usual).disposition is Disposition.TAG
 
 
+FORWARDED = (
+    b'Subject: s\r\nContent-Type: multipart/mixed; boundary="o"\r\n\r\n--o\r\n\r\nHello\r\n--o\r\n'
+    b"Content-Type: message/rfc822\r\n\r\n" + MAIL + b"\r\n--o--\r\n"
+)
+FORWARDED_ITEMS = (
+    Item("2", "mail.eml", "message/rfc822", "message/rfc822", len(MAIL), "0", frozenset()),
+    Item("2.2", "a.exe", "", "application/x-executable", 4, "0", frozenset({Flag.EXECUTABLE}), 1),
+    Item("2.3", "b.docm", "", "application/zip", 4, "0", frozenset({Flag.MACRO}), 1),
+)
+
+
+def test_an_attached_mail_goes_with_all_that_is_in_it_whatever_rules_say_of_that() -> None:
+    found = findings(
+        {"flags": ["executable"], "action": "strip"},
+        {"names": ["*.docm"], "action": "rename"},
+        {"names": ["*.eml"], "action": "strip"},
+        raw=FORWARDED,
+        items=FORWARDED_ITEMS,
+    )
+    made = changed(found, FORWARDED)
+    assert [part.path for part in made.leaves()] == ["1", "2"]
+    assert "Name: mail.eml" in made.leaves()[1].text()
+
+
+def test_files_of_an_attached_mail_lie_inside() -> None:
+    found = findings({"nested": "inside", "action": "strip"}, raw=FORWARDED, items=FORWARDED_ITEMS)
+    assert [part.path for part in changed(found, FORWARDED).leaves()] == ["1", "2.1", "2.2", "2.3"]
+    assert b"MZ-a" not in changed(found, FORWARDED).raw
+
+
+@pytest.mark.parametrize("action", ["strip", "text-only"])
+def test_a_text_with_a_file_in_it_is_taken_out(action: str) -> None:
+    raw = b"Subject: s\r\n\r\nwords\r\nbegin 644 a.exe\r\n#86%A\r\n`\r\nend\r\n"
+    items = (Item("1", "a.exe", "", "x", 3, "0", frozenset()),)
+    made = changed(findings({"action": action}, raw=raw, items=items), raw)
+    assert b"#86%A" not in made.raw
+    assert "Name: a.exe" in made.leaves()[0].text()
+
+
+def test_a_mail_that_is_an_encoded_mail_keeps_its_fields_and_is_marked() -> None:
+    body = base64.encodebytes(MAIL).replace(b"\n", b"\r\n")
+    raw = (
+        b"From: a@b.c\r\nSubject: s\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n" + body
+    )
+    items = (Item("1.2", "a.exe", "", "x", 4, "0", frozenset({Flag.EXECUTABLE}), 1),)
+    found = findings({"action": "strip"}, raw=raw, items=items)
+    marked = Finding("rule", "r", actions=(Action(Act.MARK, "filters.r", "[x] "),))
+    made = changed([*found, marked], raw)
+    assert (made.text(b"from"), made.text(b"subject")) == ("a@b.c", "[x] s")
+    assert [part.type for part in made.leaves()] == ["text/plain"]
+
+
+@pytest.mark.parametrize("action", ["strip", "text-only"])
+def test_a_note_hides_no_text_that_it_is_an_alternative_of(action: str) -> None:
+    raw = b"Subject: s\r\nContent-Type: Multipart/Alternative; boundary=b\r\n\r\n--b\r\n\r\nHello\r\n--b\r\n"
+    raw += b"Content-Type: text/calendar; name=a\r\n\r\nBEGIN\r\n--b\r\nContent-Type: a/b\r\n\r\nx\r\n--b--\r\n"
+    items = tuple(Item(path, "a", "", "x", 5, "0", frozenset()) for path in ("2", "3"))
+    made = changed(findings({"action": action}, raw=raw, items=items), raw)
+    assert (made.root.type, made.root.parameters) == ("multipart/mixed", {"boundary": "b"})
+    assert made.leaves()[0].text() == "Hello"
+    assert changed(findings({"action": "rename"}, raw=raw, items=items), raw).root.type == "multipart/alternative"
+
+
 @pytest.mark.corpus
 def test_stripping_any_mail_leaves_a_mail_without_the_files(corpora: Path, soak: bool) -> None:
     """By rules, decision and edits, as in the gateway: what is no attachment is there as it was, and no reading has a file."""
@@ -193,7 +256,9 @@ def test_stripping_any_mail_leaves_a_mail_without_the_files(corpora: Path, soak:
         changes += 1
         made = changed(found, raw)
         taken = {each.path for each in files}
-        kept = [part.decode() for part in message.leaves() if part.path not in taken]
+        mails = [part for part in message.root.walk() if part.children and part.path in taken and part.content.message]
+        within = {leaf.path for part in mails for leaf in part.leaves()}  # they go with the attached mail
+        kept = [part.decode() for part in message.leaves() if part.path not in taken | within]
         again = [part.decode() for part in made.every_leaf()]
         gone = {each.data for each in files if len(each.data) > 8}
         assert (gone - set(kept)).isdisjoint(again), file.name

@@ -8,14 +8,17 @@ import struct
 import tarfile
 import zipfile
 import zlib
+from binascii import b2a_uu
 from hashlib import sha256
 
 import pytest
 import zstandard
 
+from mpp.checks.attachments import mails
 from mpp.checks.attachments.inspect import inspect
 from mpp.checks.attachments.item import File, Limits, Means
-from mpp.checks.attachments.mails import files_of
+from mpp.checks.attachments.mails import attached_files, files_of
+from mpp.mail.message import Message
 from servers.attachments import EICAR, PROGRAM, mail, ole, packed, tarred, tnef, word, zipped
 
 TEXT = b"Only words, nothing to be feared.\n"
@@ -402,6 +405,75 @@ def test_a_file_of_two_names_runs_by_each():
 def test_a_mail_inside_an_archive_is_opened():
     items = look("a.zip", zipped({"a.eml": mail("x.exe", PROGRAM)}))
     assert items[-1].path == "2/a.eml/x.exe"
+
+
+ATTACHED = (
+    b'Content-Type: multipart/mixed; boundary="o"\r\n\r\n--o\r\n\r\nHello\r\n--o\r\n'
+    b'Content-Type: message/rfc822; name="%b"\r\n\r\n%b\r\n--o--\r\n'
+)
+
+
+def looked_into(raw):
+    return [(item.path, item.name, item.depth) for item in inspect(files_of(raw, "a.eml")[0], Limits())]
+
+
+def test_an_attached_mail_is_a_file_and_its_files_lie_in_it():
+    raw = ATTACHED % (b"fwd.eml", mail("x.exe", PROGRAM))
+    assert looked_into(raw) == [("2", "fwd.eml", 0), ("2.2", "x.exe", 1)]
+    around = (ATTACHED % (b"a.eml", b"")).replace(b"--o", b"--p").replace(b'"o"', b'"p"')
+    assert looked_into(around.replace(b"\r\n\r\n\r\n--p--", b"\r\n\r\n" + raw + b"\r\n--p--"))[1:] == [
+        ("2.2", "fwd.eml", 1),
+        ("2.2.2", "x.exe", 2),
+    ]
+    nameless = b"Content-Type: message/rfc822\r\n\r\nContent-Type: text/plain\r\n\r\nwords\r\n"
+    assert looked_into(nameless) == [("1", "mail.eml", 0)]
+
+
+@pytest.mark.parametrize("data", [PROGRAM, b"X: y\r\n" * 60 + mail("x.exe", PROGRAM)], ids=["program", "many fields"])
+def test_what_is_called_a_mail_is_looked_at_as_any_file(data):
+    files, _ = files_of(ATTACHED % (b"evil.exe", data), "a.eml")
+    assert "executable" in inspect(files, Limits())[0].flags
+    assert "executable" in inspect(files, Limits())[-1].flags
+
+
+def test_an_attached_mail_inside_an_archive_is_a_file_too():
+    raw = ATTACHED % (b"fwd.eml", mail("x.exe", PROGRAM))
+    items = look("a.zip", zipped({"a.eml": b"MIME-Version: 1.0\r\n" + raw}))
+    assert [(item.name, item.depth) for item in items[2:]] == [("fwd.eml", 2), ("x.exe", 2)]
+
+
+def test_attached_mails_within_one_another_are_bombs_where_there_is_too_much_of_them(monkeypatch):
+    monkeypatch.setattr(mails, "_MAILS", 1000)
+    inner = (ATTACHED % (b"b.eml", mail("x.exe", PROGRAM + bytes(300)))).replace(b"--o", b"--p").replace(b'"o"', b'"p"')
+    files, _ = files_of(ATTACHED % (b"a.eml", inner), "a.eml")
+    assert [(file.name, "bomb" in file.flags) for file in files] == [
+        ("a.eml", False),
+        ("b.eml", True),
+        ("x.exe", False),
+    ]
+
+
+@pytest.mark.parametrize("header", [b"", b"Content-Type: text/plain\r\n", b"Content-Type: text/plain; charset=x\r\n"])
+def test_what_stands_uuencoded_in_a_text_is_a_file(header):
+    piece = b"begin 644 %b\r\n" + b2a_uu(PROGRAM[:40]).replace(b"\n", b"\r\n") + b"`\r\nend\r\n"
+    raw = b"Subject: s\r\n" + header + b"\r\n" + b"words\r\n" * 2000 + piece % b"a.exe" + b"more\r\n" + piece % b"b.txt"
+    files = attached_files(Message(raw))
+    assert [(file.path, file.name, file.data) for file in files] == [
+        ("1", "a.exe", PROGRAM[:40]),
+        ("1", "b.txt", PROGRAM[:40]),
+    ]
+    assert attached_files(Message(b"\r\nbegin 644 a.exe\r\n\r\nend\r\nbegin with this\r\n")) == []
+
+
+def test_more_files_in_a_text_than_are_looked_into_are_a_bomb(monkeypatch):
+    monkeypatch.setattr(mails, "_UUENCODED", 2)
+    files = attached_files(Message(b"\r\n" + b"begin 644 a\r\n#86%A\r\nend\r\n" * 5))
+    assert [file.flags for file in files] == [frozenset(), frozenset(), {"bomb"}]
+
+
+def test_a_text_that_is_attached_is_a_file():
+    raw = b"Content-Type: text/plain\r\nContent-Disposition: attachment\r\n\r\nMZ"
+    assert [file.data for file in attached_files(Message(raw))] == [b"MZ"]
 
 
 def test_a_bare_file_is_one_file():
