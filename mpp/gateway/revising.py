@@ -5,6 +5,7 @@ settings.good.toml; the command line calls it too. Where the catalog is away the
 changed since: then it is taken as it is, and becomes a revision later. Raises SettingsError, CatalogError, OSError.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from mpp.settings.tenants import DEFAULT_TENANT
 from mpp.store.catalog import Catalog
 from mpp.store.revisions import append, newest
 
+# Raises SettingsError where what would hold is not to be taken; with the revision that says it, None: the file does.
+Judge = Callable[[Settings, Loaded[Settings] | None], None]
+
 _SAID = "# file "  # the first line of the good settings: the digest of what the file said when they were taken
 
 
@@ -33,24 +37,42 @@ class Taken:
     tenants_refused: tuple[str, ...] = ()  # what of the tenants' own revisions cannot hold (any more)
 
 
-def revise(catalog: Catalog, file: Settings, *, who: str, why: str) -> Taken:
-    """Return what holds, having made a revision of a file that says something new."""
+def unjudged(_settings: Settings, _revision: Loaded[Settings] | None) -> None:
+    """At the start nothing is refused for its samples: there are no settings yet to go on with."""
+
+
+def revise(catalog: Catalog, file: Settings, *, who: str, why: str, judge: Judge = unjudged) -> Taken:
+    """Return what holds, having made a revision of a file that says something new. The judge may refuse it first: no lock is held then."""
     body = body_of(file)
-    refused: tuple[str, ...] = ()
-    with catalog.write() as connection:
+    with catalog.read() as connection:
         last = newest(connection, DEFAULT_TENANT)
-        match standing(body, last):
-            case Standing.FIRST | Standing.FILE:
-                number = last.number if last else 0
-                holds = append(connection, DEFAULT_TENANT, body, who=who, why=why, file=digest(body), after=number)
-                settings = file
-            case case:
-                assert last is not None
-                holds, settings = last, read(last, file).settings
-                if case is Standing.BOTH:
-                    refused = tuple(map(str, differences(settings, file)))
+        stands = standing(body, last)
+        if last is None or stands is Standing.FILE:
+            revision, settings = None, file
+        else:
+            revision = read(last, file)
+            settings = revision.settings
         whole, tenants_refused = with_tenants(connection, settings)
-        return Taken(whole, holds, refused, tenants_refused)
+    judge(whole, revision)
+    if last is not None and revision is not None:
+        refused = tuple(map(str, differences(settings, file))) if stands is Standing.BOTH else ()
+        return Taken(whole, last, refused, tenants_refused)
+    number = last.number if last else 0
+    with catalog.write() as connection:
+        made = append(connection, DEFAULT_TENANT, body, who=who, why=why, file=digest(body), after=number)
+    return Taken(whole, made, (), tenants_refused)
+
+
+def newest_over(catalog: Catalog, start: Settings, judge: Callable[[Settings, Loaded[Settings]], None]) -> Taken | None:
+    """Return what the newest revision says with a node's own start, whatever its file says now; None where there is no revision."""
+    with catalog.read() as connection:
+        last = newest(connection, DEFAULT_TENANT)
+        if last is None:
+            return None
+        revision = read(last, start)
+        whole, tenants_refused = with_tenants(connection, revision.settings)
+    judge(whole, revision)
+    return Taken(whole, last, (), tenants_refused)
 
 
 def with_tenants(connection: Connection, settings: Settings) -> tuple[Settings, tuple[str, ...]]:
@@ -86,6 +108,16 @@ def read(revision: Revision, start: Settings) -> Loaded[Settings]:
 def good_text(text: str, file: Settings) -> str:
     """Return what settings.good.toml holds: the settings, and what the file said then."""
     return f"{_SAID}{digest(body_of(file)).hex()}\n{text}"
+
+
+def good_again(text: str, path: Path) -> str:
+    """Return what settings.good.toml holds after new settings of which the file knows nothing: what it said then is as it was."""
+    try:
+        with path.open("r", encoding="utf-8") as good:
+            said = good.readline()
+    except (FileNotFoundError, UnicodeDecodeError):
+        said = ""
+    return (said if said.startswith(_SAID) else "") + text
 
 
 def last_good(path: Path, file: Settings) -> Settings | None:

@@ -11,6 +11,7 @@ from mpp.gateway import log, privileges
 from mpp.gateway.settings import Settings
 from mpp.net.metrics import Counter
 from mpp.net.table import SlotWriter
+from mpp.settings.problem import SettingsError
 from mpp.settings.tenants import DEFAULT_TENANT
 from mpp.store import alone, master
 from mpp.store.errors import CatalogError, CatalogRefusedError, StoreError
@@ -72,7 +73,7 @@ def _work_and_exit(work: Callable[[], None], writing: int) -> NoReturn:
         status, said = 1, str(error)
     except CatalogError:
         status = _AWAY
-    except (StoreError, OSError) as error:
+    except (StoreError, SettingsError, OSError) as error:
         status, said = 1, str(error)
     except BaseException as error:  # noqa: BLE001 the edge of a process
         status, said = 1, f"{type(error).__name__}: {error}"

@@ -21,7 +21,7 @@ from mpp.gateway import log, privileges, sockets, storage
 from mpp.gateway.children import Child
 from mpp.gateway.control import Control, orders
 from mpp.gateway.files import files
-from mpp.gateway.reload import GOOD, read_again, take
+from mpp.gateway.reload import GOOD, newest_again, read_again, take
 from mpp.gateway.revising import last_good
 from mpp.gateway.settings import Listener, Settings
 from mpp.gateway.silence import of_task
@@ -285,7 +285,7 @@ class _Supervisor:
         if b"L" in said:
             self._taken(child)
         if b"N" in said and self._kill_at is None:
-            self._reload()  # there is a new revision
+            self._reload(newest_again)  # there is a new revision
 
     def _reap(self, now: float) -> None:
         for child in self._children:
@@ -354,7 +354,7 @@ class _Supervisor:
     def _answer_signals(self, now: float) -> None:
         arrived, self._signals = self._signals, set()
         if signal.SIGHUP in arrived and self._kill_at is None:
-            self._reload()
+            self._reload(lambda running: read_again(path, running) if (path := self._path) else None)
         if arrived & {signal.SIGTERM, signal.SIGINT}:
             self._end(now)
 
@@ -369,11 +369,11 @@ class _Supervisor:
         for child in self._children:
             child.signal(signal.SIGTERM)
 
-    def _reload(self) -> None:
+    def _reload(self, take_again: Callable[[Settings], Settings | None]) -> None:
         self._notifier.reloading()
         if self._path is None:
             log.event("warning", "settings.refused", problem="started by options alone: no settings file to read again")
-        elif taken := read_again(self._path, self._settings):
+        elif taken := take_again(self._settings):
             self._make_keys(taken)
             self._settings = taken
             log.configure(taken.log.format, taken.log.level)

@@ -9,8 +9,8 @@ import pytest
 from servers.gateway import ROOT, gateway_settings, ports
 
 
-def settings_command(mpp, *arguments):
-    command = [sys.executable, "-m", "mpp", "settings", *arguments, "--settings", str(mpp.file)]
+def settings_command(mpp, *arguments, file=None):
+    command = [sys.executable, "-m", "mpp", "settings", *arguments, "--settings", str(file or mpp.file)]
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
@@ -33,6 +33,21 @@ def test_a_revision_is_taken_and_rolled_back(gateway, sink, tmp_path):
         client.mail("ann@example.net")
         assert [client.rcpt(f"{name}@example.org")[0] for name in ("bob", "eve")] == [250, 250]
     assert "a trial" in settings_command(mpp, "history")
+
+
+def test_a_revision_is_taken_while_the_settings_file_is_broken(gateway, sink, tmp_path):
+    (port,) = ports(1)
+    text = gateway_settings(tmp_path, sink.address, port=port)
+    mpp = gateway(settings=text, port=port)
+    other = tmp_path / "other.toml"
+    other.write_text(text + "limits.recipients = 1\n")
+    mpp.file.write_text("half of a sentence")
+    settings_command(mpp, "apply", str(other), "--why", "a trial", file=other)
+    mpp.wait_for("settings.taken", 60)
+    with smtplib.SMTP("127.0.0.1", port, timeout=60) as client:
+        client.ehlo()
+        client.mail("ann@example.net")
+        assert [client.rcpt(f"{name}@example.org")[0] for name in ("bob", "eve")] == [250, 452]
 
 
 def test_a_restart_begins_with_the_revision(gateway, sink, tmp_path):
