@@ -6,11 +6,13 @@ People, and those who send malware, write the password of an encrypted archive i
 import html
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from mpp.mail.message import Message
 
 MOST = 60  # candidates of one message
-_LOOKED_AT = 1 << 16  # characters of each text
+_LOOKED_AT = 1 << 16  # characters of all texts together
+_ANNOUNCED = 200  # words that announce one
 _NEXT = 8  # words behind a word that announces a password
 _ANNOUNCES = re.compile(
     r"password|passwort|passcode|passphrase|kennwort|\bpwd?\b|\bpass\b|\bpin\b|\bcode\b|mot de passe|\bmdp\b|contrase\u00f1a"
@@ -22,22 +24,31 @@ _QUOTED = re.compile(
 )
 _MIXED = re.compile(r"(?<!\S)(?=\S*[0-9])(?=\S*[^\W0-9])\S{4,32}(?!\S)")
 _AROUND = "\"'`\u201c\u201d\u201e\u00ab\u00bb\u2018\u2019()[]{}<>.,;:!?*="
-_TAG = re.compile(r"<[^>]{0,1000}>")
+_TAG = re.compile(r"<[^<>]{0,1000}>")
 
 
 def passwords_of(message: Message) -> list[str]:
     """Return the candidates in the subject and in the texts that are no files."""
-    texts = [message.text(b"subject") or ""]
+    return passwords_in(_texts(message))
+
+
+def _texts(message: Message) -> Iterator[str]:
+    yield message.text(b"subject") or ""
     for part in message.every_leaf():
         if part.name is None and part.type.startswith("text/"):
             text = part.text()[:_LOOKED_AT]
-            texts.append(html.unescape(_TAG.sub(" ", text)) if part.type == "text/html" else text)
-    return passwords_in(texts)
+            yield html.unescape(_TAG.sub(" ", text)) if part.type == "text/html" else text
 
 
 def passwords_in(texts: Iterable[str]) -> list[str]:
-    """Return at most `MOST` different candidates, likeliest first."""
-    whole = "\n".join(text[:_LOOKED_AT] for text in texts)
+    """Return at most `MOST` different candidates, likeliest first; texts behind the first `_LOOKED_AT` characters are not asked for."""
+    pieces, left = list[str](), _LOOKED_AT
+    for text in texts:
+        pieces.append(text[:left])
+        left -= len(text)
+        if left <= 0:
+            break
+    whole = "\n".join(pieces)
     found: dict[str, None] = {}
     for word in _candidates(whole):
         if len(found) >= MOST:
@@ -48,7 +59,7 @@ def passwords_in(texts: Iterable[str]) -> list[str]:
 
 
 def _candidates(text: str) -> Iterator[str]:
-    for announced in _ANNOUNCES.finditer(text):
+    for announced in islice(_ANNOUNCES.finditer(text), _ANNOUNCED):
         for word in text[announced.end() : announced.end() + 200].split()[:_NEXT]:
             yield word.strip(_AROUND)
             yield word  # it may end with a mark of its own

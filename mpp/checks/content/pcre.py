@@ -67,8 +67,9 @@ class Pattern:
     def search(self, subject: bytes) -> Match | None:
         """Return the first match, None where there is none. Raises LimitExceeded."""
         try:
-            if self._code is not None:  # machine code at the first search: most patterns are never asked
-                _cy.jit_compile(self._code)
+            code = self._code  # read once: another thread may search too
+            if code is not None:  # machine code at the first search: most patterns are never asked
+                _cy.jit_compile(code)
                 self._code = None
             found: Match | None = self._search(subject)
         except pcre2.LibraryError as error:

@@ -59,6 +59,23 @@ def test_the_texts_of_a_mail_are_looked_at_and_its_files_are_not():
     assert "nothere" not in found
 
 
+def test_of_many_texts_no_more_is_read_than_of_one():
+    asked = []
+
+    def texts():
+        for number in range(40):
+            asked.append(number)
+            yield "password " * 8000
+
+    assert passwords_in(texts()) == ["password"]
+    assert asked == [0]
+
+
+def test_words_that_announce_without_end_hide_no_other_kind():
+    assert passwords_in(["pin " * 1000 + 'use "opensesame"'])[-1] == "opensesame"
+    assert "behind" not in passwords_in(["pin a b c " * 250 + "pin: behind"])
+
+
 @given(st.lists(st.text(max_size=300), max_size=4))
 def test_any_text_gives_few(texts):
     found = passwords_in(texts)

@@ -387,3 +387,22 @@ def test_counts_survive_a_restart_and_are_summed(tmp_path):
 def test_policies_name_whom_a_rule_is_for():
     policies = {"r@c.example": ("strict", Policy())}
     assert judged([rule(match=["watches"], policies=["strict"])], policies=policies)[0]
+
+
+class Raced(pcre.Pattern):
+    """Another thread searches between two looks of this one."""
+
+    looks = 0
+
+    @property
+    def _code(self):
+        self.looks += 1
+        return self.code if self.looks < 3 else None  # the first is that of its making
+
+    @_code.setter
+    def _code(self, code) -> None:
+        self.code = code
+
+
+def test_two_threads_may_search_a_pattern_for_the_first_time() -> None:
+    assert Raced(b"a").search(b"ba").span() == (1, 2)
