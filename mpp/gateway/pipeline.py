@@ -138,7 +138,9 @@ async def judge(message: Message, transaction: Transaction, until: float, assemb
     noted = listed(assembly.lists.current, assembly.directory, transaction, time.time())
     if noted and all_blocked(noted, transaction):
         return Judged(noted)
-    found: Sequence[Finding] = await judge_structure(message, assembly.settings.structure)
+    found: Sequence[Finding] = await judge_structure(message, assembly.settings.structure, until - time.monotonic())
+    if any(finding.failure is not None for finding in found):
+        return Judged([*noted, *found])
     if assembly.rules:
         found = (*found, *await assembly.rules.judge(message, transaction))
     found = (*noted, *found) if noted else found

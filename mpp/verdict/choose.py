@@ -166,7 +166,8 @@ def _acted(acted: list[Finding], choice: Choice) -> Choice:
 def _failed(failed: list[Finding], case: Case) -> Choice:
     """A scanner that failed is no verdict: wait, or hold. Waiting goes first, a later attempt may find it mended."""
     deciding = next((each for each in failed if each.failure is OnFailure.DEFER), failed[0])
-    rule = f"{section_of(deciding)}.on_failure"
+    late = deciding.check == "structure"  # it needs nobody but time
+    rule = "limits.checks_timeout" if late else f"{section_of(deciding)}.on_failure"
     why = tuple(map(saw, failed))
     if deciding.symbol == SPARED:
         rule = "guards.troubles"
@@ -178,7 +179,8 @@ def _failed(failed: list[Finding], case: Case) -> Choice:
     if case.overdue:
         word = "limits.deferrals: it was deferred for so long that it is held in quarantine now"
         return Choice(Verdict.UNCHECKED, Disposition.QUARANTINE, "limits.deferrals", (*why, word))
-    word = f"{rule} = 'defer': nothing is decided, the sender is asked to come back"
+    said = rule if late else f"{rule} = 'defer'"
+    word = f"{said}: nothing is decided, the sender is asked to come back"
     reply = _reply("451 4.7.1", case.policy.defer_text, "a scanner gave no answer", case)
     return Choice(Verdict.UNCHECKED, Disposition.DEFER, rule, (*why, word), reply)
 

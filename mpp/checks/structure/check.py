@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from mpp.checks.structure.settings import Structure
 from mpp.mail.message import Message
 from mpp.mail.part import Part
-from mpp.verdict.finding import Finding, Verdict
+from mpp.verdict.finding import SCANNER_FAILED, Finding, OnFailure, Verdict
 
 CHECK = "structure"
 FILES, TEXT, UNREAD = "AMBIGUOUS_FILES", "AMBIGUOUS_TEXT", "NOT_READ_TO_ITS_END"
@@ -21,11 +21,19 @@ _TOLD = 5
 _View = tuple[frozenset[tuple[int, int]], frozenset[str], tuple[int, int]]  # files, ends of their names, text
 
 
-async def judge(message: Message, settings: Structure) -> list[Finding]:
-    """Read the message in every way, beside the loop where it is odd, and say what depends on the reader."""
+async def judge(message: Message, settings: Structure, timeout_s: float) -> list[Finding]:
+    """Read the message in every way, beside the loop where it is odd, and say what depends on the reader.
+
+    Where that takes longer it is a failure, and nobody may read the message: a thread still does.
+    """
     if not message.oddities:
         return _unread(message)
-    return await asyncio.to_thread(examine, message, settings)
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await asyncio.to_thread(examine, message, settings)
+    except TimeoutError:
+        cause = "not read in every way when the time for all checks was over"
+        return [Finding(CHECK, SCANNER_FAILED, evidence=cause, failure=OnFailure.DEFER)]
 
 
 def examine(message: Message, settings: Structure) -> list[Finding]:

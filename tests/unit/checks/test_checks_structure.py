@@ -5,10 +5,13 @@ import base64
 import pytest
 
 from mpp.checks.attachments.mails import attached_files
-from mpp.checks.structure.check import FILES, TEXT, UNREAD, examine
+from mpp.checks.structure.check import FILES, TEXT, UNREAD, examine, judge
 from mpp.checks.structure.settings import Structure
 from mpp.mail.message import Limits, Message
-from mpp.verdict.finding import Verdict
+from mpp.verdict.decide import decide
+from mpp.verdict.finding import SCANNER_FAILED, OnFailure, Verdict
+from mpp.verdict.policy import Marks
+from servers.transactions import a_transaction
 
 EXE = base64.b64encode(b"MZ program")
 
@@ -63,3 +66,14 @@ def test_what_was_not_read_to_its_end_is_unchecked():
     (finding,) = examine(Message(message.raw, Limits(parts=10)), Structure())
     assert (finding.symbol, finding.verdict) == (UNREAD, Verdict.UNCHECKED)
     assert "limits.parts" in finding.text
+
+
+async def test_what_takes_too_long_is_not_decided():
+    odd = mixed(b"boundary=b; boundary=a", file())
+    (finding,) = await judge(odd, Structure(), 0.0)
+    assert (finding.symbol, finding.failure) == (SCANNER_FAILED, OnFailure.DEFER)
+    assert [each.symbol for each in await judge(mixed(b"boundary=b; boundary=a", file()), Structure(), 60.0)] == [FILES]
+    assert await judge(mixed(b"boundary=a", file()), Structure(), 0.0) == []
+    plan = decide(a_transaction(), Marks(), [finding])
+    assert {fate.disposition.value for fate in plan.fates.values()} == {"defer"}
+    assert any(sentence.startswith("limits.checks_timeout: nothing is decided") for sentence in plan.why)
