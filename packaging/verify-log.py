@@ -4,18 +4,20 @@
     mpp store verify --export log.jsonl             # where MPP runs; keep the public key from `mpp store verify --public-key`
     verify-log.py log.jsonl 'mpp+1a2b3c4d+AbC...='  # anywhere else
     verify-log.py log.jsonl KEY --known checkpoint  # the log must still lead to a checkpoint that you have kept
+                                                    # KEY may be a file that holds it; --known a note, or lines of an export
 
     mpp store verify --message ID > proof.json      # of one message alone: a proof of some hundred octets, instead of the whole log
     verify-log.py proof.json KEY --mail mail.eml    # and that it is this mail, octet for octet, as it came
 
 Exit 0: every leaf is where the signed checkpoints say, and no event was taken out, changed, put in or moved. Exit 1: not so,
-and each fault is named. The hashing is that of RFC 6962; a checkpoint is a C2SP signed note, its signature Ed25519.
+and each fault is named. Exit 2: it cannot be asked, since KEY or a file is not what it should be. The hashing is that of RFC 6962; a checkpoint is a C2SP signed note, its signature Ed25519.
 """
 
 import argparse
 import base64
 import hashlib
 import json
+import os
 import sys
 
 from cryptography.exceptions import InvalidSignature
@@ -42,10 +44,15 @@ def root(peaks):
     return found
 
 
-def read_key(text):
-    name, number, encoded = text.strip().split("+", 2)
+def read_key(given):
+    """Return the key that is given as text or as a file. Raises ValueError."""
+    text = read(given).decode() if os.path.isfile(given) else given
+    parts = text.strip().split("+", 2)
+    if len(parts) != 3:
+        raise ValueError("write name+id+base64, as `mpp store verify --public-key` does, or name a file that holds it")
+    name, number, encoded = parts
     raw = base64.b64decode(encoded, validate=True)
-    if sha(name.encode() + b"\n" + raw)[:4].hex() != number or raw[0] != 1:
+    if not raw or sha(name.encode() + b"\n" + raw)[:4].hex() != number or raw[0] != 1:
         raise ValueError("not a verifier key of Ed25519")
     return Ed25519PublicKey.from_public_bytes(raw[1:])
 
@@ -60,6 +67,18 @@ def read_note(note, key):
     except InvalidSignature:
         raise ValueError(f"checkpoint {origin} {size} is not signed by this key") from None
     return origin.split("/", 1)[1], int(size), base64.b64decode(top, validate=True)
+
+
+def read_known(path):
+    """Return the checkpoints that a file holds: one as a note, or those of an export. Raises ValueError."""
+    text = read(path).decode()
+    if not text.lstrip().startswith("{"):
+        return [text]
+    items = [json.loads(line) for line in text.splitlines() if line.strip()]
+    found = [item["checkpoint"] for item in items if isinstance(item, dict) and "checkpoint" in item]
+    if not found:
+        raise ValueError("it holds no checkpoint")
+    return found
 
 
 def verify(lines, key, known):
@@ -155,24 +174,36 @@ def read(path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("export", help="what `mpp store verify --export` wrote, or --message printed")
-    parser.add_argument("key", help="the public key: name+id+base64")
-    parser.add_argument("--known", action="append", default=[], help="file with a checkpoint that you have kept")
+    parser.add_argument("key", help="the public key: name+id+base64, or a file that holds it")
+    parser.add_argument(
+        "--known",
+        action="append",
+        default=[],
+        help="file with a checkpoint that you have kept, or with lines of an export",
+    )
     parser.add_argument("--mail", help="with a proof: the mail that it must be about")
     given = parser.parse_args()
-    known = []
-    for path in given.known:
-        with open(path, encoding="utf-8") as file:
-            known.append(file.read())
-    key = read_key(given.key)
-    with open(given.export, encoding="utf-8") as lines:
-        first = json.loads(lines.readline() or "{}")
-        lines.seek(0)
-        if "path" in first:
-            faults = verify_proof(first, key, known, read(given.mail) if given.mail else None)
-        elif given.mail:
-            parser.error("--mail needs a proof: mpp store verify --message ID")
-        else:
-            faults = verify(lines, key, known)
+    named = ""
+    try:
+        named = f"KEY {given.key}"
+        key = read_key(given.key)
+        known = []
+        for path in given.known:
+            named = f"--known {path}"
+            known += read_known(path)
+        named = given.mail
+        mail = read(given.mail) if given.mail else None
+        named = given.export
+        with open(given.export, encoding="utf-8") as lines:
+            first = json.loads(lines.readline() or "{}")
+            lines.seek(0)
+            if mail is not None and "path" not in first:
+                parser.error("--mail needs a proof: mpp store verify --message ID")
+            faults = verify_proof(first, key, known, mail) if "path" in first else verify(lines, key, known)
+    except (OSError, ValueError) as error:  # what is no JSON, no UTF-8 or no base64 is a ValueError
+        parser.error(f"{named}: {error}")
+    except (LookupError, TypeError, AttributeError):
+        parser.error(f"{named}: is no export and no proof of MPP")
     for fault in faults:
         print(fault, file=sys.stderr)
     return 1 if faults else 0

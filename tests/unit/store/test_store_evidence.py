@@ -314,6 +314,52 @@ def test_a_proof_by_another_key_or_beside_what_was_kept(proven, plain: Catalog, 
     assert "use the log" in alone(tmp_path, proof_of(plain, "m0"), "--known", str(kept)).stderr
 
 
+def test_the_key_may_be_a_file_and_what_was_kept_a_line_of_an_export(proven, plain: Catalog, tmp_path: Path):
+    key, kept, path = tmp_path / "key.pub", tmp_path / "kept.json", tmp_path / "log.jsonl"
+    key.write_text(public_text(PUBLIC) + "\n")
+    kept.write_text(json.dumps({"checkpoint": proven["m0"][0]["checkpoint"]}) + "\n")
+    assert script(plain, tmp_path).returncode == 0
+    for verified in (path, tmp_path / "proof.json"):
+        (tmp_path / "proof.json").write_text(json.dumps(proven["m0"][0]))
+        done = asked(verified, key, "--known", kept)
+        assert (done.returncode, done.stderr) == (0, "")
+    kept.write_text(json.dumps({"checkpoint": proven["m0"][0]["checkpoint"].replace("\n7\n", "\n6\n")}))
+    assert "is not signed by this key" in asked(path, key, "--known", kept).stderr
+    assert asked(path, key, "--known", path).returncode == 0, "the whole export of that day"
+
+
+def asked(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["log.jsonl", "nonsense"], "KEY nonsense: write name+id+base64"),
+        (["log.jsonl", "log.jsonl"], "KEY log.jsonl: write name+id+base64"),
+        (["log.jsonl", "mpp+1a2b3c4d+"], "not a verifier key of Ed25519"),
+        (["log.jsonl", "mpp+1a2b3c4d+%"], "KEY mpp+1a2b3c4d+%: "),
+        (["away.jsonl", "KEY"], "No such file or directory: 'away.jsonl'"),
+        (["words.txt", "KEY"], "words.txt: Expecting value"),
+        (["list.json", "KEY"], "list.json: is no export and no proof of MPP"),
+        (["other.json", "KEY"], "other.json: is no export and no proof of MPP"),
+        (["log.jsonl", "KEY", "--known", "other.json"], "--known other.json: it holds no checkpoint"),
+        (["log.jsonl", "KEY", "--known", "away"], "No such file or directory: 'away'"),
+    ],
+)
+def test_what_cannot_be_verified_is_said_without_a_traceback(tmp_path: Path, monkeypatch, arguments, fault: str):
+    monkeypatch.chdir(tmp_path)
+    Path("log.jsonl").write_text("")
+    Path("words.txt").write_text("words\n")
+    Path("list.json").write_text("[1]\n")
+    Path("other.json").write_text('{"a": 1}\n')
+    done = asked(*(public_text(PUBLIC) if each == "KEY" else each for each in arguments))
+    assert done.returncode == 2
+    assert fault in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_note_is_read_as_written():
     made = Checkpoint("events", 5, bytes(32), 1_795_000_000_123)
     signed = replace(made, signature=KEY.sign(made.text()))
