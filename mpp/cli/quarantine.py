@@ -238,21 +238,29 @@ def _nothing(identifier: str) -> str:
 
 
 def _table(rows: "list[Row]") -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+    from mpp.cli.fitting import fitted
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("id", "received", "class", "score", "sender", "recipient", "subject", "state"):
-        table.add_column(name, overflow="fold", no_wrap=name in ("id", "received", "class"))
-    for row in rows:
-        state = row.state + (", on hold" if row.on_hold else "")
-        cells = (
-            row.key.message, time_text(row.received)[:16].replace("T", " "), row.verdict, f"{row.score:g}",
-            row.sender or "<>", row.key.recipient, row.subject, state,
-        )  # fmt: skip
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    console().print(table if rows else "Nothing is held that fits.")
+    if not rows:
+        typer.echo("Nothing is held that fits.")
+        return
+    out = console()
+    table, left_out, width = fitted([_cells(row) for row in rows], _CUT, _LEFT_OUT, out.width)
+    console(width).print(table)
+    if left_out:
+        typer.echo(f"Left out, as there are {out.width} columns: {', '.join(left_out)}; --json shows all.")
+
+
+_CUT = {"sender": 16, "recipient": 16, "subject": 16}  # may be cut to that many columns
+_LEFT_OUT = ("score", "subject", "received", "state")  # in this order, where the terminal is too narrow
+
+
+def _cells(row: "Row") -> dict[str, str]:
+    cells = {
+        "id": row.key.message, "received": time_text(row.received)[:16].replace("T", " "), "class": row.verdict,
+        "score": f"{row.score:g}", "sender": row.sender or "<>", "recipient": row.key.recipient, "subject": row.subject,
+        "state": row.state + (", on hold" if row.on_hold else ""),
+    }  # fmt: skip
+    return {name: printable(cell) for name, cell in cells.items()}
 
 
 def _story(shown: dict[str, Any]) -> None:

@@ -78,7 +78,8 @@ def objects(text):
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_list(run):
+def test_list(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     rows = objects(run("list", "--state", "all", "--json"))
     assert [row["id"] for row in rows if row["id"] in ("m1", "m2", "m3")] == ["m3", "m2", "m1", "m1"]
     assert rows[-1]["subject"] == "red \x1b[31m"
@@ -87,6 +88,32 @@ def test_list(run):
     assert "m1" in table
     assert "\\x1b[31m" in "".join(table.split())
     assert "\x1b" not in table
+
+
+LONG = held(
+    "0123456789ab-0123456789ab", "somebody.with.a.long.name@department.example.org", at=1_700_000_000_000,
+    raw=b"From: a@example.net\r\nSubject: an offer that goes on and on, and then on again\r\n\r\ntext\r\n",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("columns", "left_out"),
+    [(40, "score, subject, received, state"), (80, "score, subject, received"), (120, ""), (400, "")],
+)
+def test_a_copy_is_one_line_at_every_width(tmp_path, monkeypatch, columns, left_out):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with holding(tmp_path, LONG) as folder:
+        told = call(folder, "list").splitlines()
+    (line,) = [line for line in told if "0123456789ab-0123456789ab" in line]
+    cells = line.split()
+    assert "spam" in cells
+    assert any(len(cell) >= 16 and "somebody.with.a.long.name".startswith(cell.rstrip("…")[:15]) for cell in cells)
+    assert max(map(len, told[:3])) <= max(columns, 85)
+    said = [line for line in told if line.startswith("Left out")]
+    assert said == ([f"Left out, as there are {columns} columns: {left_out}; --json shows all."] if left_out else [])
+    if columns == 400:
+        assert "somebody.with.a.long.name@department.example.org" in cells
+        assert "an offer that goes on and on, and then on again" in line
 
 
 def test_list_in_pages(run):
