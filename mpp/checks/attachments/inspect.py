@@ -80,7 +80,7 @@ def _look_inside(file: File, kind: str, state: _State, depth: int) -> set[Flag]:
             if depth >= state.budget.limits.depth:
                 raise BombError("too many levels")
             path = f"{file.path}/{found.name}"
-            inner = File(path, found.name, "", found.data, found.other_name, file.depth, found.apart)
+            inner = File(path, found.name, "", found.data, found.other_name, file.depth + found.depth, found.apart)
             flags |= _look(inner, state, depth + 1, found.flags) & _INHERITED
             if state.stopped:
                 flags.add(Flag.BOMB)

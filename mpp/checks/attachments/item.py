@@ -42,8 +42,9 @@ class Member:
     data: bytes = b""
     flags: set[Flag] = field(default_factory=set)
     readable: bool = True
-    other_name: str = ""
-    apart: bool = False  # as that of a File
+    other_name: str = ""  # these three as those of a File
+    depth: int = 0
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)

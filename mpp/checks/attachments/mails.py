@@ -50,7 +50,7 @@ def mail_members(data: bytes, meter: Meter) -> Iterator[Member]:
         meter.budget.entry()
         meter.take(len(file.data))
         name = file.name or f"part-{file.path}"
-        yield Member(name, file.data, set(file.flags), other_name=file.other_name, apart=file.apart)
+        yield Member(name, file.data, set(file.flags), other_name=file.other_name, depth=file.depth, apart=file.apart)
 
 
 def _files(message: Message) -> Iterator[File]:

@@ -439,7 +439,7 @@ def test_what_is_called_a_mail_is_looked_at_as_any_file(data):
 def test_an_attached_mail_inside_an_archive_is_a_file_too():
     raw = ATTACHED % (b"fwd.eml", mail("x.exe", PROGRAM))
     items = look("a.zip", zipped({"a.eml": b"MIME-Version: 1.0\r\n" + raw}))
-    assert [(item.name, item.depth) for item in items[2:]] == [("fwd.eml", 2), ("x.exe", 2)]
+    assert [(item.name, item.depth) for item in items[2:]] == [("fwd.eml", 2), ("x.exe", 3)]
 
 
 def test_attached_mails_within_one_another_are_bombs_where_there_is_too_much_of_them(monkeypatch):
