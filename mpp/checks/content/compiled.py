@@ -62,14 +62,27 @@ class Shelf:
     def __init__(self, folder: Path) -> None:
         """Make folder and key where they are not there yet. Raises OSError."""
         self._folder = folder
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:
+            pass
+        else:
+            with _opened(folder, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
+                _give(descriptor, folder.parent)
         self._key = _key(folder / "key")
 
     @contextmanager
     def alone(self, digest: str) -> Iterator[None]:
         """Hold the lock of a digest. It ends with its process, whatever happens to that."""
-        with (self._folder / f"{digest}.lock").open("wb") as file:
-            fcntl.lockf(file, fcntl.LOCK_EX)
+        path = self._folder / f"{digest}.lock"
+        try:
+            with _made(path):
+                pass
+        except FileExistsError:
+            pass
+        with _opened(path, os.O_WRONLY | os.O_CREAT) as descriptor:  # it may have been tidied away meanwhile
+            fcntl.lockf(descriptor, fcntl.LOCK_EX)
             yield
 
     def take(self, digest: str) -> Compiled:
@@ -92,7 +105,8 @@ class Shelf:
         fresh = self._folder / f"{digest}.{os.getpid()}.new"
         try:
             nonce = secrets.token_bytes(_NONCE)
-            fresh.write_bytes(_MAGIC + nonce + self._mac(digest, nonce, content) + content)
+            with _made(fresh) as descriptor, open(descriptor, "wb", closefd=False) as file:
+                file.write(_MAGIC + nonce + self._mac(digest, nonce, content) + content)
             fresh.replace(self._folder / digest)
             self._tidy()
         except OSError:
@@ -116,9 +130,8 @@ def _key(path: Path) -> bytes:
     """Read the key; made by the one process that comes first."""
     fresh = path.with_name(f"key.{os.getpid()}.{secrets.token_hex(4)}")
     if not path.exists():
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(32))
+        with _made(fresh) as descriptor:
+            os.write(descriptor, secrets.token_bytes(32))
         try:
             os.link(fresh, path)  # fails where another was first
         except FileExistsError:
@@ -126,3 +139,27 @@ def _key(path: Path) -> bytes:
         finally:
             fresh.unlink()
     return path.read_bytes()
+
+
+@contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _made(path: Path) -> Iterator[int]:
+    """Make a file that whoever has the folder may write. Raises FileExistsError, OSError."""
+    with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
+        _give(descriptor, path.parent)
+        yield descriptor
+
+
+def _give(descriptor: int, folder: Path) -> None:
+    """Give what root has made, by a command, to whoever has the folder: the gateway's account could not write it otherwise."""
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)

@@ -1,3 +1,4 @@
+import os
 import random
 
 import pytest
@@ -149,3 +150,23 @@ def test_an_empty_text_asks_only_the_patterns_that_may_match_it():
     search = search_for(*patterns)
     assert set(search.candidates(b"")) == {1, 2, 3, 5, 6, 7}
     assert search.hits(b"", Patience()) == [1, 2, 3, 5]
+
+
+def test_what_root_compiles_by_a_command_is_the_accounts_that_has_the_folder(tmp_path, monkeypatch):
+    given = {}
+
+    def fchown(descriptor, uid, gid):
+        given[os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}"))] = (uid, gid)
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", fchown)
+    folder = tmp_path / "filters"
+    shelf = Shelf(folder)
+    with shelf.alone("a" * 64):
+        shelf.put("a" * 64, Compiled(b"x", b"y"))
+    owner = (tmp_path.stat().st_uid, tmp_path.stat().st_gid)
+    assert set(given.values()) == {owner}
+    names = {name.split(".")[0] for name in given}
+    assert names == {"filters", "key", "a" * 64}
+    assert len(given) == 4, "the folder, its key, a lock and what was compiled"
+    assert shelf.take("a" * 64) == Compiled(b"x", b"y")
