@@ -51,7 +51,7 @@ class Opened:
 def opened(file: Path | None, tenant: str, *, changes: bool = False) -> Iterator[Opened]:
     """Open the store; what goes wrong ends the command with words for the operator.
 
-    `changes`: what becomes of copies is changed. Not while the catalog is made anew, and the journal is told of it also while no gateway runs.
+    The settings are those that hold: the newest revision's, with the file's own start. `changes`: what becomes of copies is changed. Not while the catalog is made anew, and the journal is told of it also while no gateway runs.
     """
     from mpp.cli.options import read_file
     from mpp.mail.escape import printable
@@ -61,15 +61,29 @@ def opened(file: Path | None, tenant: str, *, changes: bool = False) -> Iterator
     if not path.exists():
         fail(f"{printable(str(path))} is not there; name the settings file of the gateway with --settings")
     settings = read_file(path)
-    names = Directory(settings.tenants, settings.groups).names
-    if tenant not in names:
-        fail(f"--tenant: there is no tenant {printable(tenant, 60)}; there are: {', '.join(names)}")
     with _joined(settings.node.data) if changes else nullcontext(), catalog_of(settings) as catalog:
+        settings = _held(settings, catalog)
+        names = Directory(settings.tenants, settings.groups).names
+        if tenant not in names:
+            fail(f"--tenant: there is no tenant {printable(tenant, 60)}; there are: {', '.join(names)}")
         try:
             yield Opened(settings, catalog, tenant, f"command:{_user()}")
         finally:
             if changes:
                 _journal(settings.node.data, catalog)
+
+
+def _held(file: "Settings", catalog: "Catalog") -> "Settings":
+    """Return what the newest revision says; the file where there is none, or where it cannot be taken here, which is said."""
+    from mpp.gateway.revising import newest_over
+    from mpp.settings.problem import SettingsError
+
+    try:
+        taken = newest_over(catalog, file)
+    except SettingsError as error:
+        typer.echo(f"{error}\nthe newest revision cannot be taken here, so the settings file is gone by", err=True)
+        return file
+    return taken.settings if taken else file
 
 
 @contextmanager

@@ -38,7 +38,7 @@ class Taken:
 
 
 def unjudged(_settings: Settings, _revision: Loaded[Settings] | None) -> None:
-    """At the start nothing is refused for its samples: there are no settings yet to go on with."""
+    """At the start, and by commands, nothing is refused for its samples."""
 
 
 def revise(catalog: Catalog, file: Settings, *, who: str, why: str, judge: Judge = unjudged) -> Taken:
@@ -63,7 +63,9 @@ def revise(catalog: Catalog, file: Settings, *, who: str, why: str, judge: Judge
     return Taken(whole, made, (), tenants_refused)
 
 
-def newest_over(catalog: Catalog, start: Settings, judge: Callable[[Settings, Loaded[Settings]], None]) -> Taken | None:
+def newest_over(
+    catalog: Catalog, start: Settings, judge: Callable[[Settings, Loaded[Settings]], None] = unjudged
+) -> Taken | None:
     """Return what the newest revision says with a node's own start, whatever its file says now; None where there is no revision."""
     with catalog.read() as connection:
         last = newest(connection, DEFAULT_TENANT)

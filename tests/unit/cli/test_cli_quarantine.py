@@ -154,6 +154,30 @@ def test_several_copies_need_a_word_for_whom(run):
     assert f"m1 is held for {BOB}, {EVE}; say for whom with --recipient" in run("release", "m1", code=1)
 
 
+def test_release_goes_where_the_newest_revision_says(tmp_path):
+    """The settings file knows nothing of a revision that was applied by command: its next hop is another one."""
+    with holding(tmp_path, held("m1", BOB)) as folder, Sink() as other:
+        file = folder / "mpp.toml"
+        new = folder / "new.toml"
+        new.write_text(re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{other.port}", file.read_text("utf-8")), "utf-8")
+        result = CliRunner().invoke(app, ["settings", "apply", str(new), "--why", "x", "--settings", str(file)])
+        assert "revision 1 holds" in result.output
+        assert objects(call(folder, "release", "m1", "--json"))[0]["host"] == f"127.0.0.1:{other.port}"
+
+
+def test_a_revision_that_cannot_be_taken_here_is_said(tmp_path):
+    with holding(tmp_path, held("m1", BOB)) as folder:
+        file, new, gone = folder / "mpp.toml", folder / "new.toml", folder / "gone"
+        gone.write_text("bob@example.org\n")
+        new.write_text(
+            file.read_text("utf-8").replace("[[routes]]", f'[[routes]]\nrecipients = "file:{gone}"'), "utf-8"
+        )
+        result = CliRunner().invoke(app, ["settings", "apply", str(new), "--why", "x", "--settings", str(file)])
+        assert "revision 1 holds" in result.output
+        gone.unlink()
+        assert "the newest revision cannot be taken here" in call(folder, "list", output=True)
+
+
 def test_users_never_release_a_virus_and_ask_for_banned_content(run):
     user = ("--as", "user", "--recipient", BOB)
     assert "A user may not release virus mail" in run("release", "m2", *user, code=1)
