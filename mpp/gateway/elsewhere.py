@@ -69,8 +69,10 @@ async def find_elsewhere(
     reverse_path: str, plan: Plan, mark: bytes, known: Container[str], listener: str, assembly: Assembly
 ) -> Elsewhere:
     """Find the targets of all addresses that the plan names beside the recipients; `known` are recipients who have their mail."""
-    wanted = ((*fate.copies, *(() if address in known else fate.to)) for address, fate in plan.fates.items())
-    addresses = dict.fromkeys(each for several in wanted for each in several)
+    addresses: dict[str, None] = {}
+    for address, fate in plan.fates.items():
+        if fate.copies or fate.to:
+            addresses |= dict.fromkeys(fate.copies if address in known else (*fate.copies, *fate.to))
     found = Elsewhere()
     if not addresses:
         return found
