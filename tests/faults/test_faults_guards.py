@@ -49,7 +49,7 @@ class Spamd:
                 peer.sendall(b"SPAMD/1.5 0 PONG\r\n")
                 return
             data = octets.read(int(length[1]))
-            self.asked += 1
+            self.asked += head.startswith(b"REPORT")  # and no question of its version
             if self.deadly in data:
                 return
             points = 20.0 if self.wild in data else 0.5
