@@ -60,10 +60,11 @@ def _look(file: File, state: _State, depth: int, given: Set[Flag] = frozenset())
         file.path, file.name, file.declared, kind, len(file.data), digest, frozenset(flags), around, file.other_name
     )
     state.items.append(item)
-    if not state.stopped and not (file.apart and kind == "message/rfc822"):
-        flags |= _look_inside(file, kind, state, depth)
-    elif may_hold(file.data, kind):
-        flags |= {Flag.DAMAGED, Flag.UNCHECKED}
+    if not (file.apart and kind == "message/rfc822"):  # what that one holds is looked at beside it
+        if not state.stopped:
+            flags |= _look_inside(file, kind, state, depth)
+        elif may_hold(file.data, kind):
+            flags |= {Flag.DAMAGED, Flag.UNCHECKED}
     state.items[place] = replace(item, flags=frozenset(flags))
     return flags
 

@@ -425,6 +425,8 @@ def test_an_attached_mail_is_a_file_and_its_files_lie_in_it():
         ("2.2", "fwd.eml", 1),
         ("2.2.2", "x.exe", 2),
     ]
+    item = inspect(files_of(raw, "a.eml")[0], Limits())[0]
+    assert (item.type, item.flags) == ("message/rfc822", frozenset())
     nameless = b"Content-Type: message/rfc822\r\n\r\nContent-Type: text/plain\r\n\r\nwords\r\n"
     assert looked_into(nameless) == [("1", "mail.eml", 0)]
 
