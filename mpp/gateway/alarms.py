@@ -92,7 +92,9 @@ class Alarms:
         self._tell("background", found)
 
     def ask_engines(self, catalog: Catalog) -> None:
-        """Ask the scanners from when their signatures are, and write it down."""
+        """Ask the scanners from when their signatures are, and write it down, unless nobody wants to know."""
+        if self._settings.silence.signatures == "off":
+            return
         if told := asyncio.run(_updates(self._settings)):
             with catalog.write() as connection:
                 for (scanner, server), at in told.items():
