@@ -86,6 +86,7 @@ def settings(*, trusted: bool, checks: bool) -> dict[str, object]:
     return {
         "networks": {"trusted": ["127.0.0.0/8"] if trusted else []},
         "checks": checks,
+        "structure": {"ambiguous": False},  # it would be told in marks, and many of these mails are
         "limits": {"errors": 2000, "errors_by_host": 5000},
     }
 
