@@ -98,7 +98,8 @@ def rename_part(message: Message, part: Part, name: str) -> tuple[Edit, ...]:
             edits += [Edit(found[0].offset, found[0].length, written[key])]
             edits += [Edit(each.offset, each.length, b"") for each in found[1:]]
     if not fields[b"content-disposition"]:
-        edits.append(Edit(part.header, 0, written[b"content-disposition"]))
+        before = b"" if _at_line(message.raw, part.header) else message.line_end  # the mail ends with a delimiter
+        edits.append(Edit(part.header, 0, before + written[b"content-disposition"]))
     return tuple(edits)
 
 

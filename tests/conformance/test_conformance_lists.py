@@ -33,8 +33,10 @@ def test_a_running_gateway_takes_a_change_of_the_lists(gateway, sink, tmp_path):
     prepare_store(settings.node.data, settings.store)
     mpp = gateway(settings=text, port=port)
     assert refusal(mpp, "bob@example.org") is None
+    mpp.wait_for("event=lists.taken", 30)  # those that were there at the start: none
+    seen = len(mpp.lines)
     lists(mpp, "add", "block", "@example.net", "--level", "user", "--owner", "bob@example.org")
-    mpp.wait_for("event=lists.taken", 30)
+    mpp.wait_for("event=lists.taken", 30, since=seen)
     code, said = refusal(mpp, "bob@example.org")
     assert code == 554
     assert said.startswith("5.7.1 Message refused, its sender is not wanted here")

@@ -1,6 +1,6 @@
 """What holds of every mail, and of octets that are none."""
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mpp.mail import mime
@@ -162,6 +162,7 @@ def test_a_part_is_replaced_alone(raw):
 
 @settings(max_examples=200, deadline=None)
 @given(OCTETS, st.text(min_size=1))
+@example(b"Content-Type: multipart/m; boundary=a\r\n\r\n--a", "0")
 def test_a_part_is_renamed_alone(raw, name):
     message = Message(normalise(raw))
     leaves = message.leaves()
