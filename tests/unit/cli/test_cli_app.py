@@ -49,7 +49,12 @@ def test_the_version_needs_no_model():
 def test_ctrl_c_is_quiet(tmp_path):
     fifo = tmp_path / "mail"
     os.mkfifo(fifo)
-    with mpp("scan", str(fifo)) as process:
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell's background has it ignored, and children too
+    process = mpp("scan", str(fifo))
+    signal.signal(signal.SIGINT, before)
+    with process:
         writer = os.open(fifo, os.O_WRONLY)  # returns when mpp reads the file
         process.send_signal(signal.SIGINT)
         try:
