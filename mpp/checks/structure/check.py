@@ -5,7 +5,6 @@ nothing, are no difference. Never raises for what a message holds.
 """
 
 import asyncio
-import re
 from collections.abc import Iterable
 
 from mpp.checks.structure.settings import Structure
@@ -15,7 +14,7 @@ from mpp.verdict.finding import SCANNER_FAILED, Finding, OnFailure, Verdict
 
 CHECK = "structure"
 FILES, TEXT, UNREAD = "AMBIGUOUS_FILES", "AMBIGUOUS_TEXT", "NOT_READ_TO_ITS_END"
-_BLANKS = re.compile(rb"\s+")
+_BLANKS = b" \t\n\r\f\v"
 _TOLD = 5
 
 _View = tuple[frozenset[tuple[int, int]], frozenset[str], tuple[int, int]]  # files, ends of their names, text
@@ -80,7 +79,7 @@ def _view(leaves: Iterable[Part]) -> _View:
         if leaf.name:
             ends.add(leaf.name.rpartition(".")[2].strip().lower())
         if leaf.name is None and leaf.type.startswith("text/"):
-            text.append(_BLANKS.sub(b"", octets))
+            text.append(octets.translate(None, _BLANKS))  # a pattern would keep the interpreter from the loop
         elif (leaf.name or not leaf.type.startswith(("multipart/", "message/"))) and (kept := octets.strip()):
             files.add((len(kept), hash(kept)))
     whole = b"".join(text)
