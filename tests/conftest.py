@@ -125,21 +125,22 @@ def clamd_socket(clamd: str, server_folder: Path) -> Path:
     return server_folder / "clamd" / "clamd.sock"
 
 
+def _postgresql(folder: Path) -> Postgresql:
+    programs = binaries()
+    if programs is None:
+        pytest.skip("postgresql is not installed: packaging/apt.sh peers")
+    return Postgresql(folder, programs)
+
+
 @pytest.fixture(scope="session")
 def postgresql(server_folder: Path) -> Iterator[Postgresql]:
-    folder = binaries()
-    if folder is None:
-        pytest.skip("postgresql is not installed: packaging/apt.sh peers")
-    with Postgresql(server_folder / "postgresql", folder) as server:
+    with _postgresql(server_folder / "postgresql") as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def own_postgresql(server_folder: Path) -> Iterator[Postgresql]:
-    folder = binaries()
-    if folder is None:
-        pytest.skip("postgresql is not installed: packaging/apt.sh peers")
-    with Postgresql(server_folder / "stopped", folder) as server:
+    with _postgresql(server_folder / "stopped") as server:
         yield server
 
 
