@@ -44,11 +44,11 @@ def inspect(
 def try_rules(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Mails or bare files.", show_default=False)],
     settings: given.SettingsOption = None,
-    sender: Annotated[str, typer.Option("--from", metavar="ADDRESS", help="Reverse-path; default: null sender.")] = "",
+    sender: given.SenderOption = "",
     to: Annotated[
         list[str] | None, typer.Option("--to", metavar="ADDRESS", help="A recipient; may be repeated.")
     ] = None,
-    ip: Annotated[str, typer.Option("--ip", metavar="ADDRESS", help="Address of the client.")] = "127.0.0.1",
+    ip: given.ClientOption = "127.0.0.1",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each file.")] = False,
 ) -> None:
     """Say which rule for attachments acts on which file, for whom and why. Nothing but these rules is asked."""

@@ -8,7 +8,7 @@ import typer
 
 from mpp.cli.errors import fail
 from mpp.cli.opened import TenantOption, opened
-from mpp.cli.options import JsonOption, SettingsOption
+from mpp.cli.options import ClientOption, JsonOption, SettingsOption
 from mpp.cli.selecting import moment
 from mpp.cli.shown import console, printable, time_text
 
@@ -116,7 +116,7 @@ def show(settings: SettingsOption = None, tenant: TenantOption = "default", as_j
 def try_(
     sender: Annotated[str, typer.Argument(metavar="FROM", help='Address of the sender; "<>": the null one.')],
     recipient: Annotated[str, typer.Argument(metavar="TO", help="Address of the recipient.")],
-    ip: Annotated[str, typer.Option("--ip", metavar="ADDRESS", help="Address of the client.")] = "",
+    ip: ClientOption = "",
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:

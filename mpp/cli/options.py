@@ -27,6 +27,8 @@ SettingsOption = Annotated[
     Path | None, typer.Option("--settings", metavar="FILE", help="Settings file; default mpp.toml where there is one.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+SenderOption = Annotated[str, typer.Option("--from", metavar="ADDRESS", help="Reverse-path; default: null sender.")]
+ClientOption = Annotated[str, typer.Option("--ip", metavar="ADDRESS", help="Address of the client.")]
 ListenOption = Annotated[
     list[str] | None,
     typer.Option(

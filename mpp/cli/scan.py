@@ -55,11 +55,11 @@ def scan(
     settings: given.SettingsOption = None,
     scanner: given.ScannerOption = None,
     no_checks: given.NoChecksOption = False,
-    sender: Annotated[str, typer.Option("--from", metavar="ADDRESS", help="Reverse-path; default: null sender.")] = "",
+    sender: given.SenderOption = "",
     rcpt: Annotated[
         list[str] | None, typer.Option("--rcpt", metavar="ADDRESS", help="A recipient; may be repeated.")
     ] = None,
-    ip: Annotated[str, typer.Option("--ip", metavar="ADDRESS", help="Address of the client.")] = "127.0.0.1",
+    ip: given.ClientOption = "127.0.0.1",
     helo: Annotated[str, typer.Option("--helo", metavar="NAME", help="Name that the client gave.")] = "localhost",
     listener: Annotated[
         str, typer.Option("--listener", metavar="NAME", help="Judge as for this listener; default: the first one.")
