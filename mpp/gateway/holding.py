@@ -8,11 +8,13 @@ has not is told so to the memo, and the retry archives without delivering again.
 import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mpp.gateway.assembly import Assembly
 from mpp.gateway.delivery import Outcome, State
 from mpp.gateway.log import event as log
 from mpp.gateway.outcomes import NOT_KEPT, UNARCHIVED, UNHELD
+from mpp.gateway.received import Received
 from mpp.mail.message import Message
 from mpp.protocols.smtp.reply import Reply
 from mpp.store.clock import now_ms
@@ -21,22 +23,18 @@ from mpp.store.letter import STRIPPED, UNDELIVERABLE, Copy, Letter
 from mpp.verdict.finding import Finding
 from mpp.verdict.plan import Disposition, Plan
 
-if TYPE_CHECKING:
-    from mpp.gateway.assembly import Assembly
-    from mpp.gateway.pipeline import Received
-
 HELD = Reply(250, "2.0.0", "Ok, taken")
 _LEAST_S = 0.1
 _FINDINGS, _TEXT = 40, 300  # of findings that go with a held message, and characters of each text
 
 
 async def hold_and_archive(
-    received: "Received",
+    received: Received,
     message: Message,
     plan: Plan,
     findings: Sequence[Finding],
     outcomes: dict[str, Outcome],
-    assembly: "Assembly",
+    assembly: Assembly,
     *,
     handed_on: bool,
     unread: bool,
@@ -58,7 +56,7 @@ async def hold_and_archive(
 
 
 async def _keep(
-    received: "Received", letter: Letter, archived: Sequence[str], outcomes: dict[str, Outcome], assembly: "Assembly"
+    received: Received, letter: Letter, archived: Sequence[str], outcomes: dict[str, Outcome], assembly: Assembly
 ) -> None:
     """Store one tenant's part, and put what became of it into `outcomes`."""
     copies = letter.copies
@@ -92,7 +90,7 @@ def _beside(copies: Sequence[Copy], archived: Sequence[str]) -> set[str]:
     return {*archived, *(copy.recipient for copy in copies if copy.verdict == STRIPPED)}
 
 
-def _copies(received: "Received", plan: Plan, outcomes: Mapping[str, Outcome], *, handed_on: bool) -> tuple[Copy, ...]:
+def _copies(received: Received, plan: Plan, outcomes: Mapping[str, Outcome], *, handed_on: bool) -> tuple[Copy, ...]:
     """Return what is to be held: by the plan, and where one reply has to serve all, what was refused beside something accepted."""
     copies = [
         Copy(address, fate.verdict, fate.rule, fate.score)
@@ -136,7 +134,7 @@ def _to_be_kept(outcome: Outcome | None) -> bool:
     return outcome.host != "memo" or outcome.reply.text.startswith((UNARCHIVED, UNHELD))
 
 
-def _to_archive(received: "Received", copies: Sequence[Copy], outcomes: Mapping[str, Outcome]) -> list[str]:
+def _to_archive(received: Received, copies: Sequence[Copy], outcomes: Mapping[str, Outcome]) -> list[str]:
     """Return those whose policy wants a copy of what was accepted, unless an earlier attempt has archived it."""
     held = {copy.recipient for copy in copies}
     wanted = []
@@ -161,13 +159,13 @@ def _not_kept(copies: Sequence[Copy], archived: Sequence[str], outcomes: dict[st
 
 
 def _letter(
-    received: "Received",
+    received: Received,
     message: Message,
     plan: Plan,
     findings: Sequence[Finding],
     copies: tuple[Copy, ...],
     archived: Sequence[str],
-    assembly: "Assembly",
+    assembly: Assembly,
     tenant: str,
     *,
     unread: bool,

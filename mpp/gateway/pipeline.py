@@ -9,7 +9,7 @@ its sender. Called by mpp.gateway.session with a complete transaction; never rai
 import asyncio
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from mpp.checks.layers.conditions import settled
 from mpp.checks.layers.judge import Judged
@@ -17,16 +17,14 @@ from mpp.checks.lists import all_blocked, listed
 from mpp.checks.structure.check import judge as judge_structure
 from mpp.gateway.assembly import Assembly, Judges
 from mpp.gateway.delivery import ClientGone, Content, Delivery, Outcome, State, settle
-from mpp.gateway.destinations import Direction
 from mpp.gateway.elsewhere import NO_WAY, Elsewhere, Group, find_elsewhere
 from mpp.gateway.holding import hold_and_archive
 from mpp.gateway.log import event as log
 from mpp.gateway.outcomes import NOBODY, join, kept_apart
-from mpp.gateway.settings import Listener
-from mpp.gateway.targets import Target
+from mpp.gateway.received import UNEXAMINED, Received, Result
 from mpp.gateway.tracing import discard_trace
 from mpp.mail.edits import Edit, apply_edits
-from mpp.mail.envelope import Client, Envelope, Recipient
+from mpp.mail.envelope import Recipient
 from mpp.mail.message import Message
 from mpp.mail.trace import count_hops, digest, received_field
 from mpp.net.metrics import Counter
@@ -37,7 +35,6 @@ from mpp.store.spool import SpoolError
 from mpp.verdict.decide import decide
 from mpp.verdict.finding import Finding, OnFailure, Verdict
 from mpp.verdict.plan import Disposition, Fate, Plan
-from mpp.verdict.policy import Policy
 from mpp.verdict.transaction import Transaction
 
 LARGE = 1 << 20  # octets above which hashing and parsing are done beside the loop
@@ -50,51 +47,9 @@ DISCARDED = Reply(250, "2.7.0", "Ok, discarded")
 OWN_HOPS = 3  # our own Received fields that make a loop
 CRASHES = 2  # in hand at so many: not parsed again, but held
 DEFERRALS = 3  # by failing scanners, before limits.deferrals ends them
-_UNEXAMINED = Judged([])
 _UNJUDGED = Plan(Verdict.CLEAN, 0.0, {}, ("checks are off",))
 _DELIVER = Fate(Disposition.DELIVER, "checks")
 _GOES_ON = (Disposition.DELIVER, Disposition.TAG)
-
-
-@dataclass(slots=True)
-class Accepted:
-    """A recipient that RCPT accepted: how to reach it, and which policy holds for it."""
-
-    recipient: Recipient  # as the next hop is told it
-    target: Target
-    policy: tuple[str, Policy]
-
-
-@dataclass(slots=True)
-class Received:
-    """A complete transaction, as the session hands it over."""
-
-    id: str
-    listener: Listener
-    client: Client
-    trusted: bool
-    direction: Direction
-    envelope: Envelope
-    accepted: Sequence[Accepted]
-    data: bytes
-    eight_bit: bool
-    arrived: float  # monotonic, end of data
-    deadline: float  # monotonic, for all of it
-    gone: Callable[[], bool]
-
-
-@dataclass(slots=True)
-class Result:
-    """What became of a message: the reply, and all that the log says of it."""
-
-    replies: Mapping[str, Reply]  # for LMTP, by recipient
-    reply: Reply  # for SMTP
-    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
-    plan: Plan | None = None
-    transaction: Transaction | None = None
-    judged: Judged = field(default_factory=lambda: _UNEXAMINED)
-    digest: bytes = b""
-    checked_s: float = 0.0
 
 
 async def process(received: Received, assembly: Assembly) -> Result:
@@ -103,7 +58,7 @@ async def process(received: Received, assembly: Assembly) -> Result:
     mark = digest(data) if len(data) <= LARGE else await asyncio.to_thread(digest, data)
     known = await assembly.memo.accepted(received.envelope.reverse_path, _addresses(received), mark)
     message = Message(data, assembly.message_limits)
-    judged = _UNEXAMINED
+    judged = UNEXAMINED
     plan = _UNJUDGED
     try:
         crashes = assembly.table.take_in_hand(mark)
@@ -202,7 +157,7 @@ async def _hold_unread(
     fate = Fate(Disposition.QUARANTINE, "crashes", verdict=Verdict.UNCHECKED)
     why = ("The message was in hand at two crashes, so it was not looked into again and is held in quarantine",)
     plan = Plan(Verdict.UNCHECKED, 0.0, dict.fromkeys(_addresses(received), fate), why)
-    result = await _carry_out(received, message, plan, _UNEXAMINED, mark, known, assembly, unread=True)
+    result = await _carry_out(received, message, plan, UNEXAMINED, mark, known, assembly, unread=True)
     result.plan, result.digest = plan, mark
     return result
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from mpp.gateway import replies
 from mpp.gateway.assembly import Assembly
 from mpp.gateway.destinations import Destination
-from mpp.gateway.pipeline import Accepted
+from mpp.gateway.received import Accepted
 from mpp.gateway.settings import Listener
 from mpp.mail.envelope import Parameters, Recipient
 from mpp.net.dns import DnsError

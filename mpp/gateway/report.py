@@ -12,7 +12,7 @@ from mpp.gateway import replies
 from mpp.gateway.delivery import Outcome, State
 from mpp.gateway.log import event as log
 from mpp.gateway.log import plain
-from mpp.gateway.pipeline import Received, Result
+from mpp.gateway.received import Received, Result
 from mpp.gateway.recipients import Transaction
 from mpp.gateway.tracing import Refused, refused_trace, trace_of
 from mpp.mail.envelope import Client

@@ -18,7 +18,8 @@ from mpp.gateway.budget import Budget, Reservation, client_network
 from mpp.gateway.destinations import direction_of
 from mpp.gateway.hosts import exempt, refusal_of
 from mpp.gateway.log import event as log
-from mpp.gateway.pipeline import Received, Result, beside, process
+from mpp.gateway.pipeline import beside, process
+from mpp.gateway.received import Received, Result
 from mpp.gateway.recipients import Transaction, add_recipient
 from mpp.gateway.report import Reporter
 from mpp.gateway.settings import PATIENCE_S, Listener

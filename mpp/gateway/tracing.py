@@ -3,19 +3,16 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING
 
+from mpp.gateway.assembly import Assembly
 from mpp.gateway.delivery import Outcome, State
+from mpp.gateway.received import Received, Result
 from mpp.mail.edits import Edit
 from mpp.mail.envelope import Client
 from mpp.protocols.smtp.reply import Reply
 from mpp.store.trace import CopyTrace, Trace
 from mpp.verdict.plan import Disposition, Fate, Plan
 from mpp.verdict.signatures import broken_signatures
-
-if TYPE_CHECKING:  # the pipeline records too
-    from mpp.gateway.assembly import Assembly
-    from mpp.gateway.pipeline import Received, Result
 
 Refused = tuple[str, Reply]  # a recipient, and what it was told
 _NO_FATES: Mapping[str, Fate] = {}
@@ -24,8 +21,8 @@ _NAME = re.compile(rb"[!-9;-~]{1,80}")
 
 
 def trace_of(
-    received: "Received",
-    result: "Result",
+    received: Received,
+    result: Result,
     took_s: float,
     at_ms: int,
     settings: str,
@@ -121,7 +118,7 @@ def _put(replacement: bytes) -> tuple[str, ...]:
     return tuple("+" + name.decode("ascii") for name in _FIELDS.findall(replacement)) or ("=text",)
 
 
-def discard_trace(received: "Received", plan: Plan, at_ms: int, assembly: "Assembly") -> Trace:
+def discard_trace(received: Received, plan: Plan, at_ms: int, assembly: Assembly) -> Trace:
     """Return what must be durable before a message is thrown away; the whole trace follows it."""
     copies = [
         CopyTrace(address, "accepted", fate.disposition.value, fate.rule, fate.verdict.value, fate.score,

@@ -8,7 +8,7 @@ from mpp.checks.layers.judge import Judged, Run
 from mpp.gateway.delivery import Outcome, State
 from mpp.gateway.holding import HELD
 from mpp.gateway.outcomes import NOT_KEPT
-from mpp.gateway.pipeline import Received, Result
+from mpp.gateway.received import Received, Result
 from mpp.gateway.tracing import refused_trace, trace_of
 from mpp.mail.edits import Edit
 from mpp.mail.envelope import Client, Envelope, Recipient

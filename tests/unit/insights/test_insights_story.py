@@ -12,7 +12,7 @@ from mpp.checks.layers.judge import Judged
 from mpp.gateway.delivery import Outcome, State
 from mpp.gateway.holding import HELD
 from mpp.gateway.outcomes import NOT_KEPT
-from mpp.gateway.pipeline import Received, Result
+from mpp.gateway.received import Received, Result
 from mpp.gateway.tracing import trace_of
 from mpp.insights.story import MOST_FINDINGS, moment, size, story
 from mpp.mail.envelope import Client, Envelope
