@@ -43,7 +43,8 @@ class Attachments:
             return []
         try:
             async with asyncio.timeout(timeout_s):
-                items = await self._inspector.inspect(message, passwords=self._inspection.passwords)
+                passwords, seconds = self._inspection.passwords, self._inspection.seconds
+                items = await self._inspector.inspect(message, passwords=passwords, seconds=seconds)
                 beside = len(message.raw) > LARGE or len(items) > _MANY
                 groups = await _done(beside, self._judged, transaction, items)
                 cleaned = await self._cleaned(groups, message)
@@ -77,7 +78,9 @@ class Attachments:
     async def _cleaned(self, groups: Sequence[Group], message: Message) -> dict[str, Cleaned]:
         """Return, by the paths of their parts, the documents that rules want without macros, as far as that can be."""
         wanted = {path for _, rulings in groups for path in to_clean(rulings)}
-        found = {part.path: await self._inspector.clean(part) for part in message.leaves() if part.path in wanted}
+        seconds = self._inspection.seconds
+        parts = [part for part in message.leaves() if part.path in wanted]
+        found = {part.path: await self._inspector.clean(part, seconds=seconds) for part in parts}
         return {path: cleaned for path, cleaned in found.items() if cleaned is not None}
 
     def _unchecked(self, items: Sequence[Item], rulings: Sequence[Ruling]) -> Iterator[Finding]:

@@ -39,7 +39,7 @@ _PASSWORDS, _SHARE = 10, 0.4  # of these with passwords, and which part of the t
 _START_S = 30.0  # for an interpreter on a busy machine
 _PAUSE_S = 5.0  # before the next try, where none could be started
 _PASSWORD = 256  # characters
-_SPARE_S = 3.0  # for the way there and back on a busy machine, over the limit of the inspection itself
+_SPARE_S = 1.0, 3.0  # at least and at most, over the limit of the inspection: for the way on a busy machine
 
 
 class Helper:
@@ -144,7 +144,7 @@ class Helper:
 
     def _ask(self, inside: Exchange, header: dict[str, Any], octets: list[bytes], limits: Limits) -> Any:
         self._served += 1
-        until = time.monotonic() + limits.seconds + _SPARE_S
+        until = time.monotonic() + limits.seconds + min(max(limits.seconds, _SPARE_S[0]), _SPARE_S[1])
         answer = inside.ask(header, octets, until)
         runs = _Runs(until, limits.seconds)
         while "unpack" in answer:

@@ -108,6 +108,13 @@ class Inspection(Section):
     passwords: bool = Field(
         True, description="Try encrypted archives with passwords that stand in the message's own text"
     )
+    seconds: float = Field(
+        10.0,
+        ge=1,
+        le=20,
+        description="How long the files of one message may be looked into; then what is left of them is a bomb or unchecked. What takes "
+        "longer than a second holds up no other mail",
+    )
     unchecked: tuple[Flag, ...] = Field(
         (Flag.ENCRYPTED, Flag.DAMAGED, Flag.BOMB, Flag.UNCHECKED),
         description="What makes a message unchecked, where no rule decides about the file; the policy's `unchecked` says what then",

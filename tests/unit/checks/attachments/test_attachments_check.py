@@ -30,7 +30,7 @@ class Said(Inspector):
     def __init__(self, said: Any) -> None:
         self.said, self.asked = said, 0
 
-    async def inspect(self, message: Message, *, passwords: bool) -> list[Item]:
+    async def inspect(self, message: Message, *, passwords: bool, seconds: float) -> list[Item]:
         self.asked += 1
         if isinstance(self.said, Exception):
             raise self.said
@@ -91,7 +91,7 @@ def test_what_cannot_be_looked_into_is_unchecked_unless_a_rule_decides(
 
 def test_of_two_files_of_one_path_a_rule_decides_about_its_own() -> None:
     class Twice(Said):
-        async def inspect(self, message: Message, *, passwords: bool) -> list[Item]:
+        async def inspect(self, message: Message, *, passwords: bool, seconds: float) -> list[Item]:
             kinds: list[tuple[str, set[Flag]]] = [("image/png", set()), ("application/x-7z-compressed", {Flag.DAMAGED})]
             inner = [Item("2/a", "a", "", kind, 1, "0", frozenset(flags), 1) for kind, flags in kinds]
             return [Item("2", "a.zip", "", "application/zip", 1, "0", frozenset()), *inner]
@@ -121,10 +121,10 @@ def test_the_inspector_serves_one_after_the_other_and_outlives_who_went_away() -
     async def scene() -> list[list[Item]]:
         inspector = Inspector()
         message = Message(mail("a.exe", PROGRAM))
-        leaving = asyncio.create_task(inspector.inspect(message, passwords=True))
+        leaving = asyncio.create_task(inspector.inspect(message, passwords=True, seconds=10))
         await asyncio.sleep(0)
         leaving.cancel()
-        both = await asyncio.gather(*(inspector.inspect(message, passwords=True) for _ in range(2)))
+        both = await asyncio.gather(*(inspector.inspect(message, passwords=True, seconds=10) for _ in range(2)))
         await inspector.close()
         return both
 

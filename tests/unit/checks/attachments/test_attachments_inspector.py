@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from mpp.checks.attachments.inspector import Inspector, _opened
 from mpp.checks.attachments.item import File, Flag, Item, Limits
 from mpp.mail.message import Message
-from servers.attachments import mail
+from servers.attachments import PROGRAM, mail, zipped
 
 TWO = mail("a.7z", b"locked").replace(
     b"--b--", b"--b\r\nContent-Type: application/x-test; name=run.exe\r\n\r\nprogram\r\n--b--"
 )
+SLOW = mail("a.zip", zipped({f"{number}.txt": b"%d" % number for number in range(600)}))  # some 0.6 s
+SMALL = mail("b.zip", zipped({"run.exe": PROGRAM}))
 UNCHECKED = frozenset({Flag.DAMAGED, Flag.UNCHECKED})
 LOCKED, OPEN = frozenset({Flag.ENCRYPTED}), frozenset({Flag.EXECUTABLE})
 
@@ -34,6 +36,9 @@ class Told:
     def inspect_each(self, files: Sequence[File], limits: Limits) -> list[Item]:
         return [item for file in files for item in self.inspect([file], limits)]
 
+    def start(self) -> None:
+        """Nothing has to run."""
+
     def close(self) -> None:
         """Nothing runs."""
 
@@ -41,8 +46,8 @@ class Told:
 def inspected(told: Told, passwords: bool = True) -> list[tuple[str, frozenset[Flag]]]:
     async def scene() -> list[Item]:
         inspector = Inspector()
-        inspector._helper = told  # type: ignore[assignment]
-        items = await inspector.inspect(Message(TWO), passwords=passwords)
+        inspector._front.helper = told  # type: ignore[assignment]
+        items = await inspector.inspect(Message(TWO), passwords=passwords, seconds=10)
         await inspector.close()
         return items
 
@@ -74,3 +79,40 @@ def test_passwords_cost_nothing_that_was_seen_without_them() -> None:
     seen = [said("2", LOCKED), said("2/a.exe", OPEN), said("3", OPEN)]
     for second in ["over its time", [said("2", UNCHECKED)]]:
         assert inspected(Told(seen, second)) == [(item.path, item.flags) for item in seen]
+
+
+def ends(mails: Sequence[bytes], gone: int = -1) -> list[tuple[int, int, bool]]:
+    """Have mails looked into at the same time; return which ended in what order, with how many files, and whether it was whole."""
+
+    async def scene() -> list[tuple[int, int, bool]]:
+        inspector, order = Inspector(quick_s=0.15), list[tuple[int, int, bool]]()
+        for place in (inspector._front, inspector._other):  # else a start takes as long as a slow archive
+            await place.do(place.helper.start)
+
+        async def one(number: int, raw: bytes) -> None:
+            items = await inspector.inspect(Message(raw), passwords=True, seconds=20)
+            order.append((number, len(items), Flag.BOMB not in items[0].flags))
+
+        tasks = [asyncio.create_task(one(*each)) for each in enumerate(mails)]
+        if gone >= 0:
+            await asyncio.sleep(0)
+            tasks[gone].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await inspector.close()
+        return order
+
+    return asyncio.run(scene())
+
+
+def test_a_slow_archive_holds_up_nobody() -> None:
+    assert ends([SLOW, SMALL, SMALL]) == [(1, 2, True), (2, 2, True), (0, 601, True)]
+
+
+def test_slow_archives_wait_for_each_other_alone_and_each_is_seen_whole() -> None:
+    order = ends([SLOW, SLOW, SLOW, SMALL])
+    assert order.index((3, 2, True)) < 3
+    assert sorted(order) == [(0, 601, True), (1, 601, True), (2, 601, True), (3, 2, True)]
+
+
+def test_one_that_goes_away_leaves_the_places_to_others() -> None:
+    assert sorted(ends([SLOW, SMALL, SLOW, SLOW], gone=0)) == [(1, 2, True), (2, 601, True), (3, 601, True)]
