@@ -1,21 +1,25 @@
 """Transfer encodings (RFC 2045, 6) and charsets, read as leniently as mail programs do. Nothing here raises on any octets.
 
 A gateway must hand its scanners what the recipient's program will show, so broken base64 and quoted-printable give what can
-be had of them. Linear, in C primitives.
+be had of them. Linear, in C primitives, in pieces.
 """
 
 import codecs
 import re
 import sys
 from binascii import a2b_qp
+from collections.abc import Iterator
 from functools import lru_cache
 
 from pybase64 import b64decode
+
+from mpp.mail.pieces import PIECE, in_lines, joined, line_pieces, pieces, skip, without
 
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _NO_BASE64 = bytes(octet for octet in range(256) if octet not in _ALPHABET)
 _MAX_BROKEN_WIDE = 1 << 17  # octets of broken UTF-16 that are read as such; what follows as ISO-8859-1
 _MAX_RUNS = 64  # pieces of one body that each end in padding; what follows is read as one
+_PADDING = (b"", b"", b"==", b"=")  # by what is left over groups of four
 
 _BLANK_ENDS = (b" \n", b" \r\n", b"\t\n", b"\t\r\n")
 _NO_ESCAPE = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n)")
@@ -44,49 +48,85 @@ def decode_transfer(data: bytes, encoding: str) -> bytes:
 
 def decode_base64(data: bytes) -> bytes:
     """Decode base64: octets outside the alphabet are skipped, missing padding is added, reading goes on after padding."""
-    plain = _plain_base64(data)
-    if plain is not None:
-        return plain
-    clean = data.translate(None, _NO_BASE64)
-    padding = clean.find(b"=")
-    if padding < 0:
-        return _run(clean)
-    if not clean[padding:].strip(b"="):
-        return _run(clean[:padding])
-    runs = [run for run in re.split(rb"=++", clean, maxsplit=_MAX_RUNS) if run]
-    return b"".join(_run(run.replace(b"=", b"")) for run in runs)
-
-
-def is_plain_base64(data: bytes) -> bool:
-    """True where every decoder gives the same: the alphabet and line breaks, whole groups, padding at the end alone."""
-    return _plain_base64(data) is not None
-
-
-def _plain_base64(data: bytes) -> bytes | None:
-    """Decode what is base64 by the letter, at half the cost; None for all else."""
     try:
-        return b64decode(data.replace(b"\r", b"").replace(b"\n", b""), validate=True)
+        return joined(_plain_base64(data, 0, len(data)))
     except ValueError:
-        return None
+        pass
+    return joined(map(decode_run, _runs(without(data, _NO_BASE64))))
 
 
-def is_plain_quoted_printable(data: bytes) -> bool:
+def _runs(clean: bytes) -> Iterator[bytes]:
+    """Yield what stands between padding; behind `_MAX_RUNS` of them padding is left out."""
+    at = 0
+    for _ in range(_MAX_RUNS):
+        end = clean.find(b"=", at)
+        if end < 0:
+            break
+        yield clean[at:end]
+        at = skip(clean, b"=", end)
+    yield without(clean[at:], b"=")
+
+
+def decode_run(clean: bytes) -> bytes:
+    """Decode octets of the alphabet alone; six bits at the end are no octet."""
+    if len(clean) <= PIECE:
+        return b64decode((clean[:-1] if len(clean) & 3 == 1 else clean) + _PADDING[len(clean) & 3])
+    return joined(map(decode_run, pieces(clean)))
+
+
+def is_plain_base64(source: bytes, start: int, end: int) -> bool:
+    """True where every decoder gives the same: the alphabet and line breaks, whole groups, padding at the end alone."""
+    try:
+        for _ in _plain_base64(source, start, end):
+            pass
+    except ValueError:
+        return False
+    return True
+
+
+def _plain_base64(source: bytes, start: int, end: int) -> Iterator[bytes]:
+    """Decode what is base64 by the letter, at half the cost. Raises ValueError for all else, which may be at its end."""
+    rest, padded = b"", False
+    for at in range(start, end, PIECE):
+        clean = rest + source[at : min(at + PIECE, end)].replace(b"\r", b"").replace(b"\n", b"")
+        if padded and clean:
+            raise ValueError("padding within")
+        whole = len(clean) & ~3
+        octets = b64decode(clean[:whole], validate=True)
+        padded = padded or clean.endswith(b"=", 0, whole)
+        rest = clean[whole:]
+        if padded and rest:
+            raise ValueError("padding within")
+        yield octets
+    if rest:
+        raise ValueError("no whole groups")
+
+
+def is_plain_quoted_printable(source: bytes, start: int, end: int) -> bool:
     """True where every decoder gives the same: whole escapes, soft line breaks, no white space at the end of a line."""
-    ends = _BLANK_ENDS if b"\t" in data else _BLANK_ENDS[:2]
-    return not any(end in data for end in ends) and not _NO_ESCAPE.search(data)
+    for piece in line_pieces(source, start, end):
+        ends = _BLANK_ENDS if b"\t" in piece else _BLANK_ENDS[:2]
+        if any(end in piece for end in ends) or _NO_ESCAPE.search(piece):
+            return False
+    return True
 
 
-def _run(clean: bytes) -> bytes:
-    odd = len(clean) & 3
-    if odd == 1:  # six bits are no octet
-        clean = clean[:-1]
-    elif odd:
-        clean += b"=" * (4 - odd)
-    return b64decode(clean)
+def broken_escapes(source: bytes, start: int, end: int, most: int) -> int:
+    """Count what is no escape of quoted-printable, up to somewhat more than `most`."""
+    found = 0
+    for piece in line_pieces(source, start, end):
+        found += len(_NO_ESCAPE.findall(piece))
+        if found > most:
+            break
+    return found
 
 
 def decode_quoted_printable(data: bytes) -> bytes:
     """Decode quoted-printable: line ends stay as they came, what is no escape stays as it stands."""
+    return in_lines(_decode_lines, data)
+
+
+def _decode_lines(data: bytes) -> bytes:
     if (b"= " in data or b"=\t" in data) and any(end in data for end in _BLANK_ENDS) and _SOFT_BREAK.search(data):
         for blank in (b"= ", b"=\t", b"=  "):  # nearly all of them, at a tenth of the pattern's cost
             data = data.replace(blank + b"\r\n", b"=\n").replace(blank + b"\n", b"=\n")

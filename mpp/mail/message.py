@@ -127,7 +127,12 @@ class Message:
     @property
     def readings(self) -> tuple[Reading, ...]:
         """The other ways to read the message, each once; none in the usual mail, which is found out at once."""
-        return self._read_all()[0]
+        return self._read_all()[0][1:]
+
+    @property
+    def own_reading(self) -> Reading:
+        """Our own way to read it, measured where there are others."""
+        return self._read_all()[0][0]
 
     def every_leaf(self) -> list[Part]:
         """Return the leaves of all readings, each once: our own first, then what others would see besides ("2~1.1")."""
@@ -136,7 +141,7 @@ class Message:
     def _read_all(self) -> tuple[tuple[Reading, ...], list[Part]]:
         if self._all is None:
             own = self.leaves()
-            self._all = (), own
+            self._all = (Reading("", tuple(own), ()),), own
             if self.oddities:
                 exceeded: set[str] = set()
                 self._all = read_all(self.raw, own, self.limits, exceeded)
@@ -159,7 +164,9 @@ class Message:
 
     @property
     def exceeded(self) -> tuple[str, ...]:
-        """The limits that were hit: "header-fields", "header-size", "parts", "depth", "delimiters"; reads all."""
+        """The limits that were hit: "header-fields", "header-size", "parts", "depth", "delimiters"; reads all.
+
+        "mendings" too, once all readings are there."""
         self.root  # noqa: B018  fills what was found
         found = tuple(self._found.exceeded)
         return ("header-fields", *found) if self._read_header().exceeded else found

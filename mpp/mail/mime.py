@@ -12,10 +12,10 @@ from typing import NamedTuple
 from mpp.mail.content import Content, content_of
 from mpp.mail.fields import header_end
 from mpp.mail.part import Part
+from mpp.mail.pieces import find
 
 _CANDIDATE = re.compile(rb"\n(--[^ \t\r\n]*+(?:[ \t\r]++[^ \t\r\n][^ \t\r\n]*+)*+)")
 _AFTER = re.compile(rb"(--)?[ \t]*+(?:\r?\n|\r?\Z)")
-_STRIDE = 1 << 20  # octets searched in one step, which keeps the interpreter from all other threads
 _PATIENCE = 100  # lines that only begin like the delimiter before its pattern is compiled
 
 
@@ -27,6 +27,7 @@ class Limits:
     depth: int = 50  # containers within containers
     encoded_depth: int = 4  # nested messages that are themselves encoded, which costs a decoded copy each
     delimiters: int = 50_000  # lines that look like a delimiter and are none, where several multiparts are open
+    mendings: int = 1 << 16  # broken escapes, and padding of base64, that are mended as each program does it
     header_fields: int = 2000  # of one header
     header_size: int = 1 << 19  # octets of one header that are read
 
@@ -224,7 +225,7 @@ class _Scan:
             return self._next_of_one(start, end)
         delimiters, raw, found = self._delimiters, self._raw, self._found
         position = max(start - 1, 0)
-        while (position := _find(raw, b"\n--", position, end)) >= 0:
+        while (position := find(raw, b"\n--", position, end)) >= 0:
             match = _CANDIDATE.match(raw, position, end)
             assert match is not None  # it begins with what was found
             known = delimiters.get(match[1])
@@ -242,7 +243,7 @@ class _Scan:
         raw, needle = self._raw, b"\n" + self._stack[0].delimiter
         position = max(start - 1, 0)
         for _ in range(_PATIENCE):
-            position = _find(raw, needle, position, end)
+            position = find(raw, needle, position, end)
             if position < 0:
                 return None
             after = position + len(needle)
@@ -260,16 +261,6 @@ class _Scan:
         following = raw.find(b"\n", after)
         before = line_break - 1 if line_break and raw[line_break - 1] == 13 else line_break
         return _Hit(before, len(raw) if following < 0 else following + 1, level, closing)
-
-
-def _find(raw: bytes, needle: bytes, start: int, end: int) -> int:
-    """As `raw.find`, in strides: a message that is parsed in a thread must not hold the interpreter for all its length."""
-    while end - start > _STRIDE:
-        at = raw.find(needle, start, start + _STRIDE + len(needle) - 1)
-        if at >= 0:
-            return at
-        start += _STRIDE
-    return raw.find(needle, start, end)
 
 
 def _below(path: str, number: int) -> str:

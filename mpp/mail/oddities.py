@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from mpp.mail.decoding import is_plain_base64, is_plain_quoted_printable
 from mpp.mail.part import Part
+from mpp.mail.pieces import find
 
 _ENCODED = ("base64", "quoted-printable")
 _ENCODINGS = frozenset({b"7bit", b"8bit", b"binary", b"base64", b"quoted-printable"})
@@ -31,6 +32,7 @@ def oddities(root: Part, defects: dict[str, None], near_delimiters: int) -> tupl
     found = dict(defects)
     if near_delimiters:
         found["near-delimiter"] = None
+    source, looked = root.source, 0
     for part in root.walk():
         header = part.source[part.header : part.header_end]
         for odd in _odd_header(header) if len(header) <= _CACHED else _look(header):
@@ -38,6 +40,10 @@ def oddities(root: Part, defects: dict[str, None], near_delimiters: int) -> tupl
         odd = _odd_container(part) if part.children or part.content.multipart else _odd_body(part)
         if odd:
             found[odd] = None
+        elif part.children and not part.content.message and (part.source is not source or part.end > looked):
+            source, looked = part.source, part.end  # containers within it need not be looked through again
+            if find(part.source, b"\r--", part.body, part.end) >= 0:
+                found["bare-cr"] = None
     return tuple(found)
 
 
@@ -98,11 +104,21 @@ def _odd_container(part: Part) -> str:
     if content.message:
         return "message" if content.type in _READ_DIFFERENTLY else ""
     source, first, last = part.source, part.children[0], part.children[-1]
-    if source.count(b"--", part.body, first.header) > 1 + content.boundary.count(b"--"):
+    if _more(source, b"--", part.body, first.header, 1 + content.boundary.count(b"--")):
         return "delimiter-in-preamble"
-    if source.count(b"\n--" + content.boundary, max(last.end - 1, part.body), part.end) > 1:
+    if _more(source, b"\n--" + content.boundary, max(last.end - 1, part.body), part.end, 1):
         return "delimiter-after-end"
-    return "bare-cr" if source.find(b"\r--", part.body, part.end) >= 0 else ""
+    return ""
+
+
+def _more(source: bytes, needle: bytes, start: int, end: int, most: int) -> bool:
+    """True where the needle stands there more often than `most` times."""
+    for _ in range(most + 1):
+        at = find(source, needle, start, end)
+        if at < 0:
+            return False
+        start = at + len(needle)
+    return True
 
 
 def _odd_body(part: Part) -> str:
@@ -110,7 +126,7 @@ def _odd_body(part: Part) -> str:
     if part.type in _READ_DIFFERENTLY or (part.content.message and part.encoding in _ENCODED):
         return "message"
     if part.encoding == "base64":
-        return "" if is_plain_base64(part.raw()) else "base64"
+        return "" if is_plain_base64(part.source, part.body, part.end) else "base64"
     if part.encoding == "quoted-printable":
-        return "" if is_plain_quoted_printable(part.raw()) else "quoted-printable"
+        return "" if is_plain_quoted_printable(part.source, part.body, part.end) else "quoted-printable"
     return ""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from mpp.mail.content import Content
 from mpp.mail.decoding import decode_charset, decode_transfer
 from mpp.mail.fields import Field, read_fields
+from mpp.mail.pieces import between
 
 _MAX_FIELDS = 2000
 
@@ -87,14 +88,14 @@ class Part:
 
     def raw(self) -> bytes:
         """Return the body as it is encoded."""
-        return self.source[self.body : self.end]
+        return between(self.source, self.body, self.end)
 
     def decode(self, most: int | None = None) -> bytes:
         """Return the body with its transfer encoding undone, as far as it can be; containers as they are.
 
         `most`: octets of the encoded body that are looked at.
         """
-        raw = self.source[self.body : self.end if most is None else min(self.end, self.body + most)]
+        raw = between(self.source, self.body, self.end if most is None else min(self.end, self.body + most))
         if self.children and not self.content.message:
             return raw
         return self.decoder(raw) if self.decoder else decode_transfer(raw, self.content.encoding)

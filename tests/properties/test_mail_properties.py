@@ -3,7 +3,7 @@
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mpp.mail import mime
+from mpp.mail import pieces
 from mpp.mail.address import Address, AddressError, parse_address
 from mpp.mail.edits import Edit, EditError, apply_edits, insert_field
 from mpp.mail.escape import ascii_only, printable
@@ -126,11 +126,11 @@ def test_addresses_are_read_or_refused(text):
 
 @given(OCTETS, st.binary(min_size=1, max_size=3), st.integers(0, 9), st.integers(0, 60))
 def test_a_search_in_strides_finds_what_one_search_finds(raw, needle, start, end):
-    before, mime._STRIDE = mime._STRIDE, 3
+    before, pieces._STRIDE = pieces._STRIDE, 3
     try:
-        assert mime._find(raw, needle, start, min(end, len(raw))) == raw.find(needle, start, min(end, len(raw)))
+        assert pieces.find(raw, needle, start, min(end, len(raw))) == raw.find(needle, start, min(end, len(raw)))
     finally:
-        mime._STRIDE = before
+        pieces._STRIDE = before
 
 
 NOTE = "Taken out: \u00e4\n--a\n--b--\n".encode()
@@ -196,4 +196,4 @@ def test_what_has_no_oddities_is_read_alike_by_every_program(raw):
     if message.headless or message.oddities:
         return
     others, _ = read_all(raw, message.leaves(), message.limits, set())
-    assert [reading.dialect for reading in others if not reading.dialect.startswith("lenient")] == []
+    assert [reading.dialect for reading in others[1:] if not reading.dialect.startswith("lenient")] == []

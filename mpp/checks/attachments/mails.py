@@ -8,12 +8,13 @@ from mpp.checks.attachments.budget import Meter
 from mpp.checks.attachments.item import File, Flag, Member
 from mpp.checks.attachments.kinds import kind_of
 from mpp.checks.attachments.passwords import passwords_of
-from mpp.mail.dialects.uuencode import uudecode_lines
+from mpp.mail.dialects.uuencode import begin_line, uudecode_lines
 from mpp.mail.message import Message
 from mpp.mail.part import Part
+from mpp.mail.pieces import between
 
 _FIELD = re.compile(rb"(?:From [^\r\n]*\r?\n)?[!-9;-~]{1,76}:")
-_BEGIN = re.compile(rb"^begin +[0-7]{3,4} +(\S[^\r\n]*)\r?\n", re.MULTILINE)
+_BEGIN = re.compile(rb"begin +[0-7]{3,4} +(\S[^\r\n]*)\r?\n")
 _UUENCODED = 1000  # files in one text that are looked into
 _MAILS = 100 << 20  # octets of attached mails, each counted with all that it holds
 
@@ -86,10 +87,10 @@ def _uuencoded(part: Part) -> Iterator[tuple[str, bytes]]:
     if part.type != "text/plain":
         return
     text = part.decode()
-    begin = _BEGIN.search(text) if b"begin " in text else None
+    begin = begin_line(_BEGIN, text, 0)
     while begin:
-        following = _BEGIN.search(text, begin.end())
-        data = uudecode_lines(text[begin.end() : following.start() if following else len(text)])
+        following = begin_line(_BEGIN, text, begin.end())
+        data = uudecode_lines(between(text, begin.end(), following.start() if following else len(text)))
         if data:
             yield begin[1].decode("utf-8", "replace").strip(), data
         begin = following

@@ -5,19 +5,17 @@ nothing, are no difference. Never raises for what a message holds.
 """
 
 import asyncio
-from collections.abc import Iterable
 
 from mpp.checks.structure.settings import Structure
 from mpp.mail.message import Message
-from mpp.mail.part import Part
+from mpp.mail.readings import Reading
 from mpp.verdict.finding import SCANNER_FAILED, Finding, OnFailure, Verdict
 
 CHECK = "structure"
 FILES, TEXT, UNREAD = "AMBIGUOUS_FILES", "AMBIGUOUS_TEXT", "NOT_READ_TO_ITS_END"
-_BLANKS = b" \t\n\r\f\v"
 _TOLD = 5
 
-_View = tuple[frozenset[tuple[int, int]], frozenset[str], tuple[int, int]]  # files, ends of their names, text
+_View = tuple[frozenset[bytes], frozenset[str], tuple[bytes, ...]]  # files, ends of their names, texts
 
 
 async def judge(message: Message, settings: Structure, timeout_s: float) -> list[Finding]:
@@ -54,8 +52,8 @@ def _unread(message: Message) -> list[Finding]:
 
 
 def _differences(message: Message, settings: Structure) -> list[Finding]:
-    files, ends, text = _view(message.leaves())
-    others = [(reading.dialect, _view(reading.leaves)) for reading in message.readings]
+    files, ends, text = _view(message.own_reading)
+    others = [(reading.dialect, _view(reading)) for reading in message.readings]
     readers = [name for name, view in others if view[:2] != (files, ends)]
     if readers:
         return [_finding(FILES, settings.files_score, "Which files it holds", readers, message)]
@@ -71,16 +69,16 @@ def _finding(symbol: str, score: float, what: str, readers: list[str], message: 
     return Finding(CHECK, symbol, score, told, evidence)
 
 
-def _view(leaves: Iterable[Part]) -> _View:
+def _view(reading: Reading) -> _View:
     """Return what a person would see of a reading."""
     files, ends, text = set(), set(), list[bytes]()
-    for leaf in leaves:
-        octets = leaf.decode()
+    for leaf, measure in zip(reading.leaves, reading.measures, strict=True):
         if leaf.name:
             ends.add(leaf.name.rpartition(".")[2].strip().lower())
+        if not measure.solid:
+            continue
         if leaf.name is None and leaf.type.startswith("text/"):
-            text.append(octets.translate(None, _BLANKS))  # a pattern would keep the interpreter from the loop
-        elif (leaf.name or not leaf.type.startswith(("multipart/", "message/"))) and (kept := octets.strip()):
-            files.add((len(kept), hash(kept)))
-    whole = b"".join(text)
-    return frozenset(files), frozenset(ends), (len(whole), hash(whole))
+            text.append(measure.solid_digest)
+        elif leaf.name or not leaf.type.startswith(("multipart/", "message/")):
+            files.add(measure.solid_digest)
+    return frozenset(files), frozenset(ends), tuple(text)

@@ -14,7 +14,6 @@ from mpp.mail.content import Content
 Fields = Sequence[tuple[bytes, bytes]]  # name in lower case, raw value
 Decoder = Callable[[bytes], bytes]
 MAX_VALUE = 1 << 15  # octets of one field that are read
-_PIECE = 1 << 15  # octets
 MAX_HEADER = 1 << 19  # octets of one header; what is beyond is body
 
 
@@ -73,22 +72,6 @@ class Dialect:
     def decoder(self, content: Content) -> Decoder | None:
         """Return what decodes a body of this content; None: nothing has to be done."""
         raise NotImplementedError
-
-
-def in_pieces(decode: Decoder, data: bytes) -> bytes:
-    """Decode quoted-printable piece by piece, cut at line ends or else where no escape stands: one search through all of it would
-    keep the interpreter from every other thread."""
-    pieces = []
-    at = 0
-    while at < len(data):
-        end = data.find(b"\n", at + _PIECE, at + 2 * _PIECE) + 1
-        if not end:
-            end = min(at + 2 * _PIECE, len(data))
-            escape = data.rfind(b"=", max(end - 2, at + 1), end) if end < len(data) else -1
-            end = escape if escape > 0 else end
-        pieces.append(decode(data[at:end]))
-        at = end
-    return b"".join(pieces)
 
 
 def first(fields: Fields, name: bytes) -> bytes | None:

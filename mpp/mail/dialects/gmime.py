@@ -4,13 +4,12 @@ import re
 from binascii import a2b_qp
 from itertools import islice
 
-from pybase64 import b64decode
-
 from mpp.mail.content import Content
-from mpp.mail.decoding import decode_charset
-from mpp.mail.dialects.dialect import MAX_VALUE, Decoder, Dialect, Fields, Head, in_pieces, last
+from mpp.mail.decoding import decode_charset, decode_run
+from mpp.mail.dialects.dialect import MAX_VALUE, Decoder, Dialect, Fields, Head, last
 from mpp.mail.dialects.rfc2231 import Section, join
 from mpp.mail.dialects.uuencode import uudecode_from_any_begin
+from mpp.mail.pieces import between, find, in_lines, without
 from mpp.mail.words import decode_words, header_text
 
 _END = re.compile(rb"^\r?\n", re.MULTILINE)
@@ -183,15 +182,14 @@ def _value(raw: bytes, at: int) -> tuple[bytes | None, int]:
 
 def decode_base64(data: bytes) -> bytes:
     """Decode up to the first padding; without padding a group that is not full is dropped."""
-    clean, padding, _ = data.translate(None, _NOT_BASE64).partition(b"=")
-    full = len(clean) & ~3
-    tail = clean[full:] if padding else b""
-    return b64decode(clean[:full]) + (b64decode(tail + b"=" * (4 - len(tail))) if len(tail) > 1 else b"")
+    clean = without(data, _NOT_BASE64)
+    end = find(clean, b"=", 0, len(clean))
+    return decode_run(between(clean, 0, end if end >= 0 else len(clean) & ~3))
 
 
 def _decode_quoted_printable(data: bytes) -> bytes:
     """An escape that is none takes two octets with it: they stay, and so does an escape that begins with one of them."""
-    return in_pieces(_decode_piece, _QP_END.sub(b"", data))
+    return in_lines(_decode_piece, _QP_END.sub(b"", data))
 
 
 def _decode_piece(data: bytes) -> bytes:

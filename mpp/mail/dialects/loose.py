@@ -2,91 +2,96 @@
 
 import re
 from binascii import a2b_qp
-from collections.abc import Iterable
+from collections.abc import Iterator
 
-from pybase64 import b64decode
-
-from mpp.mail.dialects.dialect import in_pieces
+from mpp.mail.decoding import decode_run
+from mpp.mail.pieces import between, find, in_lines, joined, lines, pieces, skip, skip_back, without
 
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_BASE64 = bytes(set(range(256)) - set(_ALPHABET))
 _NOT_BASE64_OR_PADDING = bytes(set(_NOT_BASE64) - set(b"="))
-_NO_DATA = re.compile(
-    rb"^(?:--|begin-base64)[^\n]*+\n?", re.MULTILINE
-)  # lines: delimiters that did not count, uuencode's
-_NO_DATA_BEGINS = (b"--", b"begin-base64")
-_MOST_RUNS = 1 << 16  # what follows them is read as one
+_NO_DATA = (b"--", b"begin-base64")  # lines that begin so: delimiters that did not count, uuencode's
 _NO_ESCAPE = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*+\r?\n)[^=\n]{0,2}")
 _LINE_BLANKS = re.compile(rb"=[ \t]++(?=\r?\n)")
-_YENC_LINE = re.compile(rb"^=y(?:begin|part|end)[^\n]*+\n?", re.MULTILINE)
-_YENC_ESCAPE = re.compile(rb"=(.)", re.DOTALL)
+_YENC_LINES = (b"=ybegin", b"=ypart", b"=yend")
 _YENC = bytes((octet - 42) % 256 for octet in range(256))
-_BINHEX = re.compile(rb"^:([^:]*+)", re.MULTILINE)
+_YENC_ESCAPED = [bytes([(octet - 64) % 256]) for octet in range(256)]
 _BINHEX_ALPHABET = b"!\"#$%&'()*+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr"
 _TO_BASE64 = bytes.maketrans(_BINHEX_ALPHABET, _ALPHABET)
 _NOT_BINHEX = bytes(set(range(256)) - set(_BINHEX_ALPHABET))
-_REPEAT = re.compile(rb"(.)\x90(.)", re.DOTALL)
 _MOST_GROWTH = 16  # times the octets that are given
+_MOST_REPEATS = 1 << 17  # each makes at most 255 octets of three
 
 
 def base64_runs(data: bytes) -> bytes:
     """Every run between padding by itself."""
-    clean = _clean(data)
-    return _each(re.split(rb"=++", clean, maxsplit=_MOST_RUNS))
+    return joined(map(decode_run, _runs(_clean(data))))
+
+
+def _runs(clean: bytes) -> Iterator[bytes]:
+    at = 0
+    while (end := clean.find(b"=", at)) >= 0:
+        yield between(clean, at, end)
+        at = skip(clean, b"=", end)
+    yield between(clean, at, len(clean))
 
 
 def base64_zeros(data: bytes) -> bytes:
     """Padding that is not at the end stands for six zero bits."""
     clean = _clean(data)
-    end = clean.rstrip(b"=")
-    return _decode(end.replace(b"=", b"A"))
+    end = skip_back(clean, b"=")
+    return joined(decode_run(piece.replace(b"=", b"A")) for piece in pieces(clean, 0, end))
 
 
 def base64_groups(data: bytes) -> bytes:
     """Every four octets by themselves, wherever their padding stands."""
-    clean = _clean(data)
-    if b"=" not in clean:
-        return _decode(clean)
-    groups = [clean[at : at + 4].replace(b"=", b"") for at in range(0, min(len(clean), 4 * _MOST_RUNS), 4)]
-    return _each([*groups, clean[4 * _MOST_RUNS :]])
+    return joined(map(decode_run, _groups(_clean(data))))
+
+
+def _groups(clean: bytes) -> Iterator[bytes]:
+    """Yield groups with padding alone, and what stands between them at once."""
+    at = 0
+    while (padding := clean.find(b"=", at)) >= 0:
+        group = padding - (padding - at) % 4
+        yield between(clean, at, group)
+        yield clean[group : group + 4].replace(b"=", b"")
+        at = group + 4
+    yield between(clean, at, len(clean))
 
 
 def base64_lines(data: bytes) -> bytes:
     """Every line by itself; what fills no group at its end is dropped."""
-    decoded = []
-    for line in _data_lines(data).split(b"\n", _MOST_RUNS):
-        clean = line.translate(None, _NOT_BASE64_OR_PADDING)
-        padded = clean.endswith(b"=")
-        clean = clean.replace(b"=", b"")
-        decoded.append(_decode(clean if padded else clean[: len(clean) & ~3]))
-    return b"".join(decoded)
+    return joined(map(_of_line, lines(joined(_data_lines(data)))))
+
+
+def _of_line(line: bytes) -> bytes:
+    clean = without(line, _NOT_BASE64_OR_PADDING)
+    padded = clean.endswith(b"=")
+    clean = clean.replace(b"=", b"")
+    return decode_run(clean if padded else clean[: len(clean) & ~3])
 
 
 def _clean(data: bytes) -> bytes:
-    return _data_lines(data).translate(None, _NOT_BASE64_OR_PADDING)
+    return joined(without(part, _NOT_BASE64_OR_PADDING) for part in _data_lines(data))
 
 
-def _data_lines(data: bytes) -> bytes:
-    """Leave out lines that are no data. Few bodies have any, and the pattern would keep the interpreter from every other thread."""
-    if data.startswith(_NO_DATA_BEGINS) or any(b"\n" + begin in data for begin in _NO_DATA_BEGINS):
-        return _NO_DATA.sub(b"", data)
-    return data
-
-
-def _each(runs: Iterable[bytes]) -> bytes:
-    return b"".join(_decode(run.replace(b"=", b"")) for run in runs if run)
-
-
-def _decode(clean: bytes) -> bytes:
-    rest = len(clean) & 3
-    if rest == 1:
-        clean = clean[:-1]
-    return b64decode(clean + b"=" * (-len(clean) & 3))
+def _data_lines(data: bytes) -> Iterator[bytes]:
+    """Yield what stands between the lines that are no data. Few bodies have any."""
+    at = 0
+    found = dict.fromkeys(_NO_DATA, -1)  # where the next line of each kind begins
+    while at <= len(data):
+        for begin, place in found.items():
+            if place < at:
+                place = find(data, b"\n" + begin, max(at - 1, 0), len(data)) + 1 or len(data)
+                found[begin] = 0 if at == 0 and data.startswith(begin) else place
+        line = min(found.values())
+        yield between(data, at, line)
+        at = find(data, b"\n", line, len(data)) + 1 or len(data) + 1
 
 
 def quoted_printable(data: bytes) -> bytes:
     """An escape that is none is left out."""
-    return in_pieces(_decode_piece, data)
+    return in_lines(_decode_piece, data)
 
 
 def _decode_piece(data: bytes) -> bytes:
@@ -95,24 +100,42 @@ def _decode_piece(data: bytes) -> bytes:
 
 def yenc(data: bytes) -> bytes:
     """yEnc without a look at sizes and sums."""
-    body = _YENC_LINE.sub(b"", data).replace(b"\r", b"").replace(b"\n", b"")
-    return _YENC_ESCAPE.sub(lambda match: bytes([(match[1][0] - 64) % 256]), body).translate(_YENC)
+    body = joined(line.replace(b"\r", b"") for line in lines(data) if not line.startswith(_YENC_LINES))
+    return joined(part.translate(_YENC) for part in _unescaped(body))
+
+
+def _unescaped(body: bytes) -> Iterator[bytes]:
+    at = 0
+    while 0 <= (escape := body.find(b"=", at)) < len(body) - 1:
+        yield between(body, at, escape)
+        yield _YENC_ESCAPED[body[escape + 1]]
+        at = escape + 2
+    yield between(body, at, len(body))
 
 
 def binhex(data: bytes) -> bytes:
     """The data fork of BinHex 4.0 (RFC 1741); b"" where there is none."""
-    found = _BINHEX.search(data)
-    if found is None:
+    start = 1 if data.startswith(b":") else find(data, b"\n:", 0, len(data)) + 2
+    if start == 1 and not data.startswith(b":"):
         return b""
-    packed = _decode(found[1].translate(_TO_BASE64, _NOT_BINHEX))
-    grown = _REPEAT.sub(_repeated, packed, count=_MOST_GROWTH * len(packed) // 256 + 1)
+    end = find(data, b":", start, len(data))
+    body = pieces(data, start, len(data) if end < 0 else end)
+    grown = joined(_repeated(decode_run(joined(piece.translate(_TO_BASE64, _NOT_BINHEX) for piece in body))))
     name = grown[0] if grown else 0
     at = name + 22
     size = int.from_bytes(grown[name + 12 : name + 16], "big")
-    return grown[at : at + size]
+    return between(grown, at, min(at + size, len(grown)))
 
 
-def _repeated(match: re.Match[bytes]) -> bytes:
+def _repeated(packed: bytes) -> Iterator[bytes]:
     """0x90 says how often the octet before it stands there; 0 is 0x90 itself."""
-    count = match[2][0]
-    return match[1] * count if count else match[1] + b"\x90"
+    at = 0
+    for _ in range(min(_MOST_GROWTH * len(packed) // 256 + 1, _MOST_REPEATS)):
+        mark = find(packed, b"\x90", at + 1, len(packed))
+        if not 0 <= mark < len(packed) - 1:
+            break
+        yield between(packed, at, mark)
+        times = packed[mark + 1]
+        yield packed[mark - 1 : mark] * (times - 1) if times else b"\x90"
+        at = mark + 2
+    yield between(packed, at, len(packed))

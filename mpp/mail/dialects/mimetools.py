@@ -4,11 +4,11 @@ import re
 from binascii import a2b_qp
 from urllib.parse import unquote_to_bytes
 
-from pybase64 import b64decode
-
 from mpp.mail.content import Content
-from mpp.mail.dialects.dialect import Decoder, Dialect, Fields, Head, first, in_pieces
+from mpp.mail.decoding import decode_run
+from mpp.mail.dialects.dialect import Decoder, Dialect, Fields, Head, first
 from mpp.mail.dialects.uuencode import uudecode_from_any_begin
+from mpp.mail.pieces import in_lines, without
 
 _FOLD = re.compile(rb"\r?\n")
 _END = re.compile(rb"^\r{0,2}(?:\n|\Z)", re.MULTILINE)
@@ -28,7 +28,7 @@ _SURROGATE = re.compile("[\udc80-\udcff]")
 _ESCAPED = re.compile(rb"\\(.)")
 _ODD_BITS = re.compile(r"([78])[ _-]bit")
 _NO_ESCAPE = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n)")
-_LINE_BLANKS = re.compile(rb"[ \t]++(?=\r?\n)")
+_LINE_BLANKS = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n)")
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 
 
@@ -151,13 +151,11 @@ def _text(octets: bytes, charset: str) -> str:
 
 def decode_base64(data: bytes) -> bytes:
     """Decode as if there were no padding at all."""
-    clean = data.translate(None, _NOT_BASE64)
-    rest = len(clean) & 3
-    return b64decode(clean[:-1] if rest == 1 else clean + b"=" * (-rest & 3))
+    return decode_run(without(data, _NOT_BASE64))
 
 
 def _decode_quoted_printable(data: bytes) -> bytes:
-    return in_pieces(_decode_piece, data)
+    return in_lines(_decode_piece, data)
 
 
 def _decode_piece(data: bytes) -> bytes:

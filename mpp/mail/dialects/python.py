@@ -4,12 +4,15 @@ import binascii
 import codecs
 import re
 from binascii import a2b_base64, a2b_qp
+from collections.abc import Iterator
+from functools import partial
 from urllib.parse import unquote_to_bytes
 
 from mpp.mail.content import Content
 from mpp.mail.decoding import decode_charset
 from mpp.mail.dialects.dialect import Decoder, Dialect, Fields, Head, first
 from mpp.mail.dialects.uuencode import uudecode_from_begin
+from mpp.mail.pieces import in_lines, joined, pieces, without
 from mpp.mail.words import decode_words
 
 _HEADER = re.compile(rb"(?:(?:[ \t]|From |[!-9;-~]*+:)[^\r\n]*+(?:\r\n|\r|\n|\Z))*")
@@ -19,6 +22,7 @@ _SECTION = re.compile(r"(\w+)\*(?:(\d+)\*?)?", re.ASCII)
 _SEMICOLON = re.compile(";")
 _WORD = re.compile(r"=\?([^?]*+)\?[qQbB]\?[^?]*+\?=")
 _MOST_LINES = 20_000
+_NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
 
 
 class Python(Dialect):
@@ -162,19 +166,30 @@ def _known(charset: str) -> bool:
 
 
 def decode_base64(data: bytes) -> bytes:
-    """Strictly, else up to the end of padding; what has no length of base64 stays as it is."""
-    data = b"".join(data.splitlines())
-    lacking = b"==="[: 4 - len(data) % 4] if len(data) % 4 else b""
+    """Up to the end of padding; what has no length of base64 stays as it is, but for its line ends."""
     try:
-        return a2b_base64(data + lacking, strict_mode=True)
+        return joined(_groups(without(data, _NOT_BASE64)))
     except binascii.Error:
-        pass
-    for padded in (data, data + b"=="):
-        try:
-            return a2b_base64(padded)
-        except binascii.Error:
-            continue
-    return data
+        return without(data, b"\r\n")
+
+
+def _groups(clean: bytes) -> Iterator[bytes]:
+    """Decode in pieces of whole groups; padding counts for none. Raises binascii.Error where groups are not whole at the end."""
+    rest = b""
+    for piece in pieces(clean):
+        piece = rest + piece
+        octets, whole = len(piece.translate(None, b"=")), piece
+        for _ in range(octets % 4):
+            whole = whole.rstrip(b"=")[:-1]
+        rest = piece[len(whole) :]
+        decoded = a2b_base64(whole)
+        yield decoded
+        if len(decoded) < octets // 4 * 3:  # padding that ends it stood within
+            return
+    try:
+        yield a2b_base64(rest)
+    except binascii.Error:
+        yield a2b_base64(rest + b"==")
 
 
 def _uudecode(data: bytes) -> bytes:
@@ -184,6 +199,6 @@ def _uudecode(data: bytes) -> bytes:
 
 _DECODERS: dict[str, Decoder] = {
     "base64": decode_base64,
-    "quoted-printable": a2b_qp,
+    "quoted-printable": partial(in_lines, a2b_qp),
     **dict.fromkeys(("x-uuencode", "uuencode", "uue", "x-uue"), _uudecode),
 }

@@ -8,6 +8,7 @@ from mpp.checks.attachments.mails import attached_files
 from mpp.checks.structure.check import FILES, TEXT, UNREAD, examine, judge
 from mpp.checks.structure.settings import Structure
 from mpp.mail.message import Limits, Message
+from mpp.mail.part import Part
 from mpp.verdict.decide import decide
 from mpp.verdict.finding import SCANNER_FAILED, OnFailure, Verdict
 from mpp.verdict.policy import Marks
@@ -77,3 +78,50 @@ async def test_what_takes_too_long_is_not_decided():
     plan = decide(a_transaction(), Marks(), [finding])
     assert {fate.disposition.value for fate in plan.fates.values()} == {"defer"}
     assert any(sentence.startswith("limits.checks_timeout: nothing is decided") for sentence in plan.why)
+
+
+def test_what_would_be_mended_too_often_is_unchecked_and_decoded_as_we_do_it():
+    broken = b"=G" * 50
+    message = Message(mixed(b"boundary=a", text(b"quoted-printable", broken)).raw, Limits(mendings=49))
+    (finding,) = examine(message, Structure())
+    assert (finding.symbol, finding.verdict) == (UNREAD, Verdict.UNCHECKED)
+    assert "limits.mendings" in finding.text
+    assert {leaf.decode() for leaf in message.every_leaf()} == {broken}
+    mended = Message(message.raw, Limits(mendings=50))
+    assert [each.symbol for each in examine(mended, Structure())] == [TEXT]
+    assert broken.replace(b"=G", b"") in {leaf.decode() for leaf in mended.every_leaf()}
+
+
+def test_what_several_bodies_would_be_mended_counts_together():
+    bodies = [text(b"quoted-printable", b"=G" * 30 + b"%d" % number) for number in range(3)]
+    assert "mendings" in exceeded(mixed(b"boundary=a", *bodies), Limits(mendings=80))
+    assert exceeded(mixed(b"boundary=a", *bodies), Limits(mendings=90)) == ()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "mendings"),
+    [
+        pytest.param(b"base64", b"QQ==" * 10 + b"QUJD", 20, id="padding"),
+        pytest.param(b"base64", b"A\r\n" * 161, 10, id="lines of base64"),
+        pytest.param(b"x-uuencode", b"begin 644 a\r\n" + b"!\r\n" * 160, 10, id="lines of uuencode"),
+        pytest.param(b"x-yenc", b"=@" * 160, 10, id="escapes of yEnc"),
+    ],
+)
+def test_what_is_mended_has_a_limit(encoding, body, mendings):
+    assert exceeded(mixed(b"boundary=a", text(encoding, body)), Limits(mendings=mendings - 1)) == ("mendings",)
+    assert exceeded(mixed(b"boundary=a", text(encoding, body)), Limits(mendings=mendings)) == ()
+
+
+def exceeded(message: Message, limits: Limits) -> tuple[str, ...]:
+    again = Message(message.raw, limits)
+    examine(again, Structure())
+    return again.exceeded
+
+
+def test_a_body_is_decoded_once_in_each_way_to_be_compared(monkeypatch):
+    decoded = []
+    monkeypatch.setattr(Part, "decode", lambda part, plain=Part.decode: decoded.append(part) or plain(part))
+    message = mixed(b"boundary=a", text(b"quoted-printable", b"one=two"), text(b"base64", b"QQ=QUJD"))
+    assert [each.symbol for each in examine(message, Structure())] == [TEXT]
+    ways = {(leaf.body, leaf.decoder or leaf.encoding) for leaf in decoded}
+    assert len(decoded) == len(ways)

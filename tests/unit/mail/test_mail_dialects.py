@@ -4,8 +4,8 @@ import quopri
 
 import pytest
 
-from mpp.mail.dialects.dialect import in_pieces
 from mpp.mail.dialects.loose import quoted_printable
+from mpp.mail.pieces import in_lines
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,6 @@ def test_pieces_make_up_the_whole(whole):
 
 def test_no_piece_is_large():
     sizes = []
-    in_pieces(lambda piece: sizes.append(len(piece)) or b"", b"=" * 1_000_000)
+    in_lines(lambda piece: sizes.append(len(piece)) or b"", b"=" * 1_000_000)
     assert sum(sizes) == 1_000_000
     assert max(sizes) <= 1 << 16
