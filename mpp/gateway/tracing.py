@@ -57,7 +57,7 @@ def trace_of(
         message.text(b"message-id")[:250] if message is not None else "",
         round(took_s * 1000, 1),
         round(result.checked_s * 1000, 1),
-        plan.verdict.value if plan is not None else "",
+        plan.verdict if plan is not None else "",
         plan.score if plan is not None else 0.0,
         tuple(result.judged.findings),
         {run.check: round(run.took_s * 1000, 1) for run in result.judged.runs},
@@ -81,15 +81,15 @@ def _is_stored(outcome: Outcome, fate: Fate | None, *, archived: bool) -> bool:
 def _copy(address: str, outcome: Outcome, fate: Fate | None, data: bytes, header: int, tenant: str) -> CopyTrace:
     copy = CopyTrace(
         address,
-        outcome.state.value,
+        outcome.state,
         reply=outcome.reply.words,
         host=outcome.host,
         cause=outcome.cause,
         tenant=tenant,
     )
     if fate is not None:
-        copy.disposition, copy.rule = fate.disposition.value, fate.rule
-        copy.verdict, copy.score = fate.verdict.value, fate.score
+        copy.disposition, copy.rule = fate.disposition, fate.rule
+        copy.verdict, copy.score = fate.verdict, fate.score
         if fate.edits:
             copy.edits = _named(fate.edits, data, header)
     return copy

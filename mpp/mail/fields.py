@@ -5,7 +5,7 @@ line, or with the octets. Lines that are neither field nor continuation are skip
 """
 
 import re
-from itertools import islice
+from itertools import chain, compress, islice
 from typing import NamedTuple
 
 _SMALL = 1 << 16
@@ -26,10 +26,34 @@ class Field(NamedTuple):
     value: bytes
 
 
-class Header(NamedTuple):
-    fields: list[Field]
-    clean: bool  # every octet belongs to a field
-    exceeded: bool  # there were more fields
+class Header:
+    """The fields of a header. Their names are there at once; fields are made when somebody asks: usual mail has none that matters."""
+
+    __slots__ = ("_fields", "_pairs", "_start", "clean", "exceeded", "keys")
+
+    def __init__(self, pairs: list[tuple[bytes, bytes]], start: int, fields: list[Field] | None = None) -> None:
+        self._pairs = pairs  # names and values; the values may have the CR of their last line end
+        self._start = start  # without `fields`: every octet from here on belongs to one of them
+        self._fields = fields
+        self.keys = [name.lower() for name, _ in pairs]  # lower case, in order
+        self.clean = True  # every octet belongs to a field
+        self.exceeded = False  # there were more fields
+
+    @property
+    def fields(self) -> list[Field]:
+        """All of them in order; not to be changed."""
+        if self._fields is None:
+            self._fields, offset = [], self._start
+            for (name, value), key in zip(self._pairs, self.keys, strict=True):
+                length = len(name) + len(value) + 2
+                self._fields.append(_new(Field, (name, key, offset, length, value.removesuffix(b"\r"))))
+                offset += length
+        return self._fields
+
+    def values(self, key: bytes) -> list[bytes]:
+        """Return the raw values of the fields of that name (lower case) in order."""
+        found = compress(self._pairs, map(key.__eq__, self.keys))
+        return [value.removesuffix(b"\r") for _, value in found]
 
 
 def header_end(raw: bytes, start: int, end: int) -> tuple[int, int]:
@@ -44,27 +68,22 @@ def header_end(raw: bytes, start: int, end: int) -> tuple[int, int]:
 
 def read_fields(raw: bytes, start: int, end: int, limit: int) -> Header:
     """Read the fields between `start` and `end`, at most `limit`."""
-    fields: list[Field] = []
     if end - start <= _SMALL and raw[end - 1 : end] == b"\n":
-        offset = start
-        for name, value in _FIELD.findall(raw, start, end):
-            length = len(name) + len(value) + 2
-            if value[-1:] == b"\r":
-                value = value[:-1]
-            fields.append(_new(Field, (name, name.lower(), offset, length, value)))
-            offset += length
+        pairs = _FIELD.findall(raw, start, end)
         # Only where the lengths add up was nothing skipped, no colon stood apart, and the offsets are right: with a line
         # end behind the last field every such oddity makes the fields longer than their sum.
-        if offset == end and len(fields) <= limit:
-            return Header(fields, True, False)
-        fields.clear()
-    covered = 0
+        if sum(map(len, chain.from_iterable(pairs))) + 2 * len(pairs) == end - start and len(pairs) <= limit:
+            return Header(pairs, start)
+    pairs, fields, covered = [], list[Field](), 0
     matches = _FIELD.finditer(raw, start, end)
     for match in islice(matches, limit):
         name, value = match.groups()
         offset = match.start()
         length = match.end() - offset
         covered += length
-        fields.append(Field(name, name.lower(), offset, length, value[:-1] if value[-1:] == b"\r" else value))
-    exceeded = len(fields) == limit and next(matches, None) is not None
-    return Header(fields, exceeded or covered == end - start, exceeded)
+        pairs.append((name, value))
+        fields.append(Field(name, name.lower(), offset, length, value.removesuffix(b"\r")))
+    header = Header(pairs, start, fields)
+    header.exceeded = len(fields) == limit and next(matches, None) is not None
+    header.clean = header.exceeded or covered == end - start
+    return header

@@ -88,6 +88,11 @@ class Message:
         return self._read_header().fields
 
     @property
+    def keys(self) -> list[bytes]:
+        """The names of the fields in order, lower case; not to be changed."""
+        return self._read_header().keys
+
+    @property
     def line_end(self) -> bytes:
         """The first line end that stands in the message, CRLF where there is none."""
         first = self.raw.find(b"\n")
@@ -104,14 +109,12 @@ class Message:
 
     def values(self, key: bytes) -> list[bytes]:
         """Return the raw values of the fields of that name (lower case) in order."""
-        if self._index is None:  # for one question an index would cost more than it saves
-            return [field.value for field in self._read_header().fields if field.key == key]
-        return [field.value for field in self._index.get(key, ())]
+        return self._read_header().values(key)
 
     def text(self, key: bytes) -> str:
         """Return the first such field unfolded and decoded (RFC 2047), "" where there is none."""
-        found = self._find(key)
-        return header_text(found[0].value) if found else ""
+        values = self._read_header().values(key)
+        return header_text(values[0]) if values else ""
 
     @property
     def root(self) -> Part:

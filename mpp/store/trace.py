@@ -6,8 +6,10 @@ JSON object each, of version 1, without what is empty. All texts are as they cam
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import compress
+from operator import attrgetter
 from typing import Any, Literal
 
 from mpp.mail.envelope import Client
@@ -77,18 +79,19 @@ class Trace:
         return frozenset([copy.tenant for copy in self.copies] or [DEFAULT_TENANT])
 
 
-_COPY = (
-    ("to", "recipient"), ("state", "state"), ("is", "disposition"), ("rule", "rule"), ("verdict", "verdict"),
-    ("score", "score"), ("reply", "reply"), ("host", "host"), ("cause", "cause"), ("edits", "edits"),
-)  # fmt: skip
-_ALWAYS = frozenset({"id", "at", "from"})
+# What JSON calls each attribute that is left out where it is empty.
+_COPY = {
+    "state": "state", "is": "disposition", "rule": "rule", "verdict": "verdict", "score": "score", "reply": "reply",
+    "host": "host", "cause": "cause", "edits": "edits",
+}  # fmt: skip
 _CLIENT = ("address", "port", "name", "helo", "protocol", "tls", "login")
-_TRACE = (
-    ("id", "id"), ("at", "at_ms"), ("kind", "kind"), ("listener", "listener"), ("direction", "direction"),
-    ("from", "reverse_path"), ("size", "size"), ("message_id", "message_id"), ("ms", "took_ms"),
-    ("checked_ms", "checked_ms"), ("verdict", "verdict"), ("score", "score"), ("timings", "timings"), ("why", "why"),
-    ("breaks", "breaks"), ("reply", "reply"), ("settings", "settings"), ("stored", "stored"), ("count", "count"),
-)  # fmt: skip
+_TRACE = {
+    "kind": "kind", "listener": "listener", "direction": "direction", "size": "size", "message_id": "message_id",
+    "ms": "took_ms", "checked_ms": "checked_ms", "verdict": "verdict", "score": "score", "timings": "timings",
+    "why": "why", "breaks": "breaks", "reply": "reply", "settings": "settings", "stored": "stored", "count": "count",
+}  # fmt: skip
+_copy_values, _client_values = attrgetter(*_COPY.values()), attrgetter(*_CLIENT)
+_trace_values = attrgetter(*_TRACE.values())
 _encode = json.JSONEncoder(
     separators=(",", ":"), check_circular=False
 ).encode  # ASCII: one line, whatever the texts hold
@@ -103,22 +106,24 @@ def write(trace: Trace) -> str:
 
 def as_object(trace: Trace) -> dict[str, Any]:
     """Return the trace as JSON has it; what is empty, zero or false is left out, but for id, time and reverse-path."""
-    made: dict[str, Any] = {"v": VERSION}
-    for key, name in _TRACE:
-        if (value := getattr(trace, name)) or key in _ALWAYS:
-            made[key] = value
-    client = trace.client
-    made["client"] = {name: value for name in _CLIENT if (value := getattr(client, name))}
+    made = {"v": VERSION, "id": trace.id, "at": trace.at_ms, "from": trace.reverse_path}
+    made |= _filled(_TRACE, _trace_values(trace))
+    made["client"] = _filled(_CLIENT, _client_values(trace.client))
     if trace.findings:
         made["findings"] = [_finding(finding) for finding in trace.findings[:MOST_FINDINGS]]
     made["rcpt"] = [_copy(copy) for copy in trace.copies]
-    if "why" in made:
+    if trace.why:
         made["why"] = [sentence[:LONGEST_TEXT] for sentence in trace.why[:MOST_SENTENCES]]
     return made
 
 
+def _filled(names: Iterable[str], values: tuple[Any, ...]) -> dict[str, Any]:
+    """Return by name what is not empty."""
+    return dict(compress(zip(names, values, strict=True), values))
+
+
 def _copy(copy: CopyTrace) -> dict[str, Any]:
-    made = {key: value for key, name in _COPY if (value := getattr(copy, name)) or key == "to"}
+    made = {"to": copy.recipient, **_filled(_COPY, _copy_values(copy))}
     if copy.tenant != DEFAULT_TENANT:
         made["tenant"] = copy.tenant
     return made
@@ -151,10 +156,13 @@ def read(line: str | bytes, *, findings: bool = True) -> Trace:
         made = _decode(line if isinstance(line, str) else line.decode())
         if made["v"] != VERSION:
             raise TraceError(f"a trace of version {made['v']}, this MPP reads {VERSION}")
-        values = {name: made[key] for key, name in _TRACE if key in made}
+        values = {name: made[key] for key, name in _TRACE.items() if key in made}
         for name in ("why", "breaks"):
             values[name] = tuple(values.get(name, ()))
         return Trace(
+            id=made["id"],
+            at_ms=made["at"],
+            reverse_path=made["from"],
             **values,
             client=Client(**{"address": "", **made["client"]}),
             findings=tuple(map(_read_finding, made.get("findings", ()))) if findings else (),
@@ -167,9 +175,9 @@ def read(line: str | bytes, *, findings: bool = True) -> Trace:
 
 
 def _read_copy(made: dict[str, Any]) -> CopyTrace:
-    values = {name: made[key] for key, name in _COPY if key in made}
+    values = {name: made[key] for key, name in _COPY.items() if key in made}
     values["edits"] = tuple(values.get("edits", ()))
-    return CopyTrace(**values, tenant=made.get("tenant", DEFAULT_TENANT))
+    return CopyTrace(made["to"], **values, tenant=made.get("tenant", DEFAULT_TENANT))
 
 
 def _read_finding(made: dict[str, Any]) -> Finding:

@@ -79,6 +79,23 @@ def test_access_by_name():
     assert (message.field(b"x"), message.values(b"x"), message.text(b"x")) == (None, [], "")
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(b"A: 1\r\nb: 2\r\n 3\r\na: 4\r\r\n\r\n", id="every octet in a field"),
+        pytest.param(b"junk\r\nA: 1\r\nb: 2\na: 4\r\r\n\r\n", id="a line that is none"),
+        pytest.param(b"a : 1\r\na:4\r\r", id="a blank before the colon, no line end"),
+    ],
+)
+def test_names_and_values_are_those_of_the_fields(raw):
+    message = Message(raw)
+    for key in (b"a", b"b", b"c"):
+        asked = message.values(key)  # before there are fields
+        assert asked == [field.value for field in message.fields if field.key == key] == Message(raw).values(key)
+    assert message.keys == [field.key for field in message.fields]
+    assert [field.name.lower() for field in message.fields] == message.keys
+
+
 def test_line_end():
     assert Message(b"a: b\n").line_end == b"\n"
     assert Message(b"a: b\r\n").line_end == b"\r\n"
