@@ -20,7 +20,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
-_MAGIC = b"MPPF2\n"
+_MAGIC = b"MPPF3\n"
 _NONCE, _MAC = 16, 16
 _KEPT = 64  # files; the oldest go
 

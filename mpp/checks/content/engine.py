@@ -143,6 +143,11 @@ _DOUBTFUL = re.compile(
     rb"\(\?(?![isx]*[:)])|\(\*|[+*?}]\+|\\[1-9gkGKRXQECpPNHVAzZ]|\{\d{3,}|\{\d*,\d{3,}|\[\[:[<>^]", re.DOTALL
 )
 _WORDS = re.compile(rb"\\[bBwWdDsS]|\[:")
+# Word boundaries cost hyperscan up to a hundred times what the words do: it looks for the words alone, where that is surely wider, as it is
+# not where a boundary is repeated, or where something must not be there. In a class \b is no boundary.
+_BOUNDARY = re.compile(rb"\\[bB]")
+_CLASS_OR_ESCAPE = re.compile(rb"\[\^?\]?(?:\[:[^\]]*:\]|\\.|[^\]\\])*\]|\\.", re.DOTALL)
+_NARROW = re.compile(rb"\\[bB][*+?{]|\(\?(?![a-wyzA-Z]*[:)])|[+*?}]\+|\\[cQ]|\(\*", re.DOTALL)
 _AS_LINE = {b"\\A": b"^", b"\\G": b"^", b"\\z": b"$", b"\\Z": b"$"}
 _EDGE = re.compile(rb"\\[AzZ]")
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
@@ -193,6 +198,9 @@ def _form(expression: Expression, lines: bool) -> Form | None:
         source = _ESCAPE.sub(lambda match: _AS_LINE.get(match[0], match[0]), source)
     if lines or options & (pcre.ANCHORED | pcre.DOLLAR_ENDONLY):
         way = Way.CONFIRM
+    if _BOUNDARY.search(source) and not _NARROW.search(source):
+        wider = _CLASS_OR_ESCAPE.sub(lambda match: b"" if _BOUNDARY.match(match[0]) else match[0], source)
+        source, way = (wider, Way.CONFIRM) if wider else (source, way)
     if _DOUBTFUL.search(source) or (options & pcre.UCP and _WORDS.search(source)):
         return _tried(source, flags, way)
     return source, flags, way

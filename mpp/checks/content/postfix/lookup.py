@@ -3,7 +3,7 @@
 One key at a time. mpp.checks.content.postfix.gate puts hyperscan before it for tables of many rules.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from mpp.checks.content.pcre import LimitExceeded, Match
@@ -19,23 +19,23 @@ class Answer:
     span: tuple[int, int] | None  # what matched in the key; None for a negated pattern
 
 
-def lookup(table: Table, key: bytes, search: Searcher) -> Answer | None:
+def lookup(table: Table, key: bytes, search: Searcher, places: Iterable[int] | None = None) -> Answer | None:
     """Return the answer for a key, None where no rule has one.
 
-    `search` returns a condition's first match. Where it raises LimitExceeded the rule does not hold, as in Postfix.
+    `search` returns a condition's first match. Where it raises LimitExceeded the rule does not hold, as in Postfix. `places`: of the
+    rules that are asked, in order, where the others are known not to hold; each `if` is among them.
     """
-    rules, at = table.rules, 0
-    while at < len(rules):
+    rules, go_on = table.rules, 0
+    for at in range(len(rules)) if places is None else places:
         rule = rules[at]
-        at += 1
-        if rule.operation == "endif":
+        if at < go_on or rule.operation == "endif":
             continue
         holds, match = _holds(rule, key, search)
         if rule.operation == "if":
             if not holds:
                 if rule.end < 0:
                     return None
-                at = rule.end + 1
+                go_on = rule.end + 1
         elif holds:
             return Answer(rule.answer.fill(match), rule, match.span() if match else None)
     return None

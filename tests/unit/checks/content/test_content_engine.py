@@ -30,6 +30,8 @@ def hits(search: Search, text: str) -> list[int]:
         ("(a.)\\1", "abab", Way.CONFIRM),
         ("\\bBüro\\b", "das BÜRO hier", Way.CONFIRM),
         ("a++b", "aaab", Way.CONFIRM),
+        ("^a.*\\bb\\b", "a b", Way.CONFIRM),
+        ("(?x) a\\b \\* b", "a*b", Way.CONFIRM),
         ("(?x) a  b", "ab", Way.EXACT),
         ("fo\\Ko", "foo", Way.SLOW),
         ("(?(?=a)ab|cd)", "cd", Way.CONFIRM),
@@ -42,7 +44,14 @@ def test_a_pattern_matches_whichever_way_it_goes(pattern, text, way):
 
 
 @pytest.mark.parametrize(
-    ("pattern", "text"), [("(?<!no )pills", "no pills"), ("(a.)\\1", "abac"), ("fo\\Ko", "fo"), ("\\bBüro\\b", "Büros")]
+    ("pattern", "text"),
+    [
+        ("(?<!no )pills", "no pills"),
+        ("(a.)\\1", "abac"),
+        ("fo\\Ko", "fo"),
+        ("\\bBüro\\b", "Büros"),
+        ("a.*\\bb\\b", "a abb"),
+    ],
 )
 def test_pcre2_has_the_last_word(pattern, text):
     assert hits(search_for(pattern), text) == []
@@ -68,6 +77,16 @@ def test_hits_are_pcre2s_own_whatever_the_pattern():
         "^",
         "$",
         "\\b",
+        "\\B",
+        "\\b?",
+        "[\\ba]",
+        "[\\]\\ba]",
+        "[[:space:]\\b]",
+        "\\c\\b",
+        "\\\\b",
+        "\\Q\\b\\E",
+        "(?!\\ba)",
+        "(\\b|a)",
         "(?=b)",
         "(?<!a)",
         "a*",
@@ -78,8 +97,8 @@ def test_hits_are_pcre2s_own_whatever_the_pattern():
         "x+?",
         "(?>a+)",
     ]
-    texts = ["", "ab", "aab b", "b\na", "abba\nbb", "xxb", "a b"]
-    for _ in range(150):
+    texts = ["", "ab", "aab b", "b\na", "abba\nbb", "xxb", "a b", "\b", "\x1cb]"]
+    for _ in range(400):
         source = "".join(chance.choices(pieces, k=4))
         try:
             pattern = pcre.Pattern(source.encode(), TEXT_OPTIONS)
@@ -97,7 +116,7 @@ def test_what_is_compiled_once_is_loaded_afterwards(tmp_path, monkeypatch):
     assert hits(search_for("pills", "(?!x)y", shelf=Shelf(tmp_path / "filters")), "y pills") == [0, 1]
 
 
-@pytest.mark.parametrize("damage", [b"", b"MPPF2\n", b"x" * 400], ids=["empty", "cut", "other"])
+@pytest.mark.parametrize("damage", [b"", b"MPPF3\n", b"x" * 400], ids=["empty", "cut", "other"])
 def test_what_is_not_ours_is_compiled_again(tmp_path, damage):
     shelf = Shelf(tmp_path / "filters")
     search_for("pills", shelf=shelf)
@@ -143,6 +162,22 @@ def test_the_gate_changes_no_answer(table, kind):
     assert list(Gate(read).answers(b"\n".join(keys), keys, Patience())) == expected
     alone = [(key, answer) for key in keys for _, answer in Gate(read).answers(key, [key], Patience())]
     assert alone == expected
+
+
+def test_the_gate_changes_no_answer_of_any_table_for_any_lines():
+    chance = random.Random(7)
+    conditions = ["/a/", "/^b/", "/b$/", "!/a/", "/^$/", "/a.*b/", "/\\bc\\b/", "/c\\z/"]
+    for _ in range(60):
+        rules = [f"{chance.choice(conditions)} {number}" for number in range(chance.randint(1, 6))]
+        at = chance.randrange(len(rules))
+        rules[at : at + 2] = (
+            [f"if {chance.choice(conditions)}", *rules[at : at + 2], "endif"] if chance.random() < 0.6 else []
+        )
+        read = read_table("\n".join(rules).encode(), "pcre")
+        keys = ["".join(chance.choices("abc x", k=chance.randint(0, 4))).encode() for _ in range(chance.randint(0, 20))]
+        asked = [(key, lookup(read, key, lambda each, text: each.pattern.search(text))) for key in keys]
+        expected = [(key, answer) for key, answer in asked if answer]
+        assert list(Gate(read).answers(b"\n".join(keys), keys, Patience())) == expected, rules
 
 
 def test_an_empty_text_asks_only_the_patterns_that_may_match_it():
