@@ -42,7 +42,7 @@ def why(
     value = settings_of(settings, data)
     with catalog_of(value) as catalog, closing(TraceDays(catalog, traces_folder(value.node.data))) as days:
         found = find(days, spool_folder(value.node.data), word, tenant, last)
-        told = [(trace, done_later(catalog, trace, tenant)) for trace in found]
+        told = list(zip(found, done_later(catalog, found), strict=True))
     if not told:
         what = f"of {printable(word, 200)}" if word else "yet"
         days_kept = round(value.store.keep_traces / 86400)

@@ -25,7 +25,8 @@ from mpp.store.schema import copies, nodes
 from mpp.store.segment import Limits
 from mpp.store.settings import Store
 from mpp.store.spool import Frame, SpoolFile, remove_unfinished, spool_files
-from mpp.store.trace_days import TraceDays, day_name, traces_folder
+from mpp.store.trace_days import TraceDays, traces_folder
+from mpp.store.trace_tables import day_name
 
 DAY_MS = 86_400_000
 EXPIRED = 50  # copies let go in a transaction

@@ -126,6 +126,15 @@ def open_file(path: Path) -> Catalog:
     return Catalog(_engine(URL.create("sqlite", database=str(path))))
 
 
+def look_into(path: Path) -> sqlite.Connection:
+    """Open a SQLite file that is there for statements that only look, each by itself. Errors are the driver's: use it within `told`.
+
+    Without an engine, since making one and beginning a transaction cost much more than a look.
+    """
+    where = f"{path.absolute().as_uri()}?mode=rw"
+    return sqlite.connect(where, uri=True, isolation_level=None, timeout=BUSY_S, check_same_thread=False)
+
+
 def inserting(dialect: Dialect, table: Table) -> sqlite_dialect.Insert | postgresql.Insert:
     """Return an insert that can be told what to do with rows that are there already (on_conflict_...), on both databases."""
     return sqlite_dialect.insert(table) if dialect.name == "sqlite" else postgresql.insert(table)
@@ -161,7 +170,7 @@ def told() -> Iterator[None]:
         raise ValueRefusedError(_text(error)) from error
     except DBAPIError as error:
         raise CatalogError(_text(error)) from error
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, sqlite.Error) as error:
         raise CatalogError(str(error)) from error
 
 

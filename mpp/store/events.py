@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select
+from sqlalchemy import Connection, RowMapping, func, insert, select, tuple_
 
 from mpp.settings.tenants import DEFAULT_TENANT
 from mpp.store.clock import now_ms
@@ -18,6 +18,7 @@ from mpp.store.rows import text
 from mpp.store.schema import events
 
 BATCH = 5000  # rows in one statement
+_KEYS = 500  # of messages in one statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,17 @@ def _row(event: Event, number: int, at: int) -> dict[str, Any]:
 
 def about(connection: Connection, tenant: str, message: str, recipient: str = "") -> list[Event]:
     """Return what happened to a message, oldest first; with `recipient` only what is about this copy or about all."""
-    query = select(events).where(events.c.tenant == tenant, events.c.message == message).order_by(events.c.number)
-    found = list(map(_event, connection.execute(query).mappings()))
+    found = about_each(connection, [(tenant, message)])
     return [event for event in found if not recipient or event.recipient in ("", recipient)]
+
+
+def about_each(connection: Connection, keys: Sequence[tuple[str, str]]) -> list[Event]:
+    """Return what happened to messages, named by tenant and id, by tenant and then oldest first."""
+    found: list[Event] = []
+    for start in range(0, len(keys), _KEYS):
+        asked = tuple_(events.c.tenant, events.c.message).in_(keys[start : start + _KEYS])
+        found += map(_event, connection.execute(select(events).where(asked)).mappings())
+    return sorted(found, key=lambda event: (event.tenant, event.number))
 
 
 def all_events(connection: Connection, tenant: str | None = None) -> Iterator[Event]:

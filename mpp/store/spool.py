@@ -64,8 +64,13 @@ class Frame:
 
 def unpack(packed: bytes) -> list[bytes]:
     """Return the lines of a frame. Raises ValueError where they are not what a writer makes."""
+    return decompressed(packed).split(b"\n")
+
+
+def decompressed(packed: bytes) -> bytes:
+    """Return the lines of a frame as they stand there, a line end between two. Raises ValueError as `unpack`."""
     try:
-        return zstandard.ZstdDecompressor().decompress(packed, max_output_size=LARGEST).split(b"\n")
+        return zstandard.ZstdDecompressor().decompress(packed, max_output_size=LARGEST)
     except zstandard.ZstdError as error:
         raise ValueError(f"frame of traces: {error}") from error
 

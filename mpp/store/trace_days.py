@@ -11,42 +11,22 @@ Every query is bound to a tenant; None is the operator's, and so are the counts 
 held, in each ten minutes (mpp.gateway.silence). Raises CatalogError.
 """
 
-import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, nullcontext, suppress
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Connection,
-    Executable,
-    Integer,
-    LargeBinary,
-    MetaData,
-    PrimaryKeyConstraint,
-    Table,
-    Text,
-    UniqueConstraint,
-    delete,
-    func,
-    insert,
-    select,
-    text,
-)
+from sqlalchemy import Connection, Executable, Table, delete, func, insert, select, text
 
-from mpp.store.catalog import Catalog, inserting, open_file
+from mpp.store.catalog import Catalog, inserting, look_into, open_file, told
 from mpp.store.schema import counts as kept_counts
 from mpp.store.spool import Frame, unpack
 from mpp.store.trace import Trace, TraceError, folded, read, words
+from mpp.store.trace_find import Ask, Days, found
+from mpp.store.trace_tables import FRAMES, LINES, WORDS, day_name, day_of, tables, word_key
 
-_LINES = 1 << 16  # in a frame, at most
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_BEFORE = "trace_frames_"
 SLOT_MS = 600_000
 _EVERYBODY = ""  # the tenant of the counts by slot
 _CAME, _HELD = "came in ", "held in "  # before the number of the slot
@@ -55,65 +35,6 @@ _CAME, _HELD = "came in ", "held in "  # before the number of the slot
 def traces_folder(data: Path) -> Path:
     """Return where SQLite's files of the days are."""
     return data / "traces"
-
-
-class Tables(NamedTuple):
-    frames: Table
-    words: Table
-    counts: Table
-
-
-@lru_cache(64)
-def tables(day: int) -> Tables:
-    name, metadata = day_name(day), MetaData()
-    whole = BigInteger().with_variant(Integer, "sqlite")  # an INTEGER primary key is SQLite's row number
-    return Tables(
-        Table(
-            _BEFORE + name,
-            metadata,
-            Column("id", whole, primary_key=True, autoincrement=True),
-            Column("spool", BigInteger, nullable=False),
-            Column("number", Integer, nullable=False),
-            Column("lines", LargeBinary, nullable=False),
-            UniqueConstraint("spool", "number"),
-        ),
-        Table(
-            "trace_words_" + name,
-            metadata,
-            Column("word", BigInteger, nullable=False),
-            Column("tenant", Text, nullable=False),
-            Column("place", BigInteger, nullable=False),
-            PrimaryKeyConstraint("word", "tenant", "place"),
-            sqlite_with_rowid=False,
-        ),
-        Table(
-            "trace_counts_" + name,
-            metadata,
-            Column("tenant", Text, nullable=False),
-            Column("name", Text, nullable=False),
-            Column("number", BigInteger, nullable=False),
-            PrimaryKeyConstraint("tenant", "name"),
-            sqlite_with_rowid=False,
-        ),
-    )
-
-
-def day_name(day: int) -> str:
-    """Return 20261127 for the days since 1970."""
-    return (_EPOCH + timedelta(days=day)).strftime("%Y%m%d")
-
-
-def day_of(name: str) -> int:
-    """Return the days since 1970. Raises ValueError."""
-    return (datetime.strptime(name, "%Y%m%d").replace(tzinfo=UTC) - _EPOCH).days
-
-
-@lru_cache(10_000)
-def word_key(word: str) -> int:
-    """Return 64 bits of a word's digest, as the signed number that both databases have."""
-    return int.from_bytes(
-        hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big", signed=True
-    )
 
 
 class Loaded(NamedTuple):
@@ -134,9 +55,10 @@ class TraceDays:
     def __init__(self, catalog: Catalog, folder: Path) -> None:
         self._catalog, self._folder = catalog, folder
         self._open: dict[int, Catalog] = {}
+        self._looks: dict[int, Any] = {}  # connections of SQLite's driver
 
     def close(self) -> None:
-        for day in list(self._open):
+        for day in {*self._open, *self._looks}:
             self._shut(day)
 
     def days(self) -> list[int]:
@@ -148,10 +70,11 @@ class TraceDays:
 
     def _days(self, connection: Connection | None) -> list[int]:
         if connection is None:
-            names = [path.stem for path in self._folder.glob("????????.db")] if self._folder.is_dir() else []
+            files = os.listdir(self._folder) if self._folder.is_dir() else []  # a glob takes as long as the looks
+            names = [name.removesuffix(".db") for name in files if name.endswith(".db")]
         else:
             there = text("select substr(tablename, :cut) from pg_tables where tablename like :like")
-            asked = {"cut": len(_BEFORE) + 1, "like": f"{_BEFORE}%"}
+            asked = {"cut": len(FRAMES) + 1, "like": f"{FRAMES}%"}
             names = list(connection.execute(there, asked).scalars())
         return sorted(map(day_of, names), reverse=True)
 
@@ -173,7 +96,7 @@ class TraceDays:
                 if (frame.spool, frame.number) in known:
                     continue
                 values = {"spool": frame.spool, "number": frame.number, "lines": frame.packed}
-                place = connection.execute(insert(made.frames), values).inserted_primary_key[0] * _LINES  # type: ignore[index]
+                place = connection.execute(insert(made.frames), values).inserted_primary_key[0] * LINES  # type: ignore[index]
                 for line, trace in _traces(frame):
                     if trace is None:
                         unreadable += 1
@@ -202,18 +125,27 @@ class TraceDays:
 
     def find(self, word: str, tenant: str | None, most: int) -> list[Trace]:
         """Return the newest traces that a word finds, newest first, of the whole time that is kept."""
-        found: list[Trace] = []
-        wanted = folded(word)
-        with ExitStack() as open_until_end:
-            shared = None if self._catalog.sqlite else open_until_end.enter_context(self._catalog.read())
-            for day in self._days(shared):
-                base = None if shared is not None else self._day(day)
-                with nullcontext(shared) if base is None else base.read() as connection:
-                    if connection is not None:
-                        found += _find(connection, day_name(day), wanted, tenant, most)
-                if len(found) >= most:
+        wanted, newest = folded(word), list[Trace]()
+        with self._asking() as asked:
+            for days in asked:
+                newest += found(days, wanted, tenant, most - len(newest))
+                if len(newest) >= most:
                     break
-        return sorted(_each_once(found), key=lambda trace: trace.at_ms, reverse=True)[:most]
+        return sorted(_each_once(newest), key=lambda trace: trace.at_ms, reverse=True)
+
+    @contextmanager
+    def _asking(self) -> Iterator[Iterator[Days]]:
+        """All days, the newest by itself: where it has enough, no other is asked."""
+        if self._catalog.sqlite:
+            there = self._days(None)
+            for gone in self._looks.keys() - set(there):
+                self._shut(gone)
+            with told():
+                yield (Days([day], "?", self._look(day)) for day in there)
+        else:
+            with self._catalog.read() as connection:
+                there = self._days(connection)
+                yield (Days(some, "%s", connection.exec_driver_sql) for some in (there[:1], there[1:]) if some)
 
     def newest(self, tenant: str | None, most: int) -> list[Trace]:
         """Return the newest traces, newest first."""
@@ -309,13 +241,22 @@ class TraceDays:
                 self._open[day] = self._catalog
             return self._catalog
         if day not in self._open:
-            path = self._folder / f"{day_name(day)}.db"
+            path = self._file(day)
             if not make and not path.exists():
                 return None
             if make and not path.exists():
                 self._begin_file(day, path)
             self._open[day] = open_file(path)
         return self._open[day]
+
+    def _look(self, day: int) -> Ask:
+        """Return how a day's file is asked."""
+        if day not in self._looks:
+            self._looks[day] = look_into(self._file(day))
+        return self._looks[day].execute  # type: ignore[no-any-return]
+
+    def _file(self, day: int) -> Path:
+        return self._folder / f"{day_name(day)}.db"
 
     def _begin_file(self, day: int, path: Path) -> None:
         """Make a day's file; whoever looks sees it with its tables, or not at all."""
@@ -333,30 +274,18 @@ class TraceDays:
         base = self._open.pop(day, None)
         if base is not None and base is not self._catalog:
             base.close()
+        if day in self._looks:
+            self._looks.pop(day).close()
 
 
 def _insert_words(connection: Connection, day: str, rows: Sequence[tuple[int, str, int]]) -> None:
     """Insert words, in the order of their tree: each page of it is then written once."""
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(f"insert into trace_words_{day} values (?, ?, ?)", list(rows))  # noqa: S608 digits
+        connection.exec_driver_sql(f"insert into {WORDS}{day} values (?, ?, ?)", list(rows))  # noqa: S608 digits
         return
     columns = dict(zip(("word", "tenant", "place"), map(list, zip(*rows, strict=True)), strict=True))
     unnested = "unnest(cast(:word as bigint[])), unnest(cast(:tenant as text[])), unnest(cast(:place as bigint[]))"
-    connection.execute(text(f"insert into trace_words_{day} select {unnested}"), columns)
-
-
-def _find(connection: Connection, day: str, word: str, tenant: str | None, most: int) -> list[Trace]:
-    """Return what a word finds in one day. (As text: made anew for each day, a query would cost more than its answer.)"""
-    whose = "" if tenant is None else "and tenant = :tenant "
-    query = f"select place from trace_words_{day} where word = :word {whose}order by place desc limit :most"  # noqa: S608 the day's digits
-    asked = {"word": word_key(word), "tenant": tenant, "most": most}
-    places = list(dict.fromkeys(connection.execute(text(query), asked).scalars()))
-    lines: dict[int, list[bytes]] = {}
-    for frame in {place // _LINES for place in places}:
-        packed = connection.execute(text(f"select lines from trace_frames_{day} where id = :id"), {"id": frame})  # noqa: S608
-        lines[frame] = unpack(packed.scalar_one())
-    traces = [read(lines[place // _LINES][place % _LINES]) for place in places]
-    return [trace for trace in traces if any(word in words(trace, each) for each in trace.tenants)]
+    connection.execute(text(f"insert into {WORDS}{day} select {unnested}"), columns)
 
 
 def _traces(frame: Frame) -> Iterator[tuple[int, Trace | None]]:

@@ -3,6 +3,7 @@
 import os
 import resource
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from mpp.store.catalog import Catalog, catalog_url, open_catalog, prepare
 from mpp.store.errors import CatalogError
 from mpp.store.spool import FILE_AGE_S, MAGIC, SpoolError, SpoolFile, SpoolWriter, spool_files
 from mpp.store.trace import CopyTrace, Trace, write
-from mpp.store.trace_days import TraceDays, day_name, day_of
+from mpp.store.trace_days import TraceDays
+from mpp.store.trace_tables import day_name, day_of
 
 BOUND = 1 << 20
 
@@ -217,3 +219,37 @@ def test_a_disk_that_fails_while_logs_are_written_back_is_told(tmp_path):
     assert [trace.id for trace in days.find("id1", None, 9)] == ["id1"]
     days.close()
     catalog.close()
+
+
+def test_a_trace_of_many_tenants_counts_once_for_the_operator(days: TraceDays, tmp_path):
+    """Each of its tenants has a row for it: these must not take the places of other traces."""
+    copies = tuple(CopyTrace(f"r@{name}.example", "accepted", tenant=name) for name in ("one", "two", "three"))
+    both = Trace("id9", 9, reverse_path="s@example.com", copies=copies)
+    days.load(20_000, list(spooled(tmp_path / "a", [*lines(1, 2), write(both)]).frames()))
+    assert [each.id for each in days.find("s@example.com", None, 2)] == ["id9", "id2"]
+    assert [each.id for each in days.find("s@example.com", "two", 2)] == ["id9"]
+
+
+def test_as_many_as_are_asked_for_come_from_as_many_days_as_it_takes(days: TraceDays, tmp_path):
+    for number in range(5):
+        days.load(20_000 + number, list(spooled(tmp_path / f"{number}", lines(2 * number, 2 * number + 1)).frames()))
+    for most in range(1, 12):
+        assert [each.at_ms for each in days.find("s@example.com", None, most)] == list(range(9, -1, -1))[:most]
+
+
+def test_a_day_that_another_process_dropped_is_not_missed(catalog: Catalog, days: TraceDays, tmp_path):
+    for number in (0, 1):
+        days.load(20_000 + number, list(spooled(tmp_path / f"{number}", lines(number)).frames()))
+    mine = TraceDays(catalog, tmp_path / "traces")
+    assert len(mine.find("s@example.com", None, 9)) == 2
+    days.drop_before(20_001)
+    assert [each.id for each in mine.find("s@example.com", None, 9)] == ["id1"]
+    mine.close()
+
+
+def test_a_file_that_is_no_day_is_told(tmp_path):
+    prepare(url := catalog_url("", "", tmp_path))
+    (folder := tmp_path / "traces").mkdir()
+    (folder / "20241004.db").write_bytes(b"x" * 5000)
+    with closing(open_catalog(url)) as catalog, pytest.raises(CatalogError, match="not a database"):
+        TraceDays(catalog, folder).find("id1", None, 9)
