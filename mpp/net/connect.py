@@ -67,11 +67,7 @@ async def connect_protocol(
         async with asyncio.timeout_at(deadline):
             _, protocol = await loop.create_unix_connection(factory, path, ssl=context)
             return protocol
-    transport, protocol = await _to_any_address(factory, host, port, deadline, context, server_name)
-    endpoint = transport.get_extra_info("socket")
-    if endpoint is not None:
-        endpoint.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return protocol
+    return await _to_any_address(factory, host, port, deadline, context, server_name)
 
 
 async def _to_any_address(
@@ -81,7 +77,7 @@ async def _to_any_address(
     deadline: float,
     context: ssl.SSLContext | None,
     server_name: str | None,
-) -> tuple[asyncio.Transport, P]:
+) -> P:
     """Try the addresses of a host in their order, each for its share of the time left: a silent one leaves room for the rest."""
     loop = asyncio.get_running_loop()
     name = (server_name or host) if context is not None else None
@@ -110,8 +106,11 @@ def _is_address(host: str) -> bool:
 
 async def _to_address(
     factory: Callable[[], P], address: str, port: int, context: ssl.SSLContext | None, name: str | None
-) -> tuple[asyncio.Transport, P]:
-    return await asyncio.get_running_loop().create_connection(factory, address, port, ssl=context, server_hostname=name)
+) -> P:
+    """Both event loops set TCP_NODELAY on what they connect."""
+    loop = asyncio.get_running_loop()
+    _, protocol = await loop.create_connection(factory, address, port, ssl=context, server_hostname=name)
+    return protocol
 
 
 async def connect(server: Server, deadline: float, context: ssl.SSLContext | None = None) -> "Connection":

@@ -202,8 +202,9 @@ def test_status_without_a_gateway_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_a_worker_killed_with_places_in_hand_gives_them_back(gateway: MakeGateway, sink: Sink, spamds) -> None:
-    servers = spamds(1, work=2.0, children=8)
+    servers = spamds(1, children=8)
     made = gateway(sink, workers=2, more=pool(servers.addresses, connections=2))
+    servers.do("hang 0")
     waiting = [threading.Thread(target=suppressed, args=(made.port,)) for _ in range(6)]
     for thread in waiting:
         thread.start()
@@ -212,6 +213,7 @@ def test_a_worker_killed_with_places_in_hand_gives_them_back(gateway: MakeGatewa
         assert time.monotonic() < until
     for _ in made.worker_pids():
         made.kill_worker(0)
+    servers.do("start 0")
     for thread in waiting:
         thread.join(60)
     while (code := suppressed(made.port)) != 250:

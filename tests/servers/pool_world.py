@@ -167,7 +167,8 @@ class World:
                 each.node.woken = False
                 self.at(self.now + 0.0001, self._step, other)
         wait = worker.wait_s(self.now)
-        if wait is not None and self.next_step.get(index, 0.0) <= self.now:
+        due = self.next_step.get(index, 0.0)
+        if wait is not None and (due <= self.now or self.now + wait < due):
             self.next_step[index] = self.now + wait
             self.at(self.now + wait, self._step, index)
 

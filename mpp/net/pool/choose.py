@@ -6,9 +6,9 @@ All strategies share the queue and the places, so none keeps a job waiting at a 
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from math import exp, sqrt
+from typing import NamedTuple
 
 from mpp.net.pool.asking import Strategy
 from mpp.net.pool.member import Member
@@ -17,13 +17,12 @@ from mpp.net.pool.speeds import Speeds
 ALIKE = 1.15  # expected times that differ by less are taken for equal
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(NamedTuple):
     """What a strategy may look at, beside the servers with a free place."""
 
     speeds: Speeds
     up: Sequence[Member]  # all servers that will have a place at some time
-    waiting: int  # jobs that wait at the node, this one among them
+    waiting: Callable[[], int]  # jobs that wait at the node, this one among them
     size: int
     key: str
     now: float
@@ -42,18 +41,18 @@ def expected(able: Sequence[Member], situation: Situation) -> Member | None:
     """
     if len(situation.up) == 1:
         return able[0]
-    speeds, size, now = situation.speeds, situation.size, situation.now
-    hopes = [speeds.expected(member.level, size) * exp(-sqrt(member.level.doubt(now))) for member in able]
+    now, factor = situation.now, situation.speeds.factor(situation.size)
+    hopes = [factor * exp(member.level.mean - sqrt(member.level.doubt(now))) for member in able]
     hope = min(hopes)
     near = [member for member, time in zip(able, hopes, strict=True) if time <= hope * ALIKE]
     best = near[0] if len(near) == 1 else max(near, key=situation.free.__getitem__)
     rate, fastest = 0.0, hope
     for member in situation.up:
-        time = speeds.expected(member.level, size)
+        time = factor * exp(member.level.mean)
         if time < hope:
             rate += member.places() / time
             fastest = min(fastest, time)
-    return None if rate and situation.waiting / rate + fastest < hope else best
+    return None if rate and situation.waiting() / rate + fastest < hope else best
 
 
 def weighted(able: Sequence[Member], situation: Situation) -> Member:

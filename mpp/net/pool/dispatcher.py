@@ -7,6 +7,7 @@ other workers through the Node. What is stuck is copied to another server, once 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from mpp.net.pool.asking import Asking, PoolError, Strategy
 from mpp.net.pool.choose import CHOICES, Situation, draw
@@ -21,6 +22,8 @@ QUIET_SHARE, QUIET_MOST = 0.009, 4.0  # copies for each answer, and saved up; fo
 STUCK_SHARE, STUCK_MOST = 0.03, 16.0  # for what is late twice over: its server hangs
 UNHEARD = 300  # answers of the pool after which an idle server's speed is measured again
 LISTEN_S = 0.01  # from one look at what the other workers say to the next
+AGAIN_S = 0.025  # while jobs wait or an answer is overdue: others may have made room without a word
+TELL_S = 0.25  # what was learned from answers can wait so long; a death is told at once
 
 
 @dataclass(slots=True)
@@ -52,6 +55,7 @@ class Dispatcher:
         self._gives_way = False  # somebody else waits longer: the place that became free is theirs
         self._listen_at = 0.0
         self._overdue_at = 0.0  # no run is overdue before
+        self._waiting = 0  # jobs in our queue, as the others were told
 
     def use(self, members: Sequence[Member], now: float) -> None:
         """Have these servers from now on. Runs at others come to their end."""
@@ -124,6 +128,7 @@ class Dispatcher:
     def dropped(self, run: Run) -> None:
         """A run was ended by us: nobody wants its answer."""
         self._end(run)
+        run.member.changed = True  # it may have been overdue
 
     def give_up(self, ticket: Ticket) -> None:
         """Nobody waits for the ticket any longer; its runs go on until they are dropped."""
@@ -135,17 +140,24 @@ class Dispatcher:
         """Return the runs that begin now. To be called after everything that happened, and when `wait_s` is over."""
         self._listen(now)
         self._copy_stuck(now)
-        begun: list[Run] = []
-        if self.queue:
-            free = {member: member.places() - self.node.busy(member.key) for member in self.members if member.up(now)}
-            for ticket in self.queue.first():
-                begun += self._give(ticket, free, now)
-            while (not self._gives_way and (turn := self.queue.next())) and (runs := self._give(turn, free, now)):
-                begun += runs
-            for member in self.members if self.queue else ():
-                member.capacity.pressed()
+        begun = self._hand_out(now) if self.queue else []
         self._gives_way = False
-        self.node.wait(len(self.queue), self.queue.oldest() or 0.0)
+        waiting = len(self.queue)
+        if waiting or self._waiting:
+            self._waiting = waiting
+            self.node.wait(waiting, self.queue.oldest() or 0.0)
+        return begun
+
+    def _hand_out(self, now: float) -> list[Run]:
+        """Give those who wait what is free."""
+        begun: list[Run] = []
+        free = {member: member.places() - self.node.busy(member.key) for member in self.members if member.up(now)}
+        for ticket in self.queue.first():
+            begun += self._give(ticket, free, now)
+        while (not self._gives_way and (turn := self.queue.next())) and (runs := self._give(turn, free, now)):
+            begun += runs
+        for member in self.members if self.queue else ():
+            member.capacity.pressed()
         return begun
 
     def hopeless(self) -> list[Ticket]:
@@ -161,13 +173,17 @@ class Dispatcher:
 
     def wait_s(self, now: float) -> float | None:
         """Return the seconds after which `step` may have more to do by itself; None: never."""
-        running = [run.since + run.patience - now for member in self.members for run in member.runs]
-        if any(member.changed for member in self.members):
-            return LISTEN_S
-        if not running and not self.queue and not any(member.dead for member in self.members):
+        running = changed = dead = False
+        for member in self.members:
+            running = running or bool(member.runs)
+            changed, dead = changed or member.changed, dead or member.dead
+        if not (running or changed or dead or self.queue):
             return None
-        late = [left for left in running if left > 0]
-        return min(max(min(late, default=1.0), 0.002), 0.025 if self.queue or running else 0.05)
+        most = AGAIN_S if self.queue else 2 * AGAIN_S if dead else TELL_S
+        if not running:
+            return most
+        left = self._overdue_at - now
+        return min(max(left, 0.002) if left > 0 else AGAIN_S, most)
 
     def trials(self, now: float) -> Iterator[Member]:
         """Yield the dead servers that it is our turn to try."""
@@ -208,7 +224,7 @@ class Dispatcher:
         situation = Situation(
             speeds=self.speeds,
             up=[member for member in free if member.group == group],
-            waiting=1 if ticket.failures or ticket.runs else len(self.queue) + self.node.others()[0],
+            waiting=partial(self._waiting_with, ticket),
             size=ticket.asking.size,
             key=ticket.asking.key,
             now=now,
@@ -224,6 +240,10 @@ class Dispatcher:
             able.remove(member)  # another worker was quicker
             free[member] = 0
         return []
+
+    def _waiting_with(self, ticket: Ticket) -> int:
+        """Return how many wait at the node for what this ticket waits for, itself among them."""
+        return 1 if ticket.failures or ticket.runs else len(self.queue) + self.node.others()[0]
 
     def _begin(self, ticket: Ticket, member: Member, place: int, now: float, *, measuring: bool = False) -> Run:
         patience = self.speeds.patience(member.level, ticket.asking.size)
@@ -279,7 +299,7 @@ class Dispatcher:
         for member in self.members:
             member.drained = self.node.drained(member.key)
             member.hear(self.node.words(member.key), now)
-            if member.changed or member.runs:
+            if member.changed or member.overdue(now):
                 self._tell(member, now)
 
     def _tell(self, member: Member, now: float) -> None:

@@ -51,22 +51,20 @@ class Member:
     heard: int = 0  # answers of the pool when it last answered
     credit: float = 0.0  # of weighted turns
     changed: bool = True  # the others are to be told
+    told_dead: bool = False  # what the shell has last told of it
 
     def places(self) -> int:
         """Return how many places it has now."""
-        places = self.capacity.places()
+        places = self.capacity.set_to or self.capacity.limit
         return places if self.ramp is None else min(places, 1 + self.ramp)
 
-    def suspect(self, now: float) -> bool:
-        """True while an answer of it is overdue."""
-        return self.doubted or self.overdue(now)
-
     def overdue(self, now: float) -> bool:
+        """True while an answer of it to this worker is overdue; `doubted` says the same of the others."""
         return any(now - run.since > run.patience for run in self.runs)
 
     def up(self, now: float) -> bool:
         """True where new jobs may be given to it, were there a place."""
-        return not (self.dead or self.drained) and not self.suspect(now)
+        return not (self.dead or self.drained or self.doubted or (self.runs and self.overdue(now)))
 
     def answered(self, now: float) -> None:
         self.answers += 1

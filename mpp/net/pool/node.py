@@ -4,6 +4,8 @@ One SharedNode for each pool of a worker. A place is a right of mpp.net.exclusiv
 takes back at its death; the bits in the table only show where to look for a free one. A worker writes its own rows alone.
 """
 
+from functools import partial
+
 from mpp.net.pool.places import Word
 from mpp.net.pool.row import (
     ANSWERS,
@@ -43,10 +45,15 @@ def server_key(table: NodeTable, pool: str, server: str) -> int:
     return table.key(f"{pool}\0{server}")
 
 
+def drain_keys(table: NodeTable, pool: str, server: str) -> list[int]:
+    """Return the keys under which the operator drains the server, and the name that it is an address of."""
+    names = (server, server.rpartition("@")[0])
+    return [server_key(table, pool, name) for name in names if name]
+
+
 def is_drained(table: NodeTable, pool: str, server: str) -> bool:
     """True where the operator has drained the server, or the name that it is an address of."""
-    names = (server, server.rpartition("@")[0])
-    return any(name and table.drained.find(0, server_key(table, pool, name)) for name in names)
+    return any(table.drained.find(0, key) for key in drain_keys(table, pool, server))
 
 
 class SharedNode:
@@ -56,12 +63,14 @@ class SharedNode:
         self._table, self._slot, self._pool = writer.table, writer.slot, pool
         self._servers, self._pools = writer.table.servers, writer.table.pools
         self._words, self._memory = self._servers.words, self._servers.memory
+        self._find_drained = partial(writer.table.drained.find, 0)
         self._exclusive = writer.table.exclusive
         self._key = writer.table.key(f"pool\0{pool}")
         self._row = self._hold(self._pools.claim(self._slot, self._key))
         self._own: dict[str, int] = {}  # our row of each server; 0 where the table has no room for it
         self._keys: dict[str, int] = {}
         self._rows: dict[str, list[int]] = {}
+        self._drained: dict[str, list[int]] = {}  # the keys under which a server may be drained
         self._unlisted: dict[str, int] = {}  # the places in use of those
         self._before: dict[str, tuple[int, int, int]] = {}  # what the worker before us in this slot had counted
 
@@ -99,6 +108,7 @@ class SharedNode:
     def forget(self, server: str) -> None:
         """The pool no longer has this server."""
         self._rows.pop(server, None)
+        self._drained.pop(server, None)
         if row := self._own.pop(server, 0):
             self._words[row + HOLD] = 0
 
@@ -127,11 +137,16 @@ class SharedNode:
             self._words[row + FINISHED] += 1
 
     def busy(self, server: str) -> int:
-        listed = sum([read_places(self._memory, row).bit_count() for row in self._all(server)])
-        return listed + self._unlisted[server].bit_count() if server in self._unlisted else listed
+        used = self._unlisted[server].bit_count() if server in self._unlisted else 0
+        for row in self._all(server):
+            used += read_places(self._memory, row).bit_count()
+        return used
 
     def finished(self, server: str) -> int:
-        return sum([self._words[row + FINISHED] for row in self._all(server)])
+        finished = 0
+        for row in self._all(server):
+            finished += self._words[row + FINISHED]
+        return finished
 
     def try_trial(self, server: str) -> bool:
         self._of(server)
@@ -151,9 +166,10 @@ class SharedNode:
             words[row + LEVEL], words[row + VARIANCE] = bits(word.level.mean), bits(word.level.variance)
             words[row + LEVEL_AT] = bits(word.level.at)
         words[row + SUSPECT] = word.suspect
-        if words[row + CHANGED_AT] != bits(word.changed_at) or word.dead:
+        changed_at = bits(word.changed_at)
+        if word.dead or words[row + CHANGED_AT] != changed_at:
             write_text(self._memory, row, CAUSE, word.cause)
-        words[row + DEAD], words[row + CHANGED_AT] = word.dead, bits(word.changed_at)
+            words[row + DEAD], words[row + CHANGED_AT] = word.dead, changed_at
 
     def remembered(self, server: str) -> Word | None:
         row = self._of(server)
@@ -177,7 +193,10 @@ class SharedNode:
         )
 
     def drained(self, server: str) -> bool:
-        return is_drained(self._table, self._pool, server)
+        keys = self._drained.get(server)
+        if keys is None:
+            keys = self._drained[server] = drain_keys(self._table, self._pool, server)
+        return any(map(self._find_drained, keys))
 
     def wait(self, waiting: int, oldest: float) -> None:
         if self._row:

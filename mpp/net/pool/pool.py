@@ -22,6 +22,7 @@ from mpp.net.pool.places import Node
 from mpp.net.pool.ticket import How, Run, Ticket
 from mpp.protocols.errors import RemoteProtocolError
 
+TOO_LATE = "no answer in time"
 _ANY = Asking()
 
 
@@ -55,6 +56,13 @@ class _Asked:
     job: Job[Any]
     result: asyncio.Future[Any]
     tasks: dict[Run, asyncio.Task[None]] = field(default_factory=dict)
+    expiry: asyncio.Handle | None = None  # one timer for the wait and for all runs, set while there is either
+    late: bool = False
+
+    def rest(self) -> None:
+        """Take the timer back where nobody waits and nothing runs."""
+        if self.expiry is not None and not self.tasks and self.result.done():
+            self.expiry.cancel()
 
 
 class Pool:
@@ -80,7 +88,6 @@ class Pool:
         self._resolved = asyncio.Event()
         self._timer: asyncio.Handle | None = None
         self._due_at = 0.0  # of the timer; uvloop's may not know
-        self._seen: dict[Member, bool] = {}
         self.configure(settings, probe)
 
     def configure(self, settings: PoolSettings, probe: Probe) -> None:
@@ -109,25 +116,33 @@ class Pool:
         core, loop = self._core, asyncio.get_running_loop()
         ticket = core.arrive(asking, deadline, time.monotonic())
         asked = self._asked[ticket] = _Asked(job, loop.create_future())
+        asked.expiry = loop.call_at(deadline, self._expire, ticket, asked)
         self._step()
-        finished = False
-        expiry = loop.call_at(deadline, _expire, asked.result)
         try:
             result: T = await asked.result
-            finished = True
             return result
-        except TimeoutError:
-            finished = True
-            raise self._too_late(ticket) from None
+        except BaseException:  # nobody wants it any longer, or it failed: what still runs is of no use
+            if not asked.late:
+                self._stop(asked)
+            raise
         finally:
-            expiry.cancel()
             self._asked.pop(ticket, None)
             if not ticket.over:
                 core.give_up(ticket)
-            if not finished:  # nobody wants it any longer, or it failed: what still runs is of no use
-                for run, task in asked.tasks.items():
-                    task.cancel()
-                    task.add_done_callback(partial(self._ended, run))
+            asked.rest()
+
+    def _expire(self, ticket: Ticket, asked: _Asked) -> None:
+        """The time is over: tell who waits, and end what runs, a copy that nobody waits for too."""
+        asked.late = True
+        if not asked.result.done():
+            asked.result.set_exception(self._too_late(ticket))
+            self._core.give_up(ticket)
+        self._stop(asked)
+
+    def _stop(self, asked: _Asked) -> None:
+        for run, task in asked.tasks.items():
+            task.cancel()
+            task.add_done_callback(partial(self._ended, run, asked))
 
     def look(self) -> None:
         """Another worker says that there may be something to do."""
@@ -159,8 +174,8 @@ class Pool:
             self._trials.add(task)
             task.add_done_callback(self._trials.discard)
         for member in core.members:
-            if self._seen.setdefault(member, False) != member.dead:
-                self._seen[member] = member.dead
+            if member.told_dead != member.dead:
+                member.told_dead = member.dead
                 self._tell(member)
         self._wind(core.wait_s(now))
 
@@ -187,15 +202,17 @@ class Pool:
         """
         core, ticket = self._core, run.ticket
         try:
-            async with asyncio.timeout_at(ticket.deadline):
-                result = await asked.job(run.member.server, ticket.deadline)
+            result = await asked.job(run.member.server, ticket.deadline)
         except (OSError, RemoteProtocolError) as error:
             now = time.monotonic()
             core.failed(run, how(error, now >= ticket.deadline), cause_of(error), now)
             self._step()
             self._failed(ticket)
         except BaseException as error:  # cancelled, or a fault of the job itself: the place must come back
-            core.dropped(run)
+            if asked.late:
+                core.failed(run, "silent", TOO_LATE, time.monotonic())
+            else:
+                core.dropped(run)
             self._step()
             if not isinstance(error, Exception) or asked.result.done():
                 raise
@@ -208,10 +225,12 @@ class Pool:
                 asked.result.set_result(result)
         finally:
             del asked.tasks[run]
+            asked.rest()
 
-    def _ended(self, run: Run, _: asyncio.Task[None]) -> None:
+    def _ended(self, run: Run, asked: _Asked, _: asyncio.Task[None]) -> None:
         """Take the place back from a task that was cancelled before it had begun."""
-        if run in run.ticket.runs:
+        if asked.tasks.pop(run, None) is not None:
+            asked.rest()
             self._core.dropped(run)
             self._step()
 
@@ -223,7 +242,7 @@ class Pool:
 
     def _too_late(self, ticket: Ticket) -> PoolError:
         if ticket.runs:
-            return PoolError(ticket.runs[-1].member.key, "no answer in time")
+            return PoolError(ticket.runs[-1].member.key, TOO_LATE)
         if ticket.error:
             return ticket.error
         return PoolError(", ".join(member.key for member in self._core.members), "no place became free in time")
@@ -287,11 +306,6 @@ class Pool:
         self._core.use(members, time.monotonic())
 
 
-def _expire(result: asyncio.Future[Any]) -> None:
-    if not result.done():
-        result.set_exception(TimeoutError())
-
-
 def how(error: Exception, late: bool) -> How:
     """Return what an error from a job says of its server."""
     if isinstance(error, (UnreachedError, ConnectionRefusedError, FileNotFoundError)):
@@ -300,4 +314,4 @@ def how(error: Exception, late: bool) -> How:
 
 
 def cause_of(error: Exception) -> str:
-    return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
+    return str(error) or (TOO_LATE if isinstance(error, TimeoutError) else type(error).__name__)

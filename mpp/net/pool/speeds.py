@@ -52,7 +52,11 @@ class Speeds:
 
     def expected(self, level: Level, size: int) -> float:
         """Return the seconds to be expected; of a server that nothing is known of as if it were the usual one."""
-        return exp(level.mean + self.slope * _offset(size)) * self._ratio
+        return exp(level.mean) * self.factor(size)
+
+    def factor(self, size: int) -> float:
+        """Return what the size makes of the time that a level stands for."""
+        return exp(self.slope * _offset(size)) * self._ratio
 
     def patience(self, level: Level, size: int) -> float:
         """Return the seconds after which an answer is overdue."""

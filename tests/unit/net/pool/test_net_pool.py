@@ -198,6 +198,29 @@ async def test_what_is_stuck_is_done_elsewhere_and_the_first_answer_counts() -> 
     assert sum(state.answers for state in pool.state()) == 2
 
 
+async def test_what_is_stuck_for_good_gives_its_place_back_at_the_deadline_though_nobody_waits() -> None:
+    pool, gate = pool_of("1", "2", strategy="expected"), Gate()
+
+    async def stuck_once(server: Server, until: float) -> str:
+        return "elsewhere" if gate.at else await gate(server, until)
+
+    assert await pool.run(stuck_once, soon(0.2), Asking(100)) == "elsewhere"
+    async with asyncio.timeout(10):
+        while any(state.in_use for state in pool.state()):
+            await asyncio.sleep(0.01)
+    assert [state.failures for state in pool.state() if state.name.startswith(f"10.0.0.{gate.at[0]}")] == [1]
+    assert not gate.open.is_set()
+
+
+async def test_a_job_begun_when_its_time_is_over_gives_its_place_back() -> None:
+    pool = pool_of("1")
+    with failed_with("no answer in time"):
+        await pool.run(Gate(), soon(-1.0))
+    while any(state.in_use for state in pool.state()):
+        await asyncio.sleep(0)
+    assert not pool.state()[0].up
+
+
 async def test_what_changes_a_server_is_never_copied() -> None:
     pool, gate = pool_of("1", "2", strategy="expected"), Gate()
     with failed_with("no answer in time"):
