@@ -1,7 +1,7 @@
 """Lists of held copies, a page at a time, newest first: always of one tenant, and never a walk over all of them at once.
 
 Two ways to a page. Where a filter that has an index (recipient, sender, domain, class) leaves few rows, all of them are looked at.
-Else rows are looked at in the order of their date, or of the most telling such filter, in steps, until the page is full or LOOKED
+Else rows are looked at in the order of their date, or of the most telling such filter, in two steps, until the page is full or LOOKED
 of them were seen: the page then says how far it came (`more`), and the next one goes on there. So a page costs the same at ten
 thousand rows and at ten million.
 """
@@ -10,15 +10,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import CTE, ColumnElement, Connection, Select, and_, func, or_, select, true
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from mpp.store.mailbox import domain_range, mailbox
 from mpp.store.schema import copies, messages
 
 FEW = 1000  # rows that are sorted rather than walked
-STEP = 1000  # rows of one step of a walk
+FIRST = 400  # rows of the first step of a walk, which often fills a page; the second one has all the others
 LOOKED = 3000  # rows seen for one page
+LOOKED_UP = 2000  # the same where the message of each row must be looked at too, which costs most
 OPEN = ("held", "releasing", "unknown")  # what a list shows where no state is asked for
 
 
@@ -94,17 +110,15 @@ def page(connection: Connection, tenant: str, wanted: Filter, *, after: Cursor |
         rows = _rows(connection, tenant, wanted, narrow, after, limit + 1)
         return Page(tuple(rows[:limit]), rows[limit - 1].cursor if len(rows) > limit else None)
     found: list[Row] = []
-    seen = 0
-    while True:
-        rows, last = _walked(connection, tenant, wanted, after, limit + 1 - len(found))
+    walk = _walk(tenant, wanted)
+    for size in _steps(wanted, limit):
+        rows, after = _walked(connection, walk, after or _top(wanted), size, limit + 1 - len(found))
         found += rows
         if len(found) > limit:
             return Page(tuple(found[:limit]), found[limit - 1].cursor)
-        if last is None:
-            return Page(tuple(found), None)
-        after, seen = last, seen + STEP
-        if seen >= LOOKED:
-            return Page(tuple(found), last)
+        if after is None:
+            break
+    return Page(tuple(found), after)
 
 
 def every(connection: Connection, tenant: str, wanted: Filter, *, limit: int = 1000) -> Iterator[list[Row]]:
@@ -169,42 +183,54 @@ def _indexed(tenant: str, wanted: Filter) -> Iterator[tuple[Select[Any], ...]]:
         yield (of_copies.where(c.verdict == wanted.verdict),)
 
 
-def _step(tenant: str, wanted: Filter, after: Cursor | None) -> Select[Any]:
-    """The next rows of a walk by date, along the index of an equal filter where there is one."""
-    c = copies.c
-    query = select(*_OF_COPY).where(c.tenant == tenant)
-    if wanted.recipient:
-        query = query.where(c.mailbox == mailbox(wanted.recipient))
-    elif wanted.verdict:
-        query = query.where(c.verdict == wanted.verdict)
-    if wanted.since is not None:
-        query = query.where(c.received >= wanted.since)
-    if wanted.until is not None and after is None:
-        query = query.where(c.received < wanted.until)
-    if after is not None:
-        query = query.where(c.received <= after.received, _below(after, c))
-    return query.order_by(c.received.desc(), c.message.desc(), c.recipient.desc()).limit(STEP)
+def _steps(wanted: Filter, limit: int) -> Iterator[int]:
+    """The rows of each step of a walk."""
+    most = LOOKED_UP if wanted.sender or wanted.subject else LOOKED
+    first = max(FIRST, 2 * limit)
+    yield first
+    if first < most:
+        yield most - first
 
 
-def _below(after: Cursor, c: ReadOnlyColumnCollection[str, Any]) -> ColumnElement[bool]:
+def _top(wanted: Filter) -> Cursor:
+    """Above all that is wanted."""
+    return Cursor(_LAST_MS if wanted.until is None else wanted.until, "", "")
+
+
+def _below(after: "Cursor | _After", c: ReadOnlyColumnCollection[str, Any]) -> ColumnElement[bool]:
     """Rows behind a cursor in descending order."""
     same = or_(c.message < after.message, and_(c.message == after.message, c.recipient < after.recipient))
     return or_(c.received < after.received, and_(c.received == after.received, same))
 
 
-def _walked(
-    connection: Connection, tenant: str, wanted: Filter, after: Cursor | None, limit: int
-) -> tuple[list[Row], Cursor | None]:
-    """Return what matches in the next step, and where that ended, None where it was the last one. One query, so that it is walked once."""
-    step = _step(tenant, wanted, after).cte("step").prefix_with("MATERIALIZED")
-    order = (step.c.received, step.c.message, step.c.recipient)
+def _walk(tenant: str, wanted: Filter) -> Select[Any]:
+    """The next rows by date that match, below a cursor, and with each of them where the step ended and how many rows it had.
+
+    Along the index of an equal filter where there is one; one statement, so that it is walked once.
+    """
+    c = copies.c
+    step = select(*_OF_COPY).where(c.tenant == tenant, c.received <= _AFTER.received, _below(_AFTER, c))
+    if wanted.recipient:
+        step = step.where(c.mailbox == mailbox(wanted.recipient))
+    elif wanted.verdict:
+        step = step.where(c.verdict == wanted.verdict)
+    if wanted.since is not None:
+        step = step.where(c.received >= wanted.since)
+    rows = step.order_by(*_newest(c)).limit(bindparam("size", type_=Integer)).cte("step").prefix_with("MATERIALIZED")
+    order = (rows.c.received, rows.c.message, rows.c.recipient)
     end = select(*order, func.count().over().label("number")).order_by(*order).limit(1).subquery("last")
-    found = _matching(tenant, wanted, step, limit).subquery("found")
-    both = select(end, *found.c).select_from(end.outerjoin(found, true()))
-    rows = connection.execute(both.order_by(*_newest(found.c))).all()
+    found = _matching(tenant, wanted, rows, bindparam("wanted", type_=Integer)).subquery("found")
+    return select(end, *found.c).select_from(end.outerjoin(found, true())).order_by(*_newest(found.c))
+
+
+def _walked(
+    connection: Connection, walk: Select[Any], after: Cursor, size: int, limit: int
+) -> tuple[list[Row], Cursor | None]:
+    """Return what matches in the next step, and where that ended, None where it was the last one."""
+    rows = connection.execute(walk, {**after._asdict(), "size": size, "wanted": limit}).all()
     if not rows:
         return [], None
-    return [_row(row[4:]) for row in rows if row[4] is not None], Cursor(*rows[0][:3]) if rows[0][3] == STEP else None
+    return [_row(row[4:]) for row in rows if row[4] is not None], Cursor(*rows[0][:3]) if rows[0][3] == size else None
 
 
 def _rows(
@@ -216,7 +242,7 @@ def _rows(
     return [_row(row) for row in connection.execute(query)]
 
 
-def _matching(tenant: str, wanted: Filter, keys: CTE, limit: int) -> Select[Any]:
+def _matching(tenant: str, wanted: Filter, keys: CTE, limit: int | BindParameter[int]) -> Select[Any]:
     """The newest of the copies in `keys` for which all holds; only those that hold so far are looked up among the messages."""
     k, m = keys.c, messages.c
     return (
@@ -268,6 +294,20 @@ def _sender(text: str, box: ColumnElement[str]) -> ColumnElement[bool]:
     return box == ("" if text == "<>" else mailbox(text))
 
 
+_LAST_MS = (1 << 63) - 1
+
+
+class _After(NamedTuple):
+    """A cursor that a statement is told when it is executed."""
+
+    received: BindParameter[int]
+    message: BindParameter[str]
+    recipient: BindParameter[str]
+
+
+_AFTER = _After(
+    bindparam("received", type_=BigInteger), bindparam("message", type_=Text), bindparam("recipient", type_=Text)
+)
 _C, _M = copies.c, messages.c
 _OF_COPY = (
     _C.message, _C.recipient, _C.received, _C.state, _C.on_hold, _C.verdict, _C.rule, _C.score, _C.reply, _C.expires,

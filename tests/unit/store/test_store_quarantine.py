@@ -115,6 +115,26 @@ async def test_a_page_ends_where_nothing_fits_for_long(catalog):
     assert second.more is None
 
 
+async def test_pages_that_take_several_steps_leave_nothing_out(catalog):
+    rows = [
+        {"tenant": "default", "message": f"m{n:06d}", "recipient": "r@example.org", "received": n // 3, "state": "held",
+         "on_hold": False, "verdict": "spam", "rule": "r", "score": float(n % 13), "reply": "", "expires": 1, "changed": 0}
+        for n in range(LOOKED + 100)
+    ]  # fmt: skip
+    with catalog.write() as connection:
+        connection.execute(insert(copies), rows)
+    fitting = [row["message"] for row in reversed(rows) if row["score"] == 12 and row["received"] < 1000]
+    wanted = Filter(least_score=12.0, until=1000)
+    with catalog.read() as connection:
+        for limit in (1, 20, 50, 1000):
+            found = [
+                row.key.message
+                for part in quarantine_query.every(connection, "default", wanted, limit=limit)
+                for row in part
+            ]
+            assert found == fitting, limit
+
+
 async def test_each_copy_is_a_decision_of_its_own(box):
     bob, eve = Key("a1", BOB), Key("a1", EVE)
     assert change(box, quarantine.claim, "default", [bob], "node:1") == {bob}
