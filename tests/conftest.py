@@ -29,7 +29,7 @@ from mpp.cli.programs import free_port, start_clamd, start_spamd
 from mpp.store.catalog import Catalog, catalog_url, open_catalog, prepare
 from servers import postfix
 from servers.certificates import Certificates, make_certificates
-from servers.gateway import ROOT, Gateway, MakeGateway, gateway_settings, ports
+from servers.gateway import ROOT, SERVE, Gateway, MakeGateway, gateway_settings, ports
 from servers.installed import installed
 from servers.postgresql import Postgresql, binaries
 from servers.sink import Sink
@@ -220,6 +220,7 @@ def gateway(tmp_path: Path) -> Iterator[MakeGateway]:
     gateway(next_hop, domains=, scanners=, workers=, more=)  usual settings, `more` merged over them (nested dictionaries)
     gateway(settings=TEXT, port=, status_port=)              a settings file of the test's own
     gateway(next_hop, options=[...])                         by options; --listen, --next-hop and --data are added
+    gateway(next_hop, own_interpreter=True)                  not forked from a process that has loaded MPP (servers/warm.py)
     """
     made: list[Gateway] = []
 
@@ -232,8 +233,9 @@ def gateway(tmp_path: Path) -> Iterator[MakeGateway]:
         status_port: int = 0,
         ready: bool = True,
         command: tuple[str, ...] = (),
-        program: tuple[str, ...] = ("-m", "mpp", "serve"),
+        program: tuple[str, ...] = SERVE,
         environment: dict[str, str] | None = None,
+        own_interpreter: bool = False,
         **usual: Any,
     ) -> Gateway:
         folder = tmp_path / f"gateway-{len(made) + 1}"
@@ -256,6 +258,7 @@ def gateway(tmp_path: Path) -> Iterator[MakeGateway]:
                 command=command,
                 program=program,
                 environment=environment,
+                own_interpreter=own_interpreter,
                 **started,  # type: ignore[arg-type]
             )
         )

@@ -33,7 +33,7 @@ def test_by_options_a_message_goes_through(gateway: MakeGateway, sink: Sink) -> 
 
 
 def test_by_settings_it_tells_its_health_and_numbers(gateway: MakeGateway, sink: Sink) -> None:
-    mpp = gateway(sink, workers=2, more={"limits": {"recipients": 5}})
+    mpp = gateway(sink, own_interpreter=True, workers=2, more={"limits": {"recipients": 5}})
     assert len(mpp.worker_pids()) == 2
     send(mpp.port)
     assert mpp.status("/healthz") == "ok\n"

@@ -15,8 +15,10 @@ from typing import Any, Self
 
 from mpp.cli.programs import free_port
 from mpp.settings.write import toml_key, toml_value
+from servers.warm import Forked
 
 ROOT = Path(__file__).resolve().parents[2]
+SERVE = ("-m", "mpp", "serve")
 _START_S = 30.0
 
 
@@ -24,7 +26,8 @@ class Gateway:
     """A running gateway, from construction until `stop`. `settings` is the text of a settings file, or options are given.
 
     `port` and `status_port` are those the caller wrote into them. `program` is what Python runs, another one takes
-    `--settings` too.
+    `--settings` too. With `own_interpreter`, with options, or with another program or command around it the gateway has
+    an interpreter of its own; else it is forked from one that has loaded MPP (servers/warm.py).
     """
 
     def __init__(
@@ -37,26 +40,32 @@ class Gateway:
         status_port: int = 0,
         ready: bool = True,
         command: Sequence[str] = (),
-        program: Sequence[str] = ("-m", "mpp", "serve"),
+        program: Sequence[str] = SERVE,
         environment: Mapping[str, str] | None = None,
+        own_interpreter: bool = False,
     ) -> None:
         self.folder, self.port, self.status_port = folder, port, status_port
         self.file = folder / "mpp.toml"
-        arguments = [*command, sys.executable, *program, *options]
+        arguments = list(options)
         if settings:
             self.file.write_text(settings, encoding="utf-8")
             arguments += ["--settings", str(self.file)]
         self.lines: list[str] = []  # of stderr, so far
         self._written = threading.Condition()
-        self.process = subprocess.Popen(
-            arguments,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
-            start_new_session=True,
-        )
+        variables = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
+        self.process: Forked | subprocess.Popen[bytes]
+        if own_interpreter or options or command or program != SERVE:
+            self.process = subprocess.Popen(
+                [*command, sys.executable, *program, *arguments],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=variables,
+                start_new_session=True,
+            )
+        else:
+            self.process = Forked(["serve", *arguments], folder, variables)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         if ready:
