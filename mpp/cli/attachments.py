@@ -32,7 +32,7 @@ def attachments() -> None:
 @app.command()
 def inspect(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Mails or bare files.", show_default=False)],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each file.")] = False,
+    as_json: given.JsonOption = False,
 ) -> None:
     """Say of each file, and of those inside it, what it is and what is to be feared of it."""
     for file, _, items in _inspected(files):
@@ -49,7 +49,7 @@ def try_rules(
         list[str] | None, typer.Option("--to", metavar="ADDRESS", help="A recipient; may be repeated.")
     ] = None,
     ip: given.ClientOption = "127.0.0.1",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each file.")] = False,
+    as_json: given.JsonOption = False,
 ) -> None:
     """Say which rule for attachments acts on which file, for whom and why. Nothing but these rules is asked."""
     from mpp.checks.attachments.policy import Rulebook

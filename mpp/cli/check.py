@@ -1,10 +1,10 @@
 """`mpp check`: would the gateway run as the settings say? Each problem with its line and its cure."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from mpp.cli.options import DEFAULT_FILE, SettingsOption, load_file
+from mpp.cli.options import DEFAULT_FILE, JsonOption, SettingsOption, load_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 def check(
     settings: SettingsOption = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line, one for each problem or note.")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check settings, ports, servers, certificates, disk and DNS. Exit 1 if there is an error; warnings, and what the servers are, are told."""
     from mpp.settings.problem import report

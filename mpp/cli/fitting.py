@@ -3,10 +3,23 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import typer
+
+from mpp.cli.shown import console
+
 if TYPE_CHECKING:
     from rich.table import Table
 
 GAP = 2  # columns between two cells
+
+
+def show(rows: Sequence[Mapping[str, str]], cut: Mapping[str, int], left_out: Sequence[str]) -> None:
+    """Print the table as wide as the terminal is, and say which columns found no room. There must be a row."""
+    out = console()
+    table, gone, width = fitted(rows, cut, left_out, out.width)
+    console(width).print(table)
+    if gone:
+        typer.echo(f"Left out, as there are {out.width} columns: {', '.join(gone)}; --json shows all.")
 
 
 def fitted(

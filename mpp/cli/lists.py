@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mpp.cli import fitting
 from mpp.cli.errors import fail
 from mpp.cli.opened import TenantOption, opened
 from mpp.cli.options import ClientOption, JsonOption, SettingsOption
 from mpp.cli.selecting import moment
-from mpp.cli.shown import console, printable, time_text
+from mpp.cli.shown import printable, time_text
 
 if TYPE_CHECKING:
     from mpp.verdict.lists import Entry, Level
@@ -197,18 +198,24 @@ def _as_object(entry: "Entry") -> dict[str, Any]:
 
 
 def _table(found: "list[tuple[Entry, str]]") -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
     if not found:
         typer.echo("The lists are empty.")
         return
-    table = Table("action", "whom", "whose", "counts from", "until", "note", "by", box=box.SIMPLE_HEAD, pad_edge=False)
-    for entry, who in found:
-        proof = "RISKY: anywhere" if entry.override else " ".join(map(str, entry.networks))
-        whose = f"{entry.level.name.lower()} {entry.owner}".rstrip()
-        until = time_text(entry.expires * 1000)[:16] if entry.expires else ""
-        cells = (entry.action, entry.pattern, whose, proof, until, entry.note, who)
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    console().print(table)
+    fitting.show([_cells(entry, who) for entry, who in found], _CUT, _LEFT_OUT)
+
+
+_CUT = {"counts from": 16, "note": 16}  # may be cut to that many columns
+_LEFT_OUT = ("by", "note", "until")  # in this order, where the terminal is too narrow
+
+
+def _cells(entry: "Entry", who: str) -> dict[str, str]:
+    cells = {
+        "action": entry.action,
+        "whom": entry.pattern,
+        "whose": f"{entry.level.name.lower()} {entry.owner}".rstrip(),
+        "counts from": "RISKY: anywhere" if entry.override else " ".join(map(str, entry.networks)),
+        "until": time_text(entry.expires * 1000)[:16].replace("T", " ") if entry.expires else "",
+        "note": entry.note,
+        "by": who,
+    }
+    return {name: printable(cell) for name, cell in cells.items()}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mpp.cli.errors import fail
+from mpp.cli.options import JsonOption
 
 if TYPE_CHECKING:
     from mpp.mail.message import Message
@@ -26,7 +27,7 @@ def mail() -> None:
 @app.command()
 def parts(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Messages, one a file.", show_default=False)],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each file.")] = False,
+    as_json: JsonOption = False,
     extract: Annotated[
         Path | None,
         typer.Option(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mpp.cli import fitting
 from mpp.cli import selecting as given
 from mpp.cli.errors import fail
 from mpp.cli.opened import TenantOption, opened
@@ -238,16 +239,10 @@ def _nothing(identifier: str) -> str:
 
 
 def _table(rows: "list[Row]") -> None:
-    from mpp.cli.fitting import fitted
-
     if not rows:
         typer.echo("Nothing is held that fits.")
         return
-    out = console()
-    table, left_out, width = fitted([_cells(row) for row in rows], _CUT, _LEFT_OUT, out.width)
-    console(width).print(table)
-    if left_out:
-        typer.echo(f"Left out, as there are {out.width} columns: {', '.join(left_out)}; --json shows all.")
+    fitting.show([_cells(row) for row in rows], _CUT, _LEFT_OUT)
 
 
 _CUT = {"sender": 16, "recipient": 16, "subject": 16}  # may be cut to that many columns

@@ -64,7 +64,7 @@ def scan(
     listener: Annotated[
         str, typer.Option("--listener", metavar="NAME", help="Judge as for this listener; default: the first one.")
     ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, one for each file.")] = False,
+    as_json: given.JsonOption = False,
 ) -> None:
     """Scan mail files. Exit 0: clean; 1: another verdict; 2: a scanner failed or a file could not be read."""
     value = given.scan_settings(settings, given.Options(scanners=tuple(scanner or ()), no_checks=no_checks), FAILED)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mpp.cli.errors import fail
-from mpp.cli.options import DEFAULT_FILE, SettingsOption, load_file
+from mpp.cli.options import DEFAULT_FILE, JsonOption, SettingsOption, load_file
 from mpp.cli.shown import console, printable
 
 app = typer.Typer(
@@ -31,7 +31,7 @@ def status(
     settings: SettingsOption = None,
     data: DataOption = None,
     watch: Annotated[bool, typer.Option("--watch", help="Again each second, until Ctrl-C.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, one for each server.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show each server: its state, what it has in hand, how fast it is, what it answered."""
     folder = _folder(settings, data)

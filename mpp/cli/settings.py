@@ -68,7 +68,7 @@ def show(
 @app.command()
 def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The settings file to check.")] = DEFAULT_FILE,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, one for each problem.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check a settings file: every fault with its line, in one go. Exit 1 if there is an error."""
     from mpp.cli.check import json_lines

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mpp.cli.errors import fail
-from mpp.cli.options import SettingsOption
+from mpp.cli.options import JsonOption, SettingsOption
 from mpp.cli.placed import FolderOption, catalog_of, settings_of
 from mpp.cli.store_files import check, compact, rebuild
 
@@ -44,7 +44,7 @@ def verify(
     ] = "",
     tenant: Annotated[str, typer.Option("--tenant", metavar="NAME", help="Whose message.")] = "default",
     public_key: Annotated[bool, typer.Option("--public-key", help="Print the key that verifies, and end.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: JsonOption = False,
     settings: SettingsOption = None,
     data: FolderOption = None,
 ) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from mpp import __version__
@@ -71,3 +72,20 @@ def test_a_closed_pipe_is_quiet():
         process.stdout.close()
         assert process.stderr is not None
         assert process.stderr.read() == ""
+
+
+def commands(group, name="mpp"):
+    yield name, group
+    for each in getattr(group, "commands", {}).items():
+        yield from commands(each[1], f"{name} {each[0]}")
+
+
+def test_json_means_the_same_to_every_command():
+    told = {
+        name: option.help
+        for name, command in commands(get_command(app))
+        for option in command.params
+        if "--json" in option.opts
+    }
+    assert len(told) > 20
+    assert set(told.values()) == {"One JSON object a line."}, told

@@ -96,3 +96,16 @@ def test_entries_expire(run):
 )
 def test_what_cannot_be_read(run, arguments, said):
     assert said in run(*arguments, code=1)
+
+
+def test_an_entry_is_one_line_of_the_table_whatever_the_width(run, monkeypatch):
+    run("add", "block", "somebody.with.a.long.name@mail.example.net", "--note", "asked for by the people in the office")
+    run("add", "allow", "192.0.2.0/24", "--expires", "2099-12-31")
+    monkeypatch.setenv("COLUMNS", "80")
+    _, line, allowed, blocked, left_out = [line.split() for line in run("show").splitlines() if line.strip()]
+    assert line == ["─" * 71]
+    assert allowed == ["allow", "192.0.2.0/24", "tenant"]
+    assert blocked == ["block", "somebody.with.a.long.name@mail.example.net", "tenant"]
+    assert " ".join(left_out) == "Left out, as there are 80 columns: by, note, until; --json shows all."
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "asked for by the people in the office" in run("show")
