@@ -5,8 +5,6 @@ import io
 import json
 import re
 import smtplib
-import subprocess
-import sys
 import zipfile
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -17,8 +15,9 @@ import pytest
 
 from mpp.mail.message import Message
 from servers.attachments import PROGRAM, macro_word, zipped
-from servers.gateway import ROOT, Gateway, MakeGateway
+from servers.gateway import Gateway, MakeGateway
 from servers.sink import Sink
+from servers.warm import run
 
 BOB, CAROL = "bob@example.org", "carol@example.org"
 
@@ -50,8 +49,7 @@ def rule(action: str, **more: Any) -> dict[str, Any]:
 
 def command(mpp: Gateway, *arguments: str) -> list[dict[str, Any]]:
     """Run a command on the gateway's own settings; return the objects that it prints."""
-    full = [sys.executable, "-m", "mpp", *arguments, "--settings", str(mpp.file), "--json"]
-    done = subprocess.run(full, capture_output=True, cwd=ROOT, timeout=60, check=False)
+    done = run(*arguments, "--settings", str(mpp.file), "--json")
     assert not done.stderr, done.stderr.decode()
     return [json.loads(line) for line in done.stdout.splitlines()]
 

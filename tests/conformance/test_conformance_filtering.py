@@ -4,8 +4,6 @@ import io
 import json
 import re
 import smtplib
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from email.message import EmailMessage
@@ -14,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from servers.gateway import ROOT, Gateway, MakeGateway
+from servers.gateway import Gateway, MakeGateway
 from servers.sink import Sink
+from servers.warm import run
 
 HEADER = b"From: ann@example.net\r\nDate: Mon, 04 May 2026 09:12:31 +0200\r\nMessage-ID: <1@example.net>\r\nSubject: Lunch\r\n"
 HAM = HEADER + b"\r\nShall we meet at noon? The place at the corner has a table for us.\r\n"
@@ -130,9 +129,8 @@ def test_scan_says_what_the_log_says(filtering: Filtering, sink: Sink, tmp_path:
         logged = mpp.wait_for(r"event=message .* verdict=(\S+) score=(\S+) .*findings=(\S+)", since=since)
         file = tmp_path / f"{name}.eml"
         file.write_bytes(mail)
-        command = [sys.executable, "-m", "mpp", "scan", "--json", "--settings", str(mpp.file)]
         options = ["--rcpt", "bob@example.org", "--from", "ann@example.net", str(file)]
-        done = subprocess.run([*command, *options], capture_output=True, cwd=ROOT, timeout=60, check=False)
+        done = run("scan", "--json", "--settings", str(mpp.file), *options)
         scanned = json.loads(done.stdout)
         assert done.returncode == (0 if scanned["verdict"] == "clean" else 1)
         assert scanned["verdict"] == logged[1]

@@ -4,7 +4,6 @@ import asyncio
 import json
 import shutil
 import subprocess
-import sys
 import uuid
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from mpp.cli.programs import free_port
 from mpp.store.events import about
 from mpp.store.opening import open_store_catalog, prepare_store
 from mpp.store.settings import Store
-from servers.gateway import ROOT
 from servers.held import fill, held
+from servers.warm import run
 
 WORDS = b"invoice overdue pharmacy watches lottery winner transfer account urgent reply claim prize today "
 
@@ -37,8 +36,7 @@ def learn(box: Path, servers: list[str], *arguments: str) -> tuple[int, list[dic
     file.write_text(
         f'[node]\ndata = "{box}/data"\n[[scanners]]\nname = "sa"\nkind = "spamd"\nservers = {json.dumps(servers)}\n'
     )
-    command = [sys.executable, "-m", "mpp", "quarantine", "learn", *arguments, "--json", "--settings", str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    done = run("quarantine", "learn", *arguments, "--json", "--settings", str(file), timeout=120)
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert found, done.stderr
     return done.returncode, [{key: each[key] for key in ("id", "state", "reply")} for each in found]

@@ -1,19 +1,17 @@
 """Lists in a running gateway: a change is taken within seconds, without a reload, and decides for the recipients it is about."""
 
 import smtplib
-import subprocess
-import sys
 
 from mpp.gateway.load import load_settings
 from mpp.store.opening import prepare_store
-from servers.gateway import ROOT, gateway_settings, ports
+from servers.gateway import gateway_settings, ports
+from servers.warm import run
 
 MAIL = b"From: ann@example.net\r\nSubject: Lunch\r\n\r\nNoon?\r\n"
 
 
 def lists(mpp, *arguments):
-    command = [sys.executable, "-m", "mpp", "lists", *arguments, "--settings", str(mpp.file)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    run("lists", *arguments, "--settings", str(mpp.file)).check_returncode()
 
 
 def refusal(mpp, recipient):

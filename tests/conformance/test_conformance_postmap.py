@@ -2,11 +2,11 @@
 
 import random
 import subprocess
-import sys
 
 import pytest
 
 from servers.installed import installed
+from servers.warm import run
 
 PATTERNS = [
     "a",
@@ -62,8 +62,6 @@ def test_random_tables_answer_as_postmap_does(kind, tmp_path, soak):
         table.write_text("\n".join(_line(chance) for _ in range(chance.randint(1, 25))) + "\n")
         name = f"{kind}:{table}"
         theirs = subprocess.run([postmap, "-u", "-q", "-", name], input=keys, capture_output=True, check=False)
-        ours = subprocess.run(
-            [sys.executable, "-m", "mpp", "filters", "map", name], input=keys, capture_output=True, check=False
-        )
+        ours = run("filters", "map", name, sent=keys)
         assert ours.stdout == theirs.stdout, (seed, table.read_text())
         assert ours.returncode == theirs.returncode, (seed, table.read_text())

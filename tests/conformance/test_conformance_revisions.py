@@ -1,17 +1,17 @@
 """A running gateway takes a revision that is applied to its catalog, within seconds and without dropping a connection."""
 
 import smtplib
-import subprocess
-import sys
 
 import pytest
 
-from servers.gateway import ROOT, gateway_settings, ports
+from servers.gateway import gateway_settings, ports
+from servers.warm import run
 
 
 def settings_command(mpp, *arguments, file=None):
-    command = [sys.executable, "-m", "mpp", "settings", *arguments, "--settings", str(file or mpp.file)]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    done = run("settings", *arguments, "--settings", str(file or mpp.file))
+    done.check_returncode()
+    return done.stdout.decode()
 
 
 def test_a_revision_is_taken_and_rolled_back(gateway, sink, tmp_path):

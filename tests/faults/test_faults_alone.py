@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -11,12 +9,12 @@ import pytest
 from mpp.store.alone import alone
 from servers.gateway import Gateway, MakeGateway
 from servers.sink import Sink
+from servers.warm import run
 
 
 def store(mpp: Gateway, command: str) -> tuple[int, str]:
-    arguments = [sys.executable, "-m", "mpp", "store", command, "--settings", str(mpp.file)]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, cwd=mpp.folder)
-    return done.returncode, done.stderr
+    done = run("store", command, "--settings", str(mpp.file))
+    return done.returncode, done.stderr.decode()
 
 
 @pytest.mark.parametrize("command", ["rebuild", "compact"])

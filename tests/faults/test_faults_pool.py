@@ -17,6 +17,7 @@ from servers.certificates import Certificates
 from servers.dialogue import ClosedError, Dialogue
 from servers.gateway import Gateway, MakeGateway, ports
 from servers.sink import Sink
+from servers.warm import run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -113,15 +114,8 @@ def attempt(port: int) -> int:
         return dialogue.data(b"Subject: one\r\nX-Bench-Number: 1\r\n\r\ntext\r\n.\r\n").code
 
 
-def scanners(made: Gateway, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "mpp", "scanners", *arguments, "--settings", str(made.file)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-        timeout=60,
-    )
+def scanners(made: Gateway, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return run("scanners", *arguments, "--settings", str(made.file))
 
 
 def states(made: Gateway) -> dict[str, dict[str, Any]]:
@@ -185,20 +179,13 @@ def test_drained_by_the_operator_and_back_again(gateway: MakeGateway, sink: Sink
     assert servers.seen()[0] > 0
     refused = scanners(made, "drain", "sa", "elsewhere:1")
     assert refused.returncode == 1
-    assert "sa has no server elsewhere:1" in refused.stderr
+    assert b"sa has no server elsewhere:1" in refused.stderr
 
 
 def test_status_without_a_gateway_says_what_to_do(tmp_path: Path) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "mpp", "scanners", "status", "--data", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-        timeout=60,
-    )
+    ended = run("scanners", "status", "--data", str(tmp_path))
     assert ended.returncode == 1
-    assert "no gateway answers there" in ended.stderr
+    assert b"no gateway answers there" in ended.stderr
 
 
 def test_a_worker_killed_with_places_in_hand_gives_them_back(gateway: MakeGateway, sink: Sink, spamds) -> None:

@@ -2,19 +2,17 @@
 
 import json
 import smtplib
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 
 from servers.gateway import Gateway, MakeGateway
 from servers.sink import Sink
+from servers.warm import run
 
 
 def alarms(mpp: Gateway) -> list[str]:
     """What `mpp check` says of silence."""
-    command = [sys.executable, "-m", "mpp", "check", "--json", "--settings", str(mpp.file)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=mpp.folder)
+    done = run("check", "--json", "--settings", str(mpp.file))
     found = [json.loads(line) for line in done.stdout.splitlines()]
     return [each["what"] for each in found if each["key"] == "silence.mail"]
 

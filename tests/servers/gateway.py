@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from mpp.cli.programs import free_port
 from mpp.settings.write import toml_key, toml_value
-from servers.warm import Forked
+from servers.warm import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVE = ("-m", "mpp", "serve")
@@ -53,7 +53,7 @@ class Gateway:
         self.lines: list[str] = []  # of stderr, so far
         self._written = threading.Condition()
         variables = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
-        self.process: Forked | subprocess.Popen[bytes]
+        self.process: Server | subprocess.Popen[bytes]
         if own_interpreter or options or command or program != SERVE:
             self.process = subprocess.Popen(
                 [*command, sys.executable, *program, *arguments],
@@ -65,7 +65,7 @@ class Gateway:
                 start_new_session=True,
             )
         else:
-            self.process = Forked(["serve", *arguments], folder, variables)
+            self.process = Server(["serve", *arguments], folder, variables)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         if ready:

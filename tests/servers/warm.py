@@ -1,10 +1,10 @@
 """`mpp` in a process forked from one that has loaded its modules once: starting an interpreter costs more than most tests do.
 
-`start` gives a process that is used like a subprocess.Popen. What is started so is the same command with the same arguments;
+`Server`, `Command` and `run` are used like those of subprocess. What is started so is the same command with the same arguments;
 what an interpreter of its own does before (reading the modules, and from where) is tried by the tests that start one.
 
-The process that forks has no threads. Each order to it names the arguments, folder and environment, and hands over two
-descriptors: where stderr goes, and a pipe that is told the process id and, when it has ended, its exit code.
+The process that forks has no threads. Each order to it names the arguments, folder and environment, and hands over four
+descriptors: a pipe that is told the process id and, when it has ended, its exit code; and stdin, stdout, stderr.
 """
 
 import atexit
@@ -17,10 +17,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 _TESTS = Path(__file__).resolve().parents[1]
 _ORDER = 1 << 20  # octets
@@ -36,16 +37,15 @@ _LOADED = (
 
 
 class Forked:
-    """A process started here. `stderr` is what it writes there, nothing else of it is kept."""
+    """A process started here, in a session of its own; `standard` are its descriptors 0, 1 and 2."""
 
-    def __init__(self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], standard: Sequence[int]
+    ) -> None:
         order = {"arguments": list(arguments), "folder": str(folder), "environment": dict(environment)}
-        errors, stderr = os.pipe()
         told, telling = os.pipe()
-        socket.send_fds(_door(), [json.dumps(order).encode()], [stderr, telling])
-        os.close(stderr)
+        socket.send_fds(_door(), [json.dumps(order).encode()], [telling, *standard])
         os.close(telling)
-        self.stderr: IO[bytes] = open(errors, "rb", buffering=0)  # noqa: SIM115
         self._told = open(told, "rb", buffering=0)  # noqa: SIM115
         self.pid = int(self._told.readline())
         self.returncode: int | None = None
@@ -76,6 +76,46 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
+class Server(Forked):
+    """One that runs on. `stderr` is what it writes there; stdout is not kept."""
+
+    def __init__(self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+        errors, stderr = os.pipe()
+        with open(os.devnull, "r+b", buffering=0) as nothing:
+            super().__init__(arguments, folder, environment, (nothing.fileno(), nothing.fileno(), stderr))
+        os.close(stderr)
+        self.stderr: IO[bytes] = open(errors, "rb", buffering=0)  # noqa: SIM115
+
+
+class Command(Forked):
+    """One that reads `sent`, does its work and ends."""
+
+    def __init__(self, arguments: Sequence[str], sent: bytes = b"") -> None:
+        self._files = [tempfile.TemporaryFile() for _ in range(3)]  # noqa: SIM115
+        self._files[0].write(sent)
+        self._files[0].seek(0)
+        super().__init__(arguments, _TESTS.parent, os.environ, [each.fileno() for each in self._files])
+
+    def communicate(self, timeout: float | None = None) -> tuple[bytes, bytes]:
+        """Wait for its end; return what it wrote on stdout and stderr."""
+        self.wait(timeout)
+        for each in self._files:
+            each.seek(0)
+        _, output, errors = (each.read() for each in self._files)
+        return output, errors
+
+
+def run(*arguments: str, sent: bytes = b"", timeout: float = 60.0) -> "subprocess.CompletedProcess[bytes]":
+    """Run `mpp` with these arguments to its end; one that takes longer is killed, and TimeoutExpired raised."""
+    command = Command(arguments, sent)
+    try:
+        output, errors = command.communicate(timeout)
+    finally:
+        command.kill()
+    assert command.returncode is not None
+    return subprocess.CompletedProcess(arguments, command.returncode, output, errors)
+
+
 @lru_cache(maxsize=1)
 def _door() -> socket.socket:
     """Start the process that forks; it ends when the door closes, with ours."""
@@ -97,7 +137,7 @@ def _door() -> socket.socket:
 def _serve(door: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the keepers
     while True:
-        order, descriptors, _, _ = socket.recv_fds(door, _ORDER, 2)
+        order, descriptors, _, _ = socket.recv_fds(door, _ORDER, 4)
         if not order:
             return
         if os.fork() == 0:
@@ -108,15 +148,16 @@ def _serve(door: socket.socket) -> None:
             os.close(each)
 
 
-def _keep(order: dict[str, object], stderr: int, telling: int) -> None:
+def _keep(order: dict[str, Any], telling: int, *standard: int) -> None:
     """Start the process, and tell its id and its end; returns in the process itself, once it is done."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     pid = os.fork()
     if pid == 0:
         os.close(telling)
-        _become(stderr=stderr, **order)  # type: ignore[arg-type]
+        _become(standard=standard, **order)
         return
-    os.close(stderr)
+    for each in standard:
+        os.close(each)
     os.write(telling, b"%d\n" % pid)
     _, status = os.waitpid(pid, 0)
     with contextlib.suppress(BrokenPipeError):  # whoever asked has gone
@@ -124,15 +165,13 @@ def _keep(order: dict[str, object], stderr: int, telling: int) -> None:
     os._exit(0)
 
 
-def _become(arguments: list[str], folder: str, environment: dict[str, str], stderr: int) -> None:
+def _become(arguments: list[str], folder: str, environment: dict[str, str], standard: Sequence[int]) -> None:
     from mpp.cli import main
 
     os.setsid()
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for taken, standard in ((nothing, 0), (nothing, 1), (stderr, 2)):
-        os.dup2(taken, standard)
-    os.close(nothing)
-    os.close(stderr)
+    for number, each in enumerate(standard):
+        os.dup2(each, number)
+        os.close(each)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
