@@ -16,33 +16,62 @@ _SCRIPT = re.compile(
 _DATA_URI = re.compile(
     rb"data:([a-z0-9.+-]+/[a-z0-9.+-]+)?(?:;[a-z0-9=.-]+)*;base64,([A-Za-z0-9+/=%\s]{16,})", re.IGNORECASE
 )
-_LONG_BASE64 = re.compile(rb"[\"'`]([A-Za-z0-9+/]{64,}={0,2})[\"'`]")
+# Literals that hold files: in quotes or between tags, in one piece or in lines; joined where they are cut into pieces; as numbers or escapes.
+_JOINTS = re.compile(rb"(?<=[A-Za-z0-9+/=_-]{8})[\"'`]\s{0,200}+[+,]\s{0,200}+[\"'`]|\\\r?\n")
+_BASE64 = re.compile(
+    rb"[\"'`>]\s{0,200}+((?:[A-Za-z0-9+/_-]{40,}+\s{1,20}+)*[A-Za-z0-9+/_-]{4,}+={0,2})\s{0,200}+[\"'`<]"
+)
+_HEX = re.compile(rb"(?:[0-9A-Fa-f]{2})+")
+_NUMBERS = re.compile(rb"[\[(]\s{0,200}+((?:\d{1,3}\s{0,20}+,\s{0,20}+){31,}\d{1,3})")
+_ESCAPES = re.compile(rb"(?:(?:\\x|\\u00|%)[0-9A-Fa-f]{2}){32,}")
+_ESCAPE = re.compile(rb"\\x|\\u00|%")
+_FROM_URLS = bytes.maketrans(b"-_", b"+/")
+_SHORTEST = 64  # characters of a literal
+_RTF_ACTIVE = re.compile(rb"\\obj(?:data|update|autlink|emb|link|ocx|html)|\\\*\s*\\template\b")
 _OBJDATA = re.compile(rb"\\objdata\b\s*(?:\\[a-z]+-?\d*\s?|[{}\s])*((?:[0-9A-Fa-f]\s*){16,})")
 
 
-def markup_flags(data: bytes) -> set[Flag]:
+def markup_text(data: bytes) -> bytes:
+    """Return the text of a page as the patterns here have it: one octet a character."""
+    return data.replace(b"\0", b"") if data[:2] in (b"\xff\xfe", b"\xfe\xff") else data
+
+
+def markup_flags(text: bytes) -> set[Flag]:
     """Return what is in a page or picture of markup."""
-    text = data.replace(b"\0", b"") if data[:2] in (b"\xff\xfe", b"\xfe\xff") else data
     return {Flag.ACTIVE} if _SCRIPT.search(text) else set()
 
 
-def markup_members(data: bytes, meter: Meter) -> Iterator[Member]:
-    """Yield the files that a page carries in itself, as HTML smuggling does: data: URIs and long base64 literals."""
-    found = [(match[1] or b"", match[2]) for match in _DATA_URI.finditer(data)]
-    if _SCRIPT.search(data):
-        found += [(b"", match[1]) for match in _LONG_BASE64.finditer(data)]
-    for number, (kind, text) in enumerate(found, 1):
-        if kind.lower().startswith((b"image/", b"font/")):
-            continue
+def markup_members(text: bytes, meter: Meter) -> Iterator[Member]:
+    """Yield the files that a page carries in itself, as HTML smuggling does: data: URIs, and long literals in each of the usual writings.
+
+    What a script computes is not seen; that it has scripts is.
+    """
+    for number, octets in enumerate(_carried(text), 1):
         meter.budget.entry()
-        octets = _base64(text)
+        meter.take(len(octets))
         if octets:
-            meter.take(len(octets))
             yield Member(f"data-{number}", octets)
 
 
+def _carried(text: bytes) -> Iterator[bytes]:
+    for match in _DATA_URI.finditer(text):
+        if not (match[1] or b"").lower().startswith((b"image/", b"font/")):
+            yield _base64(match[2])
+    for match in _ESCAPES.finditer(text):
+        yield binascii.unhexlify(_ESCAPE.sub(b"", match[0]))
+    if not (_SCRIPT.search(text) or text.lstrip().startswith(b"<?xml")):
+        return
+    for match in _NUMBERS.finditer(text):
+        numbers = [int(number) for number in match[1].split(b",")]
+        yield bytes(numbers) if max(numbers) < 256 else b""
+    for match in _BASE64.finditer(_JOINTS.sub(b"", text)):
+        if len(match[1]) >= _SHORTEST:
+            yield binascii.unhexlify(match[1]) if _HEX.fullmatch(match[1]) else _base64(match[1])
+
+
 def _base64(text: bytes) -> bytes:
-    clean = re.sub(rb"[^A-Za-z0-9+/]", b"", text.replace(b"%2B", b"+").replace(b"%2F", b"/").replace(b"%3D", b""))
+    plain = text.replace(b"%2B", b"+").replace(b"%2F", b"/").replace(b"%3D", b"")
+    clean = re.sub(rb"[^A-Za-z0-9+/]", b"", plain.translate(_FROM_URLS))
     try:
         return base64.b64decode(clean[: len(clean) // 4 * 4] + _padded(clean[len(clean) // 4 * 4 :]))
     except binascii.Error:
@@ -51,6 +80,11 @@ def _base64(text: bytes) -> bytes:
 
 def _padded(rest: bytes) -> bytes:
     return rest + b"=" * (-len(rest) % 4) if len(rest) > 1 else b""
+
+
+def rtf_flags(data: bytes) -> set[Flag]:
+    """Return what is in an RTF text: objects, however they are written, and a template from elsewhere."""
+    return {Flag.ACTIVE} if _RTF_ACTIVE.search(data) else set()
 
 
 def rtf_members(data: bytes, meter: Meter) -> Iterator[Member]:

@@ -3,14 +3,11 @@
 Raises UnreadableError and BombError, as the openers do.
 """
 
-import io
 import re
-import struct
-import zipfile
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator
 from zlib import crc32
 
-from mpp.checks.attachments import active, compressed, dde, office
+from mpp.checks.attachments import active, compressed, dde, office, zips
 from mpp.checks.attachments.archives import members
 from mpp.checks.attachments.budget import Meter
 from mpp.checks.attachments.item import Flag, Means, Member, UnreadableError
@@ -18,6 +15,7 @@ from mpp.checks.attachments.kinds import is_program
 from mpp.checks.attachments.locked import locked
 from mpp.checks.attachments.mails import mail_members
 from mpp.checks.attachments.microsoft import ACTIVE_MIME, active_mime_members, onenote_members
+from mpp.checks.attachments.names import endings
 from mpp.checks.attachments.pdf import pdf_contents
 from mpp.checks.attachments.programs import program_members
 from mpp.checks.attachments.tnef import tnef_members
@@ -68,16 +66,21 @@ _BY_PROGRAM = frozenset(
         "x-zoo",
     ]
 )
-_ZIP_MEMBER, _ZIP_LISTED, _ZIP_END = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
+_RAR, _7Z = b"Rar!\x1a\x07", b"7z\xbc\xaf\x27\x1c"
+_ZIP_COMMENT = 1 << 16  # octets behind its end, at most
+_MEDIA = ("image/", "audio/", "video/", "font/")
+_MARKUP = frozenset({"text/html", "image/svg+xml", "text/xml", "application/xml"})
+_ANY_TEXT = frozenset({"text/plain", "application/octet-stream"})  # browsers show it as its name says
+_PAGES = frozenset({"htm", "html", "shtml", "xhtml", "xht", "svg", "hta"})
 _AR = b"!<arch>\n"
 _EMPTY = 32  # octets of an archive without members, at most
 
 
-def may_hold(data: bytes, kind: str) -> bool:
-    """Return False for what nothing is opened of: pictures, sound, plain text."""
+def may_hold(data: bytes, name: str, kind: str) -> bool:
+    """Return False for what nothing is opened of: pictures and sound with no archive behind them, plain text."""
     if kind == "text/plain":
-        return _is_uuencoded(data)
-    return kind == "image/svg+xml" or not kind.startswith(("image/", "audio/", "video/", "font/"))
+        return _is_uuencoded(data) or bool(endings(name) & _PAGES)
+    return kind == "image/svg+xml" or not kind.startswith(_MEDIA) or bool(_starts(data))
 
 
 def contents(data: bytes, name: str, kind: str, meter: Meter, means: Means) -> Iterator[Found]:
@@ -88,6 +91,7 @@ def contents(data: bytes, name: str, kind: str, meter: Meter, means: Means) -> I
         yield from _archive(data, meter, means)
     elif kind in compressed.KINDS:
         yield from compressed.decompressed(data, name, kind, meter)
+        yield from _behind(data, meter, means)
     elif kind == "application/x-ole-storage":
         yield office.ole_flags(data)
         yield from office.ole_members(data, meter)
@@ -97,17 +101,18 @@ def contents(data: bytes, name: str, kind: str, meter: Meter, means: Means) -> I
     elif kind == "application/onenote":
         yield from onenote_members(data, meter)
     elif kind == "text/rtf":
-        yield {Flag.MACRO} if dde.in_rtf(data) else set()
-        for member in active.rtf_members(data, meter):
-            yield {Flag.ACTIVE}
-            yield member
-    elif kind in ("text/html", "image/svg+xml", "text/xml", "application/xml"):
-        yield active.markup_flags(data) | office.flat_flags(data)
-        yield from active.markup_members(data, meter)
+        yield active.rtf_flags(data) | ({Flag.MACRO} if dde.in_rtf(data) else set())
+        yield from active.rtf_members(data, meter)
+        yield from _behind(data, meter, means)
+    elif kind in _MARKUP or (kind in _ANY_TEXT and endings(name) & _PAGES):
+        text = active.markup_text(data)
+        yield active.markup_flags(text) | office.flat_flags(text)
+        yield from active.markup_members(text, meter)
+        yield from _behind(data, meter, means)
     elif kind == "application/vnd.ms-tnef":
         yield from tnef_members(data, meter)
     elif kind == "message/rfc822":
-        yield from mail_members(data, meter)
+        yield from mail_members(data, meter, pages=bool(endings(name) & {"mht", "mhtml"}))
     elif kind in _BY_PROGRAM:
         yield from program_members(data, meter, means)
     else:
@@ -118,7 +123,7 @@ def _rest(data: bytes, name: str, kind: str, meter: Meter, means: Means) -> Iter
     """What libmagic does not name, and files that are something else beside what they seem."""
     if data.startswith(ACTIVE_MIME):
         yield from active_mime_members(data, meter)
-    elif is_program(kind) or kind == "application/octet-stream":
+    elif is_program(kind) or kind == "application/octet-stream" or kind.startswith(_MEDIA):
         yield from _behind(data, meter, means)
     elif kind == "application/x-sylk" or data.startswith(b"ID;P"):
         yield office.sylk_flags(data)
@@ -126,6 +131,8 @@ def _rest(data: bytes, name: str, kind: str, meter: Meter, means: Means) -> Iter
         yield from compressed.decompressed(data, name, "text/x-uuencode", meter)
     elif kind.endswith("/csv") or (kind.startswith("text/") and name.lower().endswith(".csv")):
         yield {Flag.MACRO} if dde.in_csv(data) else set()
+    if not kind.startswith("text/") and _VOLUME.search(name):
+        raise UnreadableError("a volume of several", {Flag.DAMAGED, Flag.UNCHECKED})
     if kind == "application/octet-stream" and name.lower().rpartition(".")[2] in _ENDS:
         yield from _archive(data, meter, means)
 
@@ -134,6 +141,7 @@ def _is_uuencoded(data: bytes) -> bool:
     return re.search(rb"^begin(?:-base64)? [0-7]{3,4} \S", data[:4096], re.MULTILINE) is not None
 
 
+_VOLUME = re.compile(r"\.(?:(?:7z|zip|rar|tar|gz|exe)\.\d{2,3}|part\d{1,3}\.rar|[rz]\d\d)$", re.IGNORECASE)
 _ENDS = frozenset(
     [
         "zip",
@@ -165,8 +173,8 @@ def _archive(data: bytes, meter: Meter, means: Means) -> Iterator[Found]:
     if locked(data):
         yield {Flag.ENCRYPTED}
     seen: set[str | tuple[int, int]] = set()
-    meter.budget.announced(data.count(_ZIP_LISTED))
-    listed = _directory(data)
+    meter.budget.announced(data.count(zips.LISTED))
+    listed = zips.directory(data)
     meter.announced(sum(entry.file_size for entry in listed))  # many entries can name the same octets
     failure: UnreadableError | None = None
     try:
@@ -179,8 +187,10 @@ def _archive(data: bytes, meter: Meter, means: Means) -> Iterator[Found]:
     except UnreadableError as error:
         failure = error
     if data[:2] == b"PK":
-        yield from _unseen(listed, seen, meter)
-        yield from _shadowed(data, meter)
+        yield from zips.unseen(listed, seen, meter)
+        yield from zips.renamed(data, listed, meter)
+        yield from zips.between(data, listed, meter)
+        yield from zips.shadowed(data, meter)
     if failure:
         raise failure
 
@@ -219,37 +229,6 @@ def _may_be_empty(data: bytes) -> bool:
     return len(data) <= _EMPTY or not data.strip(b"\0") or data.startswith(b"ustar", 257) or data.startswith(b"WARC/")
 
 
-def _shadowed(data: bytes, meter: Meter) -> Iterator[Found]:
-    """Yield the members of each earlier archive within the octets of a zip: readers take the last directory, or the first."""
-    end = data.find(_ZIP_END)
-    last = data.rfind(_ZIP_END)
-    while 0 <= end < last:
-        yield from members(data[: end + 22], meter)
-        end = data.find(_ZIP_END, end + 4)
-
-
-def _directory(data: bytes) -> Sequence[zipfile.ZipInfo]:
-    """Return the entries of a zip's directory; none where it is no zip, or its directory is broken."""
-    if data[:2] != b"PK":
-        return ()
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as listing:
-            return listing.infolist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error, OSError):
-        return ()  # libarchive reads it by the local headers
-
-
-def _unseen(listed: Sequence[zipfile.ZipInfo], seen: Set[str | tuple[int, int]], meter: Meter) -> Iterator[Found]:
-    """Yield what the directory has beyond the members that were opened: others would open that.
-
-    A name may have been read in another charset, so the same content will do.
-    """
-    for entry in listed:
-        if not seen & {entry.filename, (entry.file_size, entry.CRC)} and not entry.filename.endswith("/"):
-            meter.budget.entry()
-            yield Member(entry.filename, flags={Flag.DAMAGED}, readable=False)
-
-
 def _package(data: bytes, meter: Meter, means: Means) -> Iterator[Found]:
     """Yield flags for an office document's parts; its parts are files like others."""
     if locked(data):
@@ -261,10 +240,19 @@ def _package(data: bytes, meter: Meter, means: Means) -> Iterator[Found]:
 
 def _behind(data: bytes, meter: Meter, means: Means) -> Iterator[Found]:
     """Yield the members of an archive that stands behind something else, as in self-extracting programs."""
-    for signature in (_ZIP_MEMBER, b"Rar!\x1a\x07", b"7z\xbc\xaf\x27\x1c"):
-        start = data.find(signature, 1)
-        if start > 0:
-            try:
-                yield from members(data[start:], meter, means.passwords)
-            except UnreadableError:
-                continue  # a signature by chance, in the midst of other octets
+    for start in _starts(data):
+        archive = data[start:]
+        if locked(archive):
+            yield {Flag.ENCRYPTED}
+        try:
+            yield from members(archive, meter, means.passwords)
+        except UnreadableError:
+            continue  # a signature by chance, in the midst of other octets
+
+
+def _starts(data: bytes) -> list[int]:
+    """Return where archives may begin behind something else: a zip only where its end is at the end of all."""
+    starts = [data.find(_RAR, 1), data.find(_7Z, 1)]
+    if data.rfind(zips.END, max(0, len(data) - _ZIP_COMMENT - 22)) >= 0:
+        starts.append(data.find(zips.MEMBER, 1))
+    return [start for start in starts if start > 0]

@@ -63,7 +63,7 @@ def _look(file: File, state: _State, depth: int, given: Set[Flag] = frozenset())
     if not (file.apart and kind == "message/rfc822"):  # what that one holds is looked at beside it
         if not state.stopped:
             flags |= _look_inside(file, kind, state, depth)
-        elif may_hold(file.data, kind):
+        elif may_hold(file.data, file.name, kind):
             flags |= {Flag.DAMAGED, Flag.UNCHECKED}
     state.items[place] = replace(item, flags=frozenset(flags))
     return flags

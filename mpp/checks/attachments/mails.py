@@ -45,23 +45,23 @@ def is_file(part: Part) -> bool:
     return part.attachment or next(_uuencoded(part), None) is not None
 
 
-def mail_members(data: bytes, meter: Meter) -> Iterator[Member]:
-    """Yield the files of a mail that lies inside something else."""
-    for file in _files(_message(data)):
+def mail_members(data: bytes, meter: Meter, *, pages: bool = False) -> Iterator[Member]:
+    """Yield the files of a mail that lies inside something else. `pages`: it is a stored page, of which a browser shows each part."""
+    for file in _files(_message(data), pages=pages):
         meter.budget.entry()
         meter.take(len(file.data))
         name = file.name or f"part-{file.path}"
         yield Member(name, file.data, set(file.flags), other_name=file.other_name, depth=file.depth, apart=file.apart)
 
 
-def _files(message: Message) -> Iterator[File]:
+def _files(message: Message, *, pages: bool = False) -> Iterator[File]:
     left = _MAILS
     for part, depth in _parts(message):
         if part.children:
             left -= part.end - part.body
             data, flags = (part.decode(), frozenset[Flag]()) if left >= 0 else (b"", frozenset({Flag.BOMB}))
             yield File(part.path, part.name or "mail.eml", part.type, data, part.other_name, depth, True, flags)
-        elif part.attachment:
+        elif part.attachment or (pages and part.type == "text/html"):
             yield File(part.path, part.name or "", part.type, part.decode(), part.other_name, depth)
         else:
             for number, (name, data) in enumerate(islice(_uuencoded(part), _UUENCODED + 1)):

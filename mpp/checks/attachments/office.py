@@ -1,5 +1,6 @@
 """Office documents: macros, encryption, what they fetch or embed; and the files inside (MS-CFB, MS-XLS, MS-DOC, MS-PPT, ECMA-376)."""
 
+import html
 import io
 import re
 import struct
@@ -13,8 +14,10 @@ from mpp.checks.attachments.budget import Meter
 from mpp.checks.attachments.compressed import inflated
 from mpp.checks.attachments.item import BombError, Flag, Member, UnreadableError
 
-_EXTERNAL = re.compile(rb"<Relationship\b[^>]*>")
-_HARMLESS_TARGET = re.compile(rb'Type="[^"]*/(?:hyperlink|subDocument)"')
+_TAG = re.compile(rb"<(?:\w+:)?(?:Relationship|Override)\b[^>]*>")
+_EXTERNAL = re.compile(r"""\bTargetMode\s*=\s*["']External["']""")
+_HARMLESS_TARGET = re.compile(r"""\bType\s*=\s*["'][^"']*/(?:hyperlink|subDocument)["']""")
+_MACRO_TYPE = re.compile(r"""\b(?:Type|ContentType)\s*=\s*["'][^"']*(?:vbaProject|macrosheet)\b""", re.IGNORECASE)
 # An embedded document is a file like others, as behind every chart; an object (oleObject1.bin) acts when it is clicked.
 _DOCUMENTS = (".docx", ".xlsx", ".xlsb", ".pptx", ".doc", ".xls", ".ppt", ".vsdx", ".vsd", ".docm", ".xlsm", ".pptm")
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -145,10 +148,20 @@ def ooxml_flags(name: str, part: bytes) -> set[Flag]:
         flags.add(Flag.ACTIVE)
     elif lower == "meta-inf/manifest.xml" and b"encryption-data" in part:
         flags.add(Flag.ENCRYPTED)  # of OpenDocument
-    elif lower.endswith(".rels"):
-        for relation in _EXTERNAL.findall(part):
-            if b'TargetMode="External"' in relation and not _HARMLESS_TARGET.search(relation):
-                flags.add(Flag.ACTIVE)
+    elif lower.endswith(".rels") or lower == "[content_types].xml":
+        flags |= _declared(part)
+    return flags
+
+
+def _declared(part: bytes) -> set[Flag]:
+    """Return what relations and types say: parts may have any name."""
+    flags: set[Flag] = set()
+    for found in _TAG.findall(part.replace(b"\0", b"")):  # it may be UTF-16
+        tag = html.unescape(found.decode("utf-8", "replace"))
+        if _MACRO_TYPE.search(tag):
+            flags.add(Flag.MACRO)
+        if _EXTERNAL.search(tag) and not _HARMLESS_TARGET.search(tag):
+            flags.add(Flag.ACTIVE)
     return flags
 
 

@@ -4,6 +4,8 @@ What acts are names in dictionaries. These stand between the streams, or in obje
 pictures and text, and their octets mean nothing here.
 """
 
+import base64
+import binascii
 import re
 from collections.abc import Iterator
 
@@ -19,6 +21,7 @@ _STREAM = re.compile(rb"stream\r?\n")
 _EMBEDDED = re.compile(rb"/EmbeddedFile\b")
 _OBJECTS = re.compile(rb"/ObjStm\b|/First\b")  # whoever reads by the table of objects needs no /Type
 _ENCRYPTED = re.compile(rb"/Encrypt\b")
+_FILTER = re.compile(rb"/(?:FlateDecode|Fl|ASCIIHexDecode|AHx|ASCII85Decode|A85)\b")
 _STREAMS = 2000  # of one document
 _DICTIONARY = 4096  # octets before a stream
 
@@ -63,7 +66,21 @@ def _flags_of(text: bytes) -> set[Flag]:
 
 
 def _unpacked(stream: bytes, dictionary: bytes, meter: Meter) -> tuple[bytes, bool]:
-    """Return what a stream holds, and whether that is all of it; what is not packed by FlateDecode as it is."""
-    if b"/Fl" not in dictionary:
-        return stream, True
-    return inflated(stream, meter)
+    """Return what a stream holds, and whether that is all of it; what is packed in another way stays as it is."""
+    whole = True
+    for name in _FILTER.findall(dictionary):
+        if name.startswith(b"/Fl"):
+            stream, whole = inflated(stream, meter)
+        elif name in (b"/ASCIIHexDecode", b"/AHx"):
+            digits = re.sub(rb"[^0-9A-Fa-f]", b"", stream.partition(b">")[0])
+            stream = binascii.unhexlify(digits + b"0" * (len(digits) % 2))
+        else:
+            stream = _base85(stream)
+    return stream, whole
+
+
+def _base85(stream: bytes) -> bytes:
+    try:
+        return base64.a85decode(stream.strip().removeprefix(b"<~").partition(b"~>")[0])
+    except ValueError:
+        return stream

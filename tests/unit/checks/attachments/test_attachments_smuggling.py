@@ -1,0 +1,165 @@
+"""Ways past an attachment policy that senders of malware use: each is seen through, or said of the file."""
+
+import base64
+import struct
+import zlib
+
+import pytest
+
+from mpp.checks.attachments.inspect import inspect
+from mpp.checks.attachments.item import File, Flag, Limits
+from servers.attachments import PROGRAM, zipped
+
+ZIP = zipped({"run.exe": PROGRAM})
+B64 = base64.b64encode(ZIP).decode()
+PAGE = "<html><body><script>%s</script></body></html>"
+TYPES = b"<Types/>"
+RELATION = 'Type="http://x.example/attachedTemplate" Target="http://x.example/a.dotm" TargetMode="External"'
+
+
+def pieces(size: int, between: str, text: str = B64) -> str:
+    return between.join(text[at : at + size] for at in range(0, len(text), size))
+
+
+def seen(name: str, data: bytes | str) -> tuple[set[str], set[Flag]]:
+    """Return the last steps of what was found, and all that is said of any of it."""
+    octets = data.encode() if isinstance(data, str) else data
+    items = inspect([File("2", name, "", octets)], Limits())
+    return {item.path.rpartition("/")[2] for item in items}, {flag for item in items for flag in item.flags}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        PAGE % f'atob("{B64}")',
+        PAGE % f'atob("{pieces(40, chr(34) + " +" + chr(10) + chr(34))}")',
+        PAGE % f"atob(['{pieces(20, chr(39) + ', ' + chr(39))}'].join(''))",
+        PAGE % f'atob("{pieces(76, chr(92) + chr(10))}")',
+        PAGE % f"atob(`{pieces(76, chr(10))}`)",
+        PAGE % f'atob("{base64.urlsafe_b64encode(ZIP).decode()}")',
+        PAGE % f"new Uint8Array([{', '.join(map(str, ZIP))}])",
+        PAGE % f'"{ZIP.hex()}"',
+        PAGE % f'"{"".join(f"{chr(92)}x{octet:02x}" for octet in ZIP)}"',
+        f'<p hidden id="a">\n{pieces(76, chr(10))}\n</p>{PAGE % "atob(a.innerText)"}',
+        f'<a href="data:application/zip,{"".join(f"%{octet:02X}" for octet in ZIP)}">x</a>',
+        f"<!-- {'x' * 5000} -->{PAGE % f'atob({B64!r})'}",
+    ],
+    ids=["whole", "sum", "list", "lines", "template", "url", "numbers", "hex", "escapes", "text", "percent", "comment"],
+)
+@pytest.mark.parametrize("charset", ["ascii", "utf-16"])
+def test_a_page_that_carries_a_file_is_seen_through(page: str, charset: str) -> None:
+    assert "run.exe" in seen("a.html", page.encode(charset))[0]
+
+
+def test_each_page_of_a_stored_one_is_looked_into() -> None:
+    mail = f"MIME-Version: 1.0\nContent-Type: multipart/related; boundary=b\n\n--b\nContent-Type: text/html\n\n{PAGE % f'atob({B64!r})'}\n--b--\n"
+    assert "run.exe" in seen("a.mht", mail)[0]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [b"\xff\xd8\xff\xe0\0\x10JFIF\0" + bytes(500), b"GIF89a\1\0\1\0\0\0\0;", b"<html>hi</html>\n", b"{\\rtf1 hello}", PROGRAM],
+    ids=["jpeg", "gif", "html", "rtf", "program"],
+)  # fmt: skip
+def test_an_archive_stands_behind_anything(before: bytes) -> None:
+    assert "run.exe" in seen("a.zip", before + ZIP)[0]
+
+
+def test_a_locked_archive_behind_a_program_is_locked() -> None:
+    block = b"\x04\x00\x00\x01\x0f" + bytes(28)
+    header = bytes([len(block)]) + block
+    locked = b"Rar!\x1a\x07\x01\0" + struct.pack("<I", zlib.crc32(header)) + header + bytes(300)
+    assert Flag.ENCRYPTED in seen("setup.exe", PROGRAM + locked)[1]
+
+
+def test_both_names_of_a_member_count() -> None:
+    made = bytearray(zipped({"aaaaaaa": PROGRAM}))
+    at = made.rfind(b"aaaaaaa")
+    made[at : at + 7] = b"run.exe"
+    found, flags = seen("a.zip", bytes(made))
+    assert {"aaaaaaa", "run.exe"} <= found
+    assert Flag.UNSAFE_NAME in flags
+
+
+def test_a_member_that_the_directory_does_not_name_is_seen() -> None:
+    hidden, other = ZIP[: ZIP.find(b"PK\1\2")], zipped({"note.txt": b"hi"})
+    place, end = other.find(b"PK\1\2"), other.find(b"PK\5\6")
+    directory, last = bytearray(other[place:end]), bytearray(other[end:])
+    directory[42:46] = struct.pack("<I", len(hidden))
+    last[16:20] = struct.pack("<I", len(hidden) + place)
+    found, _ = seen("a.zip", hidden + other[:place] + bytes(directory) + bytes(last))
+    assert {"note.txt", "run.exe"} <= found
+
+
+@pytest.mark.parametrize("name", ["a.7z.002", "a.zip.003", "a.part2.rar", "a.r00", "a.z01"])
+def test_a_later_volume_is_not_checkable(name: str) -> None:
+    assert seen(name, bytes(range(256)) * 8)[1] >= {Flag.DAMAGED, Flag.UNCHECKED}
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"word/x.dat": b"x", "[Content_Types].xml": b"<Types><Override PartName='/word/x.dat' ContentType='application/vnd.ms-office.vbaProject'/></Types>"},
+        {"xl/s.bin": b"x", "xl/_rels/workbook.bin.rels": b'<Relationship Type="http://x.example/xlMacrosheet" Target="s.bin"/>', "[Content_Types].xml": TYPES},
+    ],
+    ids=["type", "relation"],
+)  # fmt: skip
+def test_macros_are_macros_whatever_their_part_is_called(parts: dict[str, bytes]) -> None:
+    assert Flag.MACRO in seen("a.docx", zipped({"word/document.xml": b"x", **parts}))[1]
+
+
+@pytest.mark.parametrize(
+    "relation",
+    [
+        f"<Relationship {RELATION}/>".encode(),
+        f"<Relationship {RELATION}/>".replace('"', "'").encode(),
+        f"<r:Relationship {RELATION}/>".encode(),
+        f"<Relationship {RELATION}/>".replace("External", "&#69;xternal").encode(),
+        f"<Relationship {RELATION}/>".encode("utf-16"),
+    ],
+    ids=["plain", "quotes", "prefix", "entity", "utf-16"],
+)
+def test_a_template_from_elsewhere_is_active(relation: bytes) -> None:
+    parts = {"[Content_Types].xml": TYPES, "word/document.xml": b"x", "word/_rels/settings.xml.rels": relation}
+    assert Flag.ACTIVE in seen("a.docx", zipped(parts))[1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"{\\rtf1{\\object\\objocx{\\*\\objdata 4{\\x}1 4\\'4111}}}",
+        b"{\\rtf1{\\object{\\*\\objdata \\bin4 abcd}}}",
+        b"{\\rtf1{\\*\\template http://x.example/a.dotm}}",
+        b"{\\rt{\\object\\objupdate}}",
+    ],
+    ids=["broken up", "binary", "template", "update"],
+)
+def test_an_object_in_rtf_is_active_however_it_is_written(text: bytes) -> None:
+    assert Flag.ACTIVE in seen("a.rtf", text)[1]
+
+
+@pytest.mark.parametrize(
+    ("filters", "coded"),
+    [
+        (b"[/ASCIIHexDecode/FlateDecode]", lambda data: zlib.compress(data).hex().encode() + b">"),
+        (b"[/A85/Fl]", lambda data: base64.a85encode(zlib.compress(data)) + b"~>"),
+    ],
+    ids=["hex", "85"],
+)
+def test_streams_of_pdf_are_read_through_their_filters(filters, coded) -> None:  # type: ignore[no-untyped-def]
+    def pdf(kind: bytes, data: bytes) -> bytes:
+        return b"%%PDF-1.5\n5 0 obj\n<</Type/%b/Filter%b>>\nstream\n%b\nendstream\nendobj\n" % (
+            kind,
+            filters,
+            coded(data),
+        )
+
+    assert Flag.ACTIVE in seen("a.pdf", pdf(b"ObjStm", b"1 0 <</OpenAction 3 0 R>>"))[1]
+    assert Flag.EXECUTABLE in seen("a.pdf", pdf(b"EmbeddedFile", PROGRAM))[1]
+
+
+@pytest.mark.parametrize(
+    "name", ["a.search-ms", "a.library-ms", "a.msc", "a.rdp", "a.website", "a.mjs", "a.appinstaller"]
+)
+def test_what_starts_something_by_a_click_is_a_script(name: str) -> None:
+    assert Flag.SCRIPT in seen(name, b"words")[1]
