@@ -23,7 +23,7 @@ STUCK_SHARE, STUCK_MOST = 0.03, 16.0  # for what is late twice over: its server 
 UNHEARD = 300  # answers of the pool after which an idle server's speed is measured again
 LISTEN_S = 0.01  # from one look at what the other workers say to the next
 AGAIN_S = 0.025  # while jobs wait or an answer is overdue: others may have made room without a word
-TELL_S = 0.25  # what was learned from answers can wait so long; a death is told at once
+HEAR_S = 0.25  # what was learned of speeds is told and heard so often; a death, silence and a return at once
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class Dispatcher:
         self._quiet = _Budget(QUIET_SHARE, QUIET_MOST, QUIET_MOST)
         self._stuck = _Budget(STUCK_SHARE, STUCK_MOST, STUCK_MOST)
         self._gives_way = False  # somebody else waits longer: the place that became free is theirs
-        self._listen_at = 0.0
+        self._listen_at = self._hear_at = 0.0
         self._overdue_at = 0.0  # no run is overdue before
         self._waiting = 0  # jobs in our queue, as the others were told
 
@@ -68,7 +68,7 @@ class Dispatcher:
             self._leave_trials(member)
             self.node.forget(member.key)
         self.members = list(members)
-        self._listen_at = 0.0
+        self._listen_at = self._hear_at = 0.0
 
     def _begin_with(self, member: Member, usual_level: float) -> None:
         """Give a server that is new here what is known of it: what the worker before us had learned, or what is usual."""
@@ -94,6 +94,8 @@ class Dispatcher:
         late = self.speeds.learn(member.own, ticket.asking.size, now - run.since, now)
         member.capacity.answered(run.busy, late, overtook, now)
         member.answered(now)
+        if now - run.since > run.patience:
+            member.changed = True  # the others were told that it is silent
         self._answers += 1
         member.heard = self._answers
         if member.dead:
@@ -128,7 +130,7 @@ class Dispatcher:
     def dropped(self, run: Run) -> None:
         """A run was ended by us: nobody wants its answer."""
         self._end(run)
-        run.member.changed = True  # it may have been overdue
+        run.member.changed = True  # it may have been silent
 
     def give_up(self, ticket: Ticket) -> None:
         """Nobody waits for the ticket any longer; its runs go on until they are dropped."""
@@ -176,10 +178,10 @@ class Dispatcher:
         running = changed = dead = False
         for member in self.members:
             running = running or bool(member.runs)
-            changed, dead = changed or member.changed, dead or member.dead
+            changed, dead = changed or member.changed or member.learned, dead or member.dead
         if not (running or changed or dead or self.queue):
             return None
-        most = AGAIN_S if self.queue else 2 * AGAIN_S if dead else TELL_S
+        most = AGAIN_S if self.queue else 2 * AGAIN_S if dead else HEAR_S
         if not running:
             return most
         left = self._overdue_at - now
@@ -296,14 +298,18 @@ class Dispatcher:
         if now < self._listen_at:
             return
         self._listen_at = now + LISTEN_S
+        hear = self.node.news() or now >= self._hear_at
+        if hear:
+            self._hear_at = now + HEAR_S
         for member in self.members:
-            member.drained = self.node.drained(member.key)
-            member.hear(self.node.words(member.key), now)
-            if member.changed or member.overdue(now):
+            if hear:
+                member.drained = self.node.drained(member.key)
+                member.hear(self.node.words(member.key), now)
+            if member.changed or (hear and member.learned) or (member.runs and member.overdue(now)):
                 self._tell(member, now)
 
     def _tell(self, member: Member, now: float) -> None:
-        member.changed = False
+        member.changed = member.learned = False
         if member in self.members:  # and not at its last job in a pool that no longer has it
             self.node.say(member.key, member.word(now))
 

@@ -50,7 +50,8 @@ class Member:
     copies: int = 0
     heard: int = 0  # answers of the pool when it last answered
     credit: float = 0.0  # of weighted turns
-    changed: bool = True  # the others are to be told
+    changed: bool = True  # the others are to be told, and soon
+    learned: bool = False  # the others are to be told, some time
     told_dead: bool = False  # what the shell has last told of it
 
     def places(self) -> int:
@@ -69,7 +70,7 @@ class Member:
     def answered(self, now: float) -> None:
         self.answers += 1
         self.answered_at = now
-        self.strikes, self.proven, self.pause, self.changed = 0, True, PAUSE_FIRST_S, True
+        self.strikes, self.proven, self.pause, self.learned = 0, True, PAUSE_FIRST_S, True
         if self.ramp is not None:
             self.ramp = self.ramp + 1 if self.ramp + 1 < self.capacity.places() else None
 

@@ -20,10 +20,13 @@ from mpp.net.pool.row import (
     LIMIT,
     LIMIT_AT,
     MOST_PLACES,
+    NEWS,
     OLDEST,
     PLACES,
     POOL_NAME,
     SERVER_NAME,
+    SPEED,
+    STATE,
     SUSPECT,
     VARIANCE,
     WAITING,
@@ -69,6 +72,8 @@ class SharedNode:
         self._row = self._hold(self._pools.claim(self._slot, self._key))
         self._own: dict[str, int] = {}  # our row of each server; 0 where the table has no room for it
         self._keys: dict[str, int] = {}
+        self._said: dict[str, tuple[bool, float, bool, int, str]] = {}
+        self._heard = 0  # news of the others
         self._rows: dict[str, list[int]] = {}
         self._drained: dict[str, list[int]] = {}  # the keys under which a server may be drained
         self._unlisted: dict[str, int] = {}  # the places in use of those
@@ -109,6 +114,7 @@ class SharedNode:
         """The pool no longer has this server."""
         self._rows.pop(server, None)
         self._drained.pop(server, None)
+        self._said.pop(server, None)
         if row := self._own.pop(server, 0):
             self._words[row + HOLD] = 0
 
@@ -165,11 +171,24 @@ class SharedNode:
         if word.level.known:
             words[row + LEVEL], words[row + VARIANCE] = bits(word.level.mean), bits(word.level.variance)
             words[row + LEVEL_AT] = bits(word.level.at)
-        words[row + SUSPECT] = word.suspect
-        changed_at = bits(word.changed_at)
-        if word.dead or words[row + CHANGED_AT] != changed_at:
-            write_text(self._memory, row, CAUSE, word.cause)
-            words[row + DEAD], words[row + CHANGED_AT] = word.dead, changed_at
+        if self._said.get(server) == (news := word.news):
+            return
+        self._said[server] = news
+        write_text(self._memory, row, CAUSE, news[-1])
+        words[row + DEAD], words[row + CHANGED_AT], words[row + SUSPECT] = (
+            word.dead,
+            bits(word.changed_at),
+            word.suspect,
+        )
+        if self._row:
+            words[self._row + NEWS] += 1
+
+    def news(self) -> bool:
+        before, self._heard = self._heard, 0
+        for row in self._pools.find_all(self._key):
+            if row != self._row:
+                self._heard += self._words[row + NEWS]
+        return self._heard != before
 
     def remembered(self, server: str) -> Word | None:
         row = self._of(server)
@@ -180,17 +199,10 @@ class SharedNode:
         return [self._read(row) for row in self._look(server) if row != own and self._words[row + HOLD]]
 
     def _read(self, row: int) -> Word:
-        words = self._words
-        at = number(words[row + LEVEL_AT])
-        return Word(
-            dead=bool(words[row + DEAD]),
-            changed_at=number(words[row + CHANGED_AT]),
-            cause=read_text(self._memory, row, CAUSE) if words[row + DEAD] else "",
-            suspect=bool(words[row + SUSPECT]),
-            level=Level(number(words[row + LEVEL]), number(words[row + VARIANCE]), at, known=at > 0),
-            limit=words[row + LIMIT],
-            limit_at=number(words[row + LIMIT_AT]),
-        )
+        mean, variance, at, limit, limit_at = SPEED(self._memory, (row + LEVEL) * 8)
+        dead, changed_at, suspect = STATE(self._memory, (row + DEAD) * 8)
+        cause = read_text(self._memory, row, CAUSE) if dead else ""
+        return Word(bool(dead), changed_at, cause, bool(suspect), Level(mean, variance, at, at > 0), limit, limit_at)
 
     def drained(self, server: str) -> bool:
         keys = self._drained.get(server)

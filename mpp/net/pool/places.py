@@ -25,6 +25,11 @@ class Word:
     failures: int = 0
     copies: int = 0
 
+    @property
+    def news(self) -> tuple[bool, float, bool, int, str]:
+        """What the others should hear at once where it has changed."""
+        return self.dead, self.changed_at, self.suspect, self.limit, self.cause if self.dead else ""
+
 
 class Node(Protocol):
     """What a dispatcher sees of its node. `server` is the key of a server: a name that all workers give it."""
@@ -61,6 +66,10 @@ class Node(Protocol):
         """The pool no longer has this server."""
         ...
 
+    def news(self) -> bool:
+        """True where the others have said something since this was last asked that should be heard at once."""
+        ...
+
     def words(self, server: str) -> list[Word]:
         """Return what the others say, of those who said anything."""
         ...
@@ -89,6 +98,7 @@ class LocalNode:
         self._shared = shared or LocalPlaces()
         self._shared.workers.append(self)
         self._words: dict[str, Word] = {}
+        self._told = self._heard = 0  # news
         self._waiting, self._oldest = 0, 0.0
         self.woken = False
 
@@ -116,7 +126,15 @@ class LocalNode:
         self._shared.trials.pop(server, None)
 
     def say(self, server: str, word: Word) -> None:
+        before = self._words.get(server)
         self._words[server] = word
+        if before is None or before.news != word.news:
+            self._told += 1
+
+    def news(self) -> bool:
+        before = self._heard
+        self._heard = sum(each._told for each in self._shared.workers if each is not self)
+        return self._heard != before
 
     def remembered(self, server: str) -> Word | None:
         return None

@@ -20,9 +20,11 @@ MOST_PLACES = 255  # the last bit's right is that of trying the server
 
 SERVER_WORDS = PLACES + 4
 
-WAITING, OLDEST = 2, 3  # of a pool's row
-POOL_WORDS = 4
+WAITING, OLDEST, NEWS = 2, 3, 4  # of a pool's row; NEWS counts what was said that cannot wait
+POOL_WORDS = 5
 
+SPEED = struct.Struct("dddQd").unpack_from  # from LEVEL to LIMIT_AT
+STATE = struct.Struct("QdQ").unpack_from  # from DEAD to SUSPECT
 _FLOAT, _WORD = struct.Struct("d"), struct.Struct("Q")
 
 

@@ -118,6 +118,23 @@ def test_words_reach_the_others_and_outlive_their_worker_where_they_are_of_use(t
     assert [(each.answers, each.state) for each in servers_of(table) if each.pool == "sa"] == [(11, "up")]
 
 
+def test_what_cannot_wait_is_news_once(table: NodeTable) -> None:
+    ours, other = (SharedNode(table.writer(slot), "sa") for slot in range(2))
+    other.say(SERVER, Word(limit=2))
+    assert [ours.news(), ours.news()] == [True, False]
+    other.say(SERVER, Word(limit=2, answers=5, level=Level(-2.0, 0.1, 3.0, known=True)))
+    assert not ours.news()
+    assert ours.words(SERVER)[0].level.mean == -2.0
+    for word in (
+        Word(True, 5.0, "refused", limit=2),
+        Word(True, 5.0, "no route", limit=2),
+        Word(suspect=True, limit=2),
+    ):
+        other.say(SERVER, word)
+        assert [ours.news(), other.news()] == [True, False]
+        assert ours.words(SERVER)[0].news == word.news
+
+
 def test_who_waits_longest_is_woken(table: NodeTable) -> None:
     nodes = [SharedNode(table.writer(slot), "sa") for slot in range(3)]
     assert nodes[0].others() == (0, 0.0)
