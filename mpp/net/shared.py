@@ -18,13 +18,16 @@ _MASK = (1 << 64) - 1
 _TAG = _MASK >> 24 << 24
 
 
+NOTED = 0  # the first word of all: free for whoever uses the rows, and written by anybody
+
+
 class SharedRows:
     """Keyed rows, for each slot its own; `words` is the memory, addressed as mpp.net.rows has it."""
 
     def __init__(self, slots: int, sets: int, width: int) -> None:
-        memory = mmap(-1, 8 * Rows.size(slots, sets, width))  # not touched, it takes no memory
+        memory = mmap(-1, 8 * (1 + Rows.size(slots, sets, width)))  # not touched, it takes no memory
         self.words = memoryview(memory).cast("Q")
-        rows = Rows(memory, self.words, 0, slots, sets, width)
+        rows = Rows(memory, self.words, 1, slots, sets, width)
         self.find_all, self.claim = rows.find_all, rows.claim
 
 

@@ -66,7 +66,7 @@ def deciding(findings: Iterable[Finding], mark_above: float | None) -> Iterator[
     if sure:
         looked = {each.check for each in counted if each.verdict in SURE or each.symbol == VIRUS_SCANNED}
         yield from _alone(sure, 1.0, looked)
-    elif mark_above is not None:
+    elif mark_above is not None and sum(each.score for each in counted if each.score > 0) >= mark_above - 0.001:
         looked = {each.check for each in counted if each.score or each.symbol == SPAM_SCANNED}
         yield from _alone([(each, within(each.score)) for each in counted if each.score], mark_above, looked)
 

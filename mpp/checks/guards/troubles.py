@@ -2,13 +2,14 @@
 
 Told by the adapters (mpp.checks.scanners.scanner), asked by mpp.checks.layers.judge. A trouble is laid to a message only where
 the scanner is known to work for others: an answer to another message while this one was in hand, or for a crash shortly
-before. Otherwise the scanner is at fault, and its on_failure holds. The counts are in memory that the node's workers share.
+before. Otherwise the scanner is at fault, and its on_failure holds. The counts are in memory that the node's workers share; mostly there never was
+a trouble, and then no message is looked up.
 """
 
 from dataclasses import dataclass, field
 
 from mpp.net.rows import HOLD, TOUCHED
-from mpp.net.shared import SharedRows, key_of
+from mpp.net.shared import NOTED, SharedRows, key_of
 
 KNOWN_TO_WORK_S = 600.0  # an answer so long before a crash counts
 FORGET_S = 86_400.0
@@ -28,7 +29,7 @@ class Troubles:
         if row := self.rows.claim(self.slot, key_of(scanner)):
             words[row + HOLD] = 1  # stays, however many messages give trouble
             words[row + _WORD] = int(now * 1000) + 1
-        for trouble in self.rows.find_all(key_of((scanner, digest))):
+        for trouble in self.rows.find_all(key_of((scanner, digest))) if words[NOTED] else ():
             words[trouble + _WORD] = 0  # other workers' too: one word, and to lose one trouble does no harm
 
     def crashed(self, scanner: str, digest: bytes, now: float) -> None:
@@ -43,9 +44,9 @@ class Troubles:
 
     def of(self, scanner: str, digest: bytes, now: float) -> int:
         """Return how often the scanner crashed or stalled over the message, all workers together, of the last day."""
-        if not digest:
-            return 0
         words, oldest = self.rows.words, int(now - FORGET_S)
+        if not digest or not words[NOTED]:
+            return 0
         rows = self.rows.find_all(key_of((scanner, digest)))
         return sum(words[row + _WORD] for row in rows if words[row + TOUCHED] > oldest)
 
@@ -53,6 +54,7 @@ class Troubles:
         if digest and (row := self.rows.claim(self.slot, key_of((scanner, digest)))):
             self.rows.words[row + TOUCHED] = int(now) + 1
             self.rows.words[row + _WORD] += 1
+            self.rows.words[NOTED] = 1
 
     def _last_answer(self, scanner: str) -> float:
         """Return when any worker last got an answer of it; 0.0: none ever did."""

@@ -78,7 +78,9 @@ def settled(transaction: Transaction, before: Sequence[Finding]) -> tuple[str, b
     What a rule refuses or throws away for every recipient goes nowhere, banned content too where the policies do not hold it. What
     it accepts is spared the spam scanners.
     """
-    full = [each for each in before if each.counts is Counts.FULL]
+    full = [each for each in before if each.counts is Counts.FULL and (each.actions or each.verdict is Verdict.BANNED)]
+    if not full:
+        return "", False
     for acts, virus_too in (((Act.REJECT, Act.DISCARD), True), ((Act.ACCEPT,), False)):
         rules = [(each, action.rule) for each in full for action in each.actions if action.act in acts]
         if virus_too:
