@@ -29,7 +29,7 @@ from mpp.cli.programs import free_port, start_clamd, start_spamd
 from mpp.store.catalog import Catalog, catalog_url, open_catalog, prepare
 from servers import postfix
 from servers.certificates import Certificates, make_certificates
-from servers.gateway import ROOT, SERVE, Gateway, MakeGateway, gateway_settings, ports
+from servers.gateway import ROOT, Gateway, MakeGateway, gateway_settings, ports
 from servers.installed import installed
 from servers.postgresql import Postgresql, binaries
 from servers.sink import Sink
@@ -233,7 +233,7 @@ def gateway(tmp_path: Path) -> Iterator[MakeGateway]:
         status_port: int = 0,
         ready: bool = True,
         command: tuple[str, ...] = (),
-        program: tuple[str, ...] = SERVE,
+        script: str = "",
         environment: dict[str, str] | None = None,
         own_interpreter: bool = False,
         **usual: Any,
@@ -256,7 +256,7 @@ def gateway(tmp_path: Path) -> Iterator[MakeGateway]:
                 status_port=status_port,
                 ready=ready,
                 command=command,
-                program=program,
+                script=script,
                 environment=environment,
                 own_interpreter=own_interpreter,
                 **started,  # type: ignore[arg-type]

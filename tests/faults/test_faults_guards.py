@@ -16,7 +16,7 @@ from servers.dialogue import Dialogue
 from servers.gateway import Gateway, MakeGateway
 from servers.sink import Sink
 
-SERVE = (str(Path(__file__).parent / "supervised" / "serve.py"),)
+SERVE = str(Path(__file__).parent / "supervised" / "serve.py")
 WORDS = [f"{one}{other}" for one in "bdfgklmnprst" for other in ("ade", "ilo", "uva", "emir", "osta", "ankel", "ubri", "ordan")]  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def test_a_rule_that_goes_wild_only_marks_from_its_jump_on_and_counts_again_when
 ) -> None:
     scanner = {"name": "spamd", "kind": "spamd", "servers": [spamd_by_text.address], "timeout": "20s"}
     more = {"scanners": [scanner], "campaigns": {"on": False}, "guards": {"jump_after": 50, "jump_hits": 10}}
-    made = gateway(sink, more=more, workers=1, program=SERVE, environment={"MPP_TEST_WINDOW_S": "0.5"})
+    made = gateway(sink, more=more, workers=1, script=SERVE, environment={"MPP_TEST_WINDOW_S": "0.5"})
     draw = random.Random(4)
     with Senders(made.port) as send:
         tame = time.monotonic() + 2  # four windows: the first two are what is usual

@@ -17,7 +17,7 @@ from servers.gateway import Gateway, MakeGateway
 from servers.sender import Sender, account, deliveries
 from servers.sink import Sink
 
-SERVE = (str(Path(__file__).parent / "supervised" / "serve.py"),)
+SERVE = str(Path(__file__).parent / "supervised" / "serve.py")
 MANY = {"limits": {"connections_by_host": 5000, "connections": 5000, "commands": 100_000}, "log": {"level": "debug"}}
 ONE = b"Subject: one\r\n\r\ntext\r\n.\r\n"
 
@@ -96,7 +96,7 @@ async def greeted(port: int) -> str:
 
 @pytest.mark.parametrize("way", ["kill", "hang", "reload"])
 async def test_none_of_500_connections_is_reset_before_its_greeting(gateway: MakeGateway, sink: Sink, way: str) -> None:
-    made = gateway(sink, workers=2, more=MANY, program=SERVE, environment={"MPP_TEST_SILENCE_S": "1.0"})
+    made = gateway(sink, workers=2, more=MANY, script=SERVE, environment={"MPP_TEST_SILENCE_S": "1.0"})
     waiting = []
     for number in range(500):
         waiting.append(asyncio.create_task(greeted(made.port)))

@@ -12,7 +12,7 @@ from servers.gateway import MakeGateway
 from servers.sink import Sink
 from servers.stored import opened
 
-SERVE = (str(Path(__file__).parent / "supervised" / "serve.py"),)
+SERVE = str(Path(__file__).parent / "supervised" / "serve.py")
 TEXT = b"Subject: one\r\n\r\ntext\r\n"
 
 
@@ -187,7 +187,7 @@ def crash(port: int, text: bytes) -> None:
 
 @pytest.mark.parametrize("way", [b"ABORT", b"HANG"])
 def test_a_message_in_hand_at_two_crashes_is_held_unread(gateway: MakeGateway, sink: Sink, way: bytes) -> None:
-    made = gateway(sink, workers=1, program=SERVE, environment={"MPP_TEST_CHECK": "abort", "MPP_TEST_SILENCE_S": "0.8"})
+    made = gateway(sink, workers=1, script=SERVE, environment={"MPP_TEST_CHECK": "abort", "MPP_TEST_SILENCE_S": "0.8"})
     deadly = TEXT + way + b"\r\n"
     assert attempt(made.port) == 250
     crash(made.port, deadly)
@@ -208,7 +208,7 @@ def test_a_message_in_hand_at_two_crashes_is_held_unread(gateway: MakeGateway, s
 def test_what_was_beside_a_deadly_message_is_taken(gateway: MakeGateway, fake: Fake, sink: Sink) -> None:
     """Others that are received or delivered when a message takes their worker down are not blamed for it."""
     sink.delays["."] = 0.5
-    made = gateway(sink, workers=1, program=SERVE, environment={"MPP_TEST_CHECK": "abort"})
+    made = gateway(sink, workers=1, script=SERVE, environment={"MPP_TEST_CHECK": "abort"})
     for number in range(2):
         with Dialogue(made.port) as beside:
             beside.hello()

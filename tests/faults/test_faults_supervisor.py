@@ -19,6 +19,7 @@ import pytest
 
 from mpp.gateway.settings import Settings
 from mpp.settings.read import load
+from servers.warm import Server
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).parent / "supervised" / "gateway.py"
@@ -44,6 +45,7 @@ class Gateway:
         deadline_s=10.0,
         environment=None,
         pass_fds=(),
+        own_interpreter=False,
         port=0,
         **limits,
     ):
@@ -53,16 +55,22 @@ class Gateway:
             f'[node]\nworkers = {workers}\ndata = "{folder}/data"\nstatus = "127.0.0.1:{self.status_port}"\n{node}\n'
         )
         self.write(**limits)
-        # systemd names the process by its number, which only the process itself knows before it runs.
-        start = "import os, runpy, sys; os.environ.update(LISTEN_PID=str(os.getpid())); sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", start, str(SCRIPT), str(self.file), str(silence_s), str(deadline_s)],
-            stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, pass_fds=pass_fds, cwd="/",
-            env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
-        )  # fmt: skip
+        arguments = [str(self.file), str(silence_s), str(deadline_s)]
+        if own_interpreter:
+            self._start(arguments, {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}, pass_fds)
+        else:
+            self.process = Server(arguments, Path("/"), {**os.environ}, str(SCRIPT))
         self.lines, self._queue = [], queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    def _start(self, arguments, environment, pass_fds):
+        # systemd names the process by its number, which only the process itself knows before it runs.
+        start = "import os, runpy, sys; os.environ.update(LISTEN_PID=str(os.getpid())); sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", start, str(SCRIPT), *arguments],
+            stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, pass_fds=pass_fds, cwd="/", env=environment,
+        )  # fmt: skip
 
     def write(self, *, listener="", **limits):
         values = "".join(f"{name} = {value}\n" for name, value in limits.items())
@@ -72,7 +80,7 @@ class Gateway:
 
     def _read(self):
         for line in self.process.stderr:
-            self._queue.put(line)
+            self._queue.put(line.decode())
         self._queue.put(None)
 
     def wait_line(self, pattern, seconds=20.0):
@@ -339,7 +347,7 @@ def test_privileges_are_dropped_for_good(start, tmp_path):
         return
     open_folders(tmp_path)
     nobody = pwd.getpwnam("nobody")
-    gateway = start(workers=1, node='user = "nobody"')
+    gateway = start(workers=1, node='user = "nobody"', own_interpreter=True)
     _, told = gateway.greet()
     assert told["uids"] == [nobody.pw_uid] * 3
     assert told["gids"] == [nobody.pw_gid] * 3
@@ -403,7 +411,7 @@ def test_systemd_sockets_and_notifications(start, tmp_path):
         environment = {
             "LISTEN_FDS": "1", "LISTEN_FDNAMES": "in", "NOTIFY_SOCKET": f"@{name}", "WATCHDOG_USEC": "400000",
         }  # fmt: skip
-        gateway = start(environment=environment, pass_fds=(3,))
+        gateway = start(environment=environment, pass_fds=(3,), own_interpreter=True)
     finally:
         if keep >= 0:
             os.dup2(keep, 3)

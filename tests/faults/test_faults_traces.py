@@ -168,8 +168,8 @@ def test_of_two_nodes_at_one_catalog_one_is_elected(postgresql: Postgresql, tmp_
 
 
 def test_a_silent_background_process_is_replaced(gateway: MakeGateway, sink: Sink) -> None:
-    serve = (str(Path(__file__).parent / "supervised" / "serve.py"),)
-    made = gateway(sink, program=serve, environment={"MPP_TEST_SILENCE_S": "0.5"})
+    serve = str(Path(__file__).parent / "supervised" / "serve.py")
+    made = gateway(sink, script=serve, environment={"MPP_TEST_SILENCE_S": "0.5"})
     made.wait_for("background.ready", 30)
     (pid,) = made.pids("background")
     seen = len(made.lines)

@@ -18,16 +18,16 @@ from mpp.settings.write import toml_key, toml_value
 from servers.warm import Server
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVE = ("-m", "mpp", "serve")
+_SERVE = ("-m", "mpp", "serve")
 _START_S = 30.0
 
 
 class Gateway:
     """A running gateway, from construction until `stop`. `settings` is the text of a settings file, or options are given.
 
-    `port` and `status_port` are those the caller wrote into them. `program` is what Python runs, another one takes
-    `--settings` too. With `own_interpreter`, with options, or with another program or command around it the gateway has
-    an interpreter of its own; else it is forked from one that has loaded MPP (servers/warm.py).
+    `port` and `status_port` are those the caller wrote into them. A `script` that is run instead takes `--settings`
+    too. With `own_interpreter`, with options, or with a command around it the gateway has an interpreter of its own; else
+    it is forked from one that has loaded MPP (servers/warm.py).
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Gateway:
         status_port: int = 0,
         ready: bool = True,
         command: Sequence[str] = (),
-        program: Sequence[str] = SERVE,
+        script: str = "",
         environment: Mapping[str, str] | None = None,
         own_interpreter: bool = False,
     ) -> None:
@@ -54,9 +54,9 @@ class Gateway:
         self._written = threading.Condition()
         variables = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
         self.process: Server | subprocess.Popen[bytes]
-        if own_interpreter or options or command or program != SERVE:
+        if own_interpreter or options or command:
             self.process = subprocess.Popen(
-                [*command, sys.executable, *program, *arguments],
+                [*command, sys.executable, *([script] if script else _SERVE), *arguments],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -65,7 +65,7 @@ class Gateway:
                 start_new_session=True,
             )
         else:
-            self.process = Server(["serve", *arguments], folder, variables)
+            self.process = Server(arguments if script else ["serve", *arguments], folder, variables, script)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         if ready:

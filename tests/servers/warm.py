@@ -12,6 +12,7 @@ import contextlib
 import importlib
 import json
 import os
+import runpy
 import select
 import signal
 import socket
@@ -37,12 +38,17 @@ _LOADED = (
 
 
 class Forked:
-    """A process started here, in a session of its own; `standard` are its descriptors 0, 1 and 2."""
+    """A process started here, in a session of its own; `standard` are its descriptors 0, 1 and 2. With `script` it runs that file."""
 
     def __init__(
-        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], standard: Sequence[int]
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        standard: Sequence[int],
+        script: str = "",
     ) -> None:
-        order = {"arguments": list(arguments), "folder": str(folder), "environment": dict(environment)}
+        order = {"arguments": [*arguments], "folder": str(folder), "environment": {**environment}, "script": script}
         told, telling = os.pipe()
         socket.send_fds(_door(), [json.dumps(order).encode()], [telling, *standard])
         os.close(telling)
@@ -79,12 +85,14 @@ class Forked:
 class Server(Forked):
     """One that runs on. `stderr` is what it writes there; stdout is not kept."""
 
-    def __init__(self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], script: str = ""
+    ) -> None:
         errors, stderr = os.pipe()
         with open(os.devnull, "r+b", buffering=0) as nothing:
-            super().__init__(arguments, folder, environment, (nothing.fileno(), nothing.fileno(), stderr))
+            super().__init__(arguments, folder, environment, (nothing.fileno(), nothing.fileno(), stderr), script)
         os.close(stderr)
-        self.stderr: IO[bytes] = open(errors, "rb", buffering=0)  # noqa: SIM115
+        self.stderr: IO[bytes] = open(errors, "rb")  # noqa: SIM115
 
 
 class Command(Forked):
@@ -165,7 +173,9 @@ def _keep(order: dict[str, Any], telling: int, *standard: int) -> None:
     os._exit(0)
 
 
-def _become(arguments: list[str], folder: str, environment: dict[str, str], standard: Sequence[int]) -> None:
+def _become(
+    arguments: list[str], folder: str, environment: dict[str, str], script: str, standard: Sequence[int]
+) -> None:
     from mpp.cli import main
 
     os.setsid()
@@ -175,8 +185,11 @@ def _become(arguments: list[str], folder: str, environment: dict[str, str], stan
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    sys.argv = ["mpp", *arguments]
-    main()
+    sys.argv = [script or "mpp", *arguments]
+    if script:
+        runpy.run_path(script, run_name="__main__")
+    else:
+        main()
 
 
 if __name__ == "__main__":
