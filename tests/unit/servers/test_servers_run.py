@@ -10,7 +10,7 @@ import pytest
 
 from servers.gateway import ROOT
 
-pytestmark = pytest.mark.slow  # each starts a pytest of its own
+pytestmark = pytest.mark.slow  # two runs of pytest
 
 SKIPS = """
 import pytest
@@ -45,13 +45,19 @@ def test_reads_them(corpora):
 """
 
 
-def run(folder: Path, source: str, **environment: str) -> tuple[int, str]:
-    (folder / "test_small.py").write_text(source)
+SOURCES = {"skips": SKIPS, "skips_at_once": SKIPS_AT_ONCE, "expected": EXPECTED_TO_FAIL, "corpora": NEEDS_CORPORA}
+
+
+def run(folder: Path, **environment: str) -> tuple[int, str]:
+    """Run all of them; return the exit code and what it said, with a line for each test."""
+    for name, source in SOURCES.items():
+        (folder / f"test_{name}.py").write_text(source)
     (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n    corpus: as in the project\n")
+    options = ["-v", "-p", "conftest", "-p", "no:cacheprovider", "--continue-on-collection-errors"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "conftest", "-p", "no:cacheprovider", str(folder)],
+        [sys.executable, "-m", "pytest", *options, str(folder)],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "CI": "", **environment},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", **environment},
         capture_output=True,
         text=True,
         timeout=60,
@@ -60,35 +66,45 @@ def run(folder: Path, source: str, **environment: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize(("ci", "code", "closing"), [("", 0, "1 passed, 1 skipped"), ("true", 1, "1 failed, 1 passed")])
-def test_a_skip_fails_in_ci(tmp_path: Path, ci: str, code: int, closing: str) -> None:
-    ended, output = run(tmp_path, SKIPS, CI=ci)
-    assert ended == code
-    assert closing in output
-    assert ("With CI=true a skipped test is a failure." in output) is (ci == "true")
+@pytest.fixture(scope="module")
+def in_ci(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str]:
+    """Without corpora."""
+    folder = tmp_path_factory.mktemp("in-ci")
+    return run(folder, CI="true", MPP_CORPORA=str(folder / "none"))
 
 
-def test_a_module_that_skips_itself_fails_in_ci(tmp_path: Path) -> None:
-    ended, output = run(tmp_path, SKIPS_AT_ONCE, CI="true")
-    assert ended != 0
-    assert "exim is not installed" in output
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str]:
+    """With corpora."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    return run(folder, CI="", MPP_CORPORA=str(folder))
 
 
-def test_an_expected_failure_is_no_skip(tmp_path: Path) -> None:
-    ended, output = run(tmp_path, EXPECTED_TO_FAIL, CI="true")
-    assert ended == 0
-    assert "1 xfailed" in output
+def test_a_skip_fails_in_ci(in_ci: tuple[int, str], elsewhere: tuple[int, str]) -> None:
+    assert in_ci[0] == 1
+    assert "test_skips.py::test_needs_a_peer FAILED" in in_ci[1]
+    assert "test_skips.py::test_runs PASSED" in in_ci[1]
+    assert "With CI=true a skipped test is a failure." in in_ci[1]
+    assert elsewhere[0] == 0
+    assert "test_skips.py::test_needs_a_peer SKIPPED" in elsewhere[1]
+    assert "With CI=true" not in elsewhere[1]
 
 
-def test_without_corpora_their_tests_are_left_out_loudly(tmp_path: Path) -> None:
-    ended, output = run(tmp_path, NEEDS_CORPORA, CI="true", MPP_CORPORA=str(tmp_path / "none"))
-    assert ended == 0
-    assert re.search(r"^NO CORPORA at .*none: 1 tests", output, re.MULTILINE)
-    assert "1 passed, 1 deselected" in output
+def test_a_module_that_skips_itself_fails_in_ci(in_ci: tuple[int, str], elsewhere: tuple[int, str]) -> None:
+    assert re.search(r"^ERROR test_skips_at_once.py - ", in_ci[1], re.MULTILINE)
+    assert "ERROR" not in elsewhere[1]
 
 
-def test_with_corpora_they_run(tmp_path: Path) -> None:
-    ended, output = run(tmp_path, NEEDS_CORPORA, CI="true", MPP_CORPORA=str(tmp_path))
-    assert ended == 0
-    assert "2 passed" in output
-    assert "NO CORPORA" not in output
+def test_an_expected_failure_is_no_skip(in_ci: tuple[int, str]) -> None:
+    assert "test_expected.py::test_known XFAIL" in in_ci[1]
+
+
+def test_without_corpora_their_tests_are_left_out_loudly(in_ci: tuple[int, str]) -> None:
+    assert re.search(r"^NO CORPORA at .*none: 1 tests", in_ci[1], re.MULTILINE)
+    assert "test_corpora.py::test_runs PASSED" in in_ci[1]
+    assert "test_reads_them" not in in_ci[1]
+
+
+def test_with_corpora_they_run(elsewhere: tuple[int, str]) -> None:
+    assert "test_corpora.py::test_reads_them PASSED" in elsewhere[1]
+    assert "NO CORPORA" not in elsewhere[1]
