@@ -21,7 +21,7 @@ from mpp.gateway.assembly import hostname_of
 from mpp.gateway.election import Election
 from mpp.gateway.log import event as log
 from mpp.gateway.recorder import spool_folder
-from mpp.gateway.supervisor import BackgroundContext
+from mpp.gateway.starting import BackgroundContext
 from mpp.gateway.work import work
 from mpp.net.metrics import Counter, Gauge
 from mpp.store.background import Tasks, open_tasks

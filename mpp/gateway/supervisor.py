@@ -13,22 +13,21 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from mpp.gateway import log, privileges, sockets, storage
 from mpp.gateway.children import Child
 from mpp.gateway.control import Control, orders
-from mpp.gateway.files import files
 from mpp.gateway.reload import GOOD, newest_again, read_again, take
 from mpp.gateway.revising import last_good
-from mpp.gateway.settings import Listener, Settings
+from mpp.gateway.settings import Settings
 from mpp.gateway.silence import of_task
+from mpp.gateway.starting import BackgroundContext, Bound, WorkerContext, prepare
 from mpp.gateway.status import serve_status
-from mpp.gateway.systemd import Notifier, passed_sockets
+from mpp.gateway.systemd import Notifier
 from mpp.net.metrics import Counter, Gauge
-from mpp.net.table import NodeTable, SlotWriter
+from mpp.net.table import NodeTable
 
 SILENCE_S = 10.0
 PATIENCE = (
@@ -39,48 +38,6 @@ _GIVE_UP = 5  # short lives of a worker before all were ready for the first time
 NO_ROOM_S = 1.0  # from a process that could not be started to the next attempt
 _TURN_S = 0.5  # longest wait of the loop
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerContext:
-    """What a worker is given.
-
-    On `control` it writes b"R" when it accepts and b"L" when it has taken new settings; b"r" to it means: read
-    `<node.data>/settings.good.toml` again. SIGTERM: finish what is in flight, and return. `table` is its slot's writer,
-    which it beats by.
-    """
-
-    slot: int
-    settings: Settings
-    sockets: list[tuple[Listener, socket.socket]]
-    table: SlotWriter
-    control: socket.socket
-
-
-@dataclass(frozen=True, slots=True)
-class BackgroundContext:
-    """What the background process is given. It beats by `table`; an end of `control` means that the supervisor has gone."""
-
-    settings: Settings
-    table: SlotWriter
-    control: socket.socket
-    began: float  # when the supervisor did, seconds since 1970
-
-
-@dataclass(frozen=True, slots=True)
-class _Bound:
-    """What was taken at the start: bound while still privileged, and the data folder."""
-
-    slots: list[sockets.SlotSockets]
-    status: socket.socket | None
-    joined: int = -1  # the data folder, which `mpp store rebuild` and `compact` do not get while this is open
-
-    def close_but(self, slot: int | None) -> None:
-        """Let go of all that is not the slot's; None: that is not the status page's."""
-        kept = {bound for _, bound in self.slots[slot]} if slot is not None else {self.status}
-        for bound in {bound for sockets_ in self.slots for _, bound in sockets_} | {self.status}:
-            if bound and bound not in kept:
-                bound.close()
 
 
 def supervise(
@@ -95,7 +52,7 @@ def supervise(
     """Run the gateway until it is told to end. Returns the exit status: 0, or 1 where it could not start."""
     log.configure(settings.log.format, settings.log.level)
     try:
-        bound = _prepare(settings)
+        bound = prepare(settings)
     except (sockets.BindError, privileges.PrivilegeError, storage.StorageError, OSError, ValueError) as error:
         log.event("error", "start.failed", error=str(error))
         return 1
@@ -104,26 +61,6 @@ def supervise(
     for listener, listening in bound.slots[0]:
         log.event("info", "listening", listener=listener.name, address=sockets.describe(listening))
     return _Supervisor(settings, settings_path, run_worker, run_background, bound, silence_s, deadline_s).run()
-
-
-def _prepare(settings: Settings) -> _Bound:
-    """Do all that needs privileges, then drop them."""
-    node = settings.node
-    passed = passed_sockets()
-    slots = sockets.bind(settings.listeners, node.workers or len(os.sched_getaffinity(0)), passed)
-    status = sockets.bind_status(node.status) if node.status else None
-    for name in passed.keys() - {listener.name for listener in settings.listeners}:
-        log.event("warning", "systemd.socket.unused", socket=name, cure="FileDescriptorName= must name a listener")
-    privileges.make_folder(node.data, node.user, node.group)
-    storage.make_master_key(settings)
-    privileges.drop(node.user, node.group)
-    privileges.check_folder(node.data)
-    faults = [problem.text for problem in files(settings) if problem.severity == "error"]  # root could read them all
-    if faults:
-        raise privileges.PrivilegeError("; ".join(faults))
-    joined = storage.join(settings)
-    storage.prepare(settings)
-    return _Bound(slots, status, joined)
 
 
 def _control(folder: Path, table: NodeTable) -> Control | None:
@@ -142,7 +79,7 @@ class _Supervisor:
         path: Path | None,
         run_worker: Callable[[WorkerContext], None],
         run_background: Callable[[BackgroundContext], None] | None,
-        bound: _Bound,
+        bound: Bound,
         silence_s: float,
         deadline_s: float,
     ) -> None:

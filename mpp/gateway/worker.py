@@ -24,8 +24,8 @@ from mpp.gateway.load import load_settings
 from mpp.gateway.log import event as log
 from mpp.gateway.recorder import Recorder, spool_folder
 from mpp.gateway.settings import Settings
+from mpp.gateway.starting import WorkerContext
 from mpp.gateway.storage import MemoChanges
-from mpp.gateway.supervisor import WorkerContext
 from mpp.gateway.targets import Target
 from mpp.gateway.watching import known_lists, watch
 from mpp.net.dns import Resolver

@@ -17,7 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from mpp.gateway.load import load_settings
-from mpp.gateway.supervisor import WorkerContext, supervise
+from mpp.gateway.starting import WorkerContext
+from mpp.gateway.supervisor import supervise
 
 
 def descriptors():

@@ -11,7 +11,7 @@ from mpp.gateway import background as module
 from mpp.gateway.background import _Background
 from mpp.gateway.election import Election
 from mpp.gateway.settings import Settings
-from mpp.gateway.supervisor import BackgroundContext
+from mpp.gateway.starting import BackgroundContext
 from mpp.net.metrics import Counter, Gauge
 from mpp.net.table import NodeTable
 from mpp.store.background import Tasks, open_tasks

@@ -18,7 +18,7 @@ def test_a_process_that_cannot_be_started_is_tried_again_soon(monkeypatch, capfd
         child.pid = 1
 
     monkeypatch.setattr(Child, "start", start)
-    bound = supervisor._Bound([[]], None)
+    bound = supervisor.Bound([[]], None)
     made = supervisor._Supervisor(Settings(), None, lambda _context: None, None, bound, 10.0, 30.0)
     for now in (100.0, 100.5, 101.0, 101.5):
         made._begin(now)
@@ -29,7 +29,7 @@ def test_a_process_that_cannot_be_started_is_tried_again_soon(monkeypatch, capfd
 def test_a_background_process_that_makes_no_rounds_is_seen_in_the_metrics(monkeypatch):
     clock = [1_800_000_000.0]
     monkeypatch.setattr(supervisor.time, "time", lambda: clock[0])
-    bound = supervisor._Bound([[]], None)
+    bound = supervisor.Bound([[]], None)
     made = supervisor._Supervisor(Settings(), None, lambda _: None, lambda _: None, bound, 10.0, 30.0)
     table = made._table
 
