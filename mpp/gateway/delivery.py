@@ -75,7 +75,7 @@ class Delivery:
 async def deliver(delivery: Delivery, hops: Hops) -> dict[str, Outcome]:
     """Return the outcome for each recipient. Raises ClientGone, and nothing else."""
     fresh = False
-    problem = HopError("the route has no hosts")
+    problem: HopError | None = None
     for _ in range(len(delivery.target.hosts) + 2):
         try:
             hop = None if fresh else hops.kept(delivery.target.hosts)
@@ -94,7 +94,7 @@ async def deliver(delivery: Delivery, hops: Hops) -> dict[str, Outcome]:
         finally:
             hop.body_sent = False
             hops.release(hop)
-    return _all(delivery, Outcome(State.DEFERRED, DOWN, delivery.target.name, str(problem)))
+    return _all(delivery, Outcome(State.DEFERRED, DOWN, delivery.target.name, str(problem or "the route has no hosts")))
 
 
 def _all(delivery: Delivery, outcome: Outcome) -> dict[str, Outcome]:

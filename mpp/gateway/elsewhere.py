@@ -56,6 +56,11 @@ class Elsewhere:
                 host = next((each.host for each in theirs if each.host != "memo"), "elsewhere")
                 outcomes[address] = replace(worst, host=worst.host if worst.host != "memo" else host)
 
+    @property
+    def handed_on(self) -> bool:
+        """True where somebody beside the recipients has the message."""
+        return bool(self.outcomes) and any(each.state is State.ACCEPTED for each in self.outcomes.values())
+
     def failed(self, fate: Fate) -> bool:
         """True where a copy that is demanded of a recipient's mail is not where it has to be."""
         return any(self.outcomes[each].state is not State.ACCEPTED for each in fate.copies)
@@ -63,6 +68,9 @@ class Elsewhere:
     def beside(self, outcomes: dict[str, Outcome]) -> dict[str, Outcome]:
         """Return the outcomes of recipients and of all others, by the names that the memo has for them."""
         return outcomes | {_BESIDE + address: outcome for address, outcome in self.outcomes.items()}
+
+
+_NOWHERE = Elsewhere()  # of most mail; never written to, since no address is in it
 
 
 async def find_elsewhere(
@@ -73,9 +81,9 @@ async def find_elsewhere(
     for address, fate in plan.fates.items():
         if fate.copies or fate.to:
             addresses |= dict.fromkeys(fate.copies if address in known else (*fate.copies, *fate.to))
-    found = Elsewhere()
     if not addresses:
-        return found
+        return _NOWHERE
+    found = Elsewhere()
     had = await assembly.memo.accepted(reverse_path, [_BESIDE + address for address in addresses], mark)
     for address in addresses:
         if (said := had.get(_BESIDE + address)) is not None:

@@ -43,7 +43,8 @@ async def hold_and_archive(
 
     `handed_on`: somebody beside the recipients has the message.
     """
-    copies = (*_copies(received, plan, outcomes, handed_on=handed_on), *_stripped(plan, outcomes))
+    copies = _copies(received, plan, outcomes, handed_on=handed_on)
+    copies += _stripped(plan, outcomes)
     archived = _to_archive(received, copies, outcomes)
     if not copies and not archived:
         return
@@ -90,27 +91,27 @@ def _beside(copies: Sequence[Copy], archived: Sequence[str]) -> set[str]:
     return {*archived, *(copy.recipient for copy in copies if copy.verdict == STRIPPED)}
 
 
-def _copies(received: Received, plan: Plan, outcomes: Mapping[str, Outcome], *, handed_on: bool) -> tuple[Copy, ...]:
+def _copies(received: Received, plan: Plan, outcomes: Mapping[str, Outcome], *, handed_on: bool) -> list[Copy]:
     """Return what is to be held: by the plan, and where one reply has to serve all, what was refused beside something accepted."""
     copies = [
         Copy(address, fate.verdict, fate.rule, fate.score)
         for address, fate in plan.fates.items()
         if fate.disposition is Disposition.QUARANTINE and address not in outcomes
     ]
+    refused = [address for address, outcome in outcomes.items() if outcome.state is State.REFUSED]
     each_apart = received.listener.address.protocol == "lmtp"
-    accepted = handed_on or any(outcome.state is State.ACCEPTED for outcome in outcomes.values())
-    if each_apart or not (copies or accepted):
-        return tuple(copies)
-    for address, outcome in outcomes.items():
-        if outcome.state is not State.REFUSED:
-            continue
-        fate = plan.fates.get(address)
+    if each_apart or not refused:
+        return copies
+    if not (copies or handed_on or any(outcome.state is State.ACCEPTED for outcome in outcomes.values())):
+        return copies
+    for address in refused:
+        outcome, fate = outcomes[address], plan.fates.get(address)
         if outcome.host or fate is None:
             score = fate.score if fate else 0.0
             copies.append(Copy(address, UNDELIVERABLE, "next hop", score, outcome.reply.words))
         else:
             copies.append(Copy(address, fate.verdict, fate.rule, fate.score))
-    return tuple(copies)
+    return copies
 
 
 def _stripped(plan: Plan, outcomes: Mapping[str, Outcome]) -> Iterator[Copy]:

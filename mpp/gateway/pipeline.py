@@ -94,7 +94,7 @@ async def judge(message: Message, transaction: Transaction, until: float, assemb
     if noted and all_blocked(noted, transaction):
         return Judged(noted)
     found: Sequence[Finding] = await judge_structure(message, assembly.settings.structure, until - time.monotonic())
-    if any(finding.failure is not None for finding in found):
+    if found and any(finding.failure is not None for finding in found):
         return Judged([*noted, *found])
     if assembly.rules:
         found = (*found, *await assembly.rules.judge(message, transaction))
@@ -204,14 +204,15 @@ async def _carry_out(
     deliveries = [_delivery(received, message, group, list(who.values()), assembly) for group, who in groups.items()]
     try:
         for group, taken in zip(groups, await settle(deliveries, assembly.delivering), strict=True):
-            outcomes.update({address: outcome for address, outcome in taken.items() if own.get(address) == group})
+            for address, outcome in taken.items():
+                if own.get(address) == group:
+                    outcomes[address] = outcome
             elsewhere.take(group, taken)
     except ClientGone:
         return Result(dict.fromkeys(_addresses(received), GONE), GONE, outcomes)
     elsewhere.settle(plan, outcomes)
-    handed_on = any(outcome.state is State.ACCEPTED for outcome in elsewhere.outcomes.values())
     await hold_and_archive(
-        received, message, plan, judged.findings, outcomes, assembly, handed_on=handed_on, unread=unread
+        received, message, plan, judged.findings, outcomes, assembly, handed_on=elsewhere.handed_on, unread=unread
     )
     return await _answered(received, plan, outcomes, elsewhere, own, mark, bool(known), assembly)
 

@@ -6,6 +6,7 @@ line, or with the octets. Lines that are neither field nor continuation are skip
 
 import re
 from itertools import chain, compress, islice
+from operator import itemgetter
 from typing import NamedTuple
 
 _SMALL = 1 << 16
@@ -35,7 +36,7 @@ class Header:
         self._pairs = pairs  # names and values; the values may have the CR of their last line end
         self._start = start  # without `fields`: every octet from here on belongs to one of them
         self._fields = fields
-        self.keys = [name.lower() for name, _ in pairs]  # lower case, in order
+        self.keys = list(map(bytes.lower, map(itemgetter(0), pairs)))  # lower case, in order
         self.clean = True  # every octet belongs to a field
         self.exceeded = False  # there were more fields
 

@@ -37,7 +37,7 @@ def count_hops(message: Message, hostname: str, instance: str) -> tuple[int, int
     mark = _by(hostname, instance).encode("ascii")
     own = 0
     for value in values:
-        if mark in value:
+        if value.find(mark) >= 0:  # `in` would try the mark as a number first, which costs an exception
             own += 1
     return len(values), own
 

@@ -8,14 +8,13 @@ End of data is CRLF.CRLF and nothing else. Hosts that also took LF.LF, LF.CRLF, 
 read as two (SMTP smuggling).
 """
 
-import re
 from dataclasses import dataclass
 from io import BytesIO
 
 from mpp.mail.line_ends import bare
 
 _END = b"\r\n.\r\n"
-_DOT = re.compile(rb"\r\n\.")  # twice as fast as bytes.find on text with lines
+_DOT = b"\r\n."
 
 
 @dataclass(slots=True)
@@ -55,7 +54,7 @@ class _Pieces:
     def _look(self, piece: bytes) -> None:
         """Judge a piece that cuts no CRLF in two."""
         self._bare = self._bare or bare(piece)
-        self._nul = self._nul or b"\0" in piece
+        self._nul = self._nul or piece.find(0) >= 0
         if self._max_line and not self._long_line:
             first, *others = piece.split(b"\r\n")
             self._long_line = (
@@ -94,14 +93,14 @@ class Lines(_Pieces):
     def feed(self, octets: bytes) -> bytes | None:
         """Take octets; return those behind the end of data (b"" too), or None where the end has not come."""
         whole = self._tail + octets
-        dot = _DOT.search(whole)
-        end = -1 if dot is None else whole.find(_END, dot.start())
+        dot = whole.find(_DOT)
+        end = whole.find(_END, dot) if dot >= 0 else -1
         if end >= 0:
-            self._pass(whole, end + 2, stuffed=dot is not None and dot.start() < end)
+            self._pass(whole, end + 2, stuffed=dot < end)
             return whole[end + len(_END) :]
         kept = next((length for length in (4, 3, 2, 1) if whole.endswith(_END[:length])), 0)
         self._tail = whole[len(whole) - kept :]
-        self._pass(whole, len(whole) - kept, stuffed=dot is not None)
+        self._pass(whole, len(whole) - kept, stuffed=dot >= 0)
         return None
 
     def content(self) -> Content:

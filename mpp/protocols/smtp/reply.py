@@ -7,6 +7,7 @@ terminal; a backslash stays as it is, since most such text has its escapes alrea
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from mpp.mail.escape import ascii_once
 
@@ -60,9 +61,7 @@ class Reply:
         return self.code >= 500
 
     def _write(self) -> bytes:
-        # An enhanced code of another class than the code's would say two things at once: a next hop's slip is not passed on.
-        fits = _ENHANCED.fullmatch(self.enhanced) is not None and int(self.enhanced[0]) == self.code // 100
-        prefix = f"{self.enhanced} " if fits else ""
+        prefix = _prefix(self.code, self.enhanced)
         room = MAX_LINE - len("250-\r\n") - len(prefix)
         text = ascii_once(self.text)
         if text is self.text and text and len(text) <= room and text[-1] != " ":  # one plain line, as most
@@ -72,6 +71,14 @@ class Reply:
         written = [f"{self.code}-{prefix}{line}\r\n" for line in lines]
         written.append(f"{self.code} {prefix}{last}".rstrip() + "\r\n")
         return "".join(written).encode("ascii")
+
+
+@lru_cache(256)
+def _prefix(code: int, enhanced: str) -> str:
+    """Return what stands before each line's text. An enhanced code of another class than the code's would say two things at
+    once: a next hop's slip is not passed on."""
+    fits = _ENHANCED.fullmatch(enhanced) is not None and int(enhanced[0]) == code // 100
+    return f"{enhanced} " if fits else ""
 
 
 def _fold(line: str, room: int) -> list[str]:

@@ -92,7 +92,7 @@ _UTF8_RECIPIENT = Reply(553, "5.6.7", "Address is not ASCII, MAIL needs SMTPUTF8
 _LINE_TOO_LONG = Reply(500, "5.5.2", "Command line too long")
 _BARE = Reply(521, "5.5.2", "Bare CR or LF in a command, lines must end in CR LF")
 
-_BROKEN = (Invalid, Fatal)
+_UNUSUAL = (Invalid, Fatal, Bdat)
 _CLOSING = frozenset({421, 521})  # we close the connection after them
 
 
@@ -348,14 +348,12 @@ class ServerCodec:
             return NEED_DATA
         self._position = end + 1
         line = buffer[start : end - 1]
-        if end == start or buffer[end - 1] != 13 or b"\r" in line:
+        if end == start or buffer[end - 1] != 13 or line.find(b"\r") >= 0:  # `in` would try it as a number first
             return Fatal(_BARE)
         event = parse_command(line)
-        if isinstance(event, _BROKEN):
-            return event
+        if isinstance(event, _UNUSUAL):
+            return self._begin_chunk(event, self._refusal(event), line) if isinstance(event, Bdat) else event
         refusal = None if type(event) in IN_ORDER[self.state] and self._plain(event) else self._refusal(event)
-        if isinstance(event, Bdat):
-            return self._begin_chunk(event, refusal, line)
         return event if refusal is None else Invalid(refusal, line[:SHOWN])
 
     def _read_overlong(self) -> Event | NeedData:
