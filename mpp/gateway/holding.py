@@ -121,11 +121,10 @@ def _stripped(plan: Plan, outcomes: Mapping[str, Outcome]) -> Iterator[Copy]:
         if outcome.state is not State.ACCEPTED:
             continue
         fate, said = plan.fates.get(address), outcome.reply.text
-        score = fate.score if fate is not None else 0.0
         if outcome.host == "memo" and said.startswith(UNHELD):
-            yield Copy(address, STRIPPED, said.removeprefix(UNHELD), score)
+            yield Copy(address, STRIPPED, said.removeprefix(UNHELD), fate.score if fate is not None else 0.0)
         elif outcome.host != "memo" and fate is not None and fate.held_too:
-            yield Copy(address, STRIPPED, fate.held_too, score)
+            yield Copy(address, STRIPPED, fate.held_too, fate.score)
 
 
 def _to_be_kept(outcome: Outcome | None) -> bool:

@@ -4,12 +4,13 @@ Called by mpp.gateway.session. All outside text is escaped by the log.
 """
 
 import asyncio
-from collections.abc import Collection, Coroutine, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Collection, Coroutine, Sequence
+from operator import attrgetter
+from typing import Any, Literal
 
 from mpp.checks.layers.engines import opinions
 from mpp.gateway import replies
-from mpp.gateway.delivery import Outcome, State
+from mpp.gateway.delivery import State
 from mpp.gateway.log import event as log
 from mpp.gateway.log import plain
 from mpp.gateway.received import Received, Result
@@ -22,7 +23,6 @@ from mpp.protocols.smtp.reply import Reply
 from mpp.store.clock import now_ms
 from mpp.store.trace import Trace
 from mpp.verdict.amavis_log import Answer, amavis_lines
-from mpp.verdict.plan import Fate
 
 _BECAME: dict[str, str] = {
     State.HELD: "quarantine",
@@ -48,30 +48,8 @@ def _several(values: Collection[str]) -> str | list[str] | None:
     return shown[0] if len(shown) == 1 else shown or None
 
 
-class _Told(NamedTuple):
-    """What the line says of the outcomes; all but the states each once, in their order."""
-
-    states: list[str]
-    rules: Collection[str]
-    hops: Collection[str]
-    causes: Collection[str]
-    became: Collection[str]
-
-
-def _told(outcomes: Mapping[str, Outcome], fates: Mapping[str, Fate]) -> _Told:
-    states: list[str] = []
-    rules: dict[str, None] = {}
-    hops: dict[str, None] = {}
-    causes: dict[str, None] = {}
-    became: dict[str, None] = {}
-    for address, outcome in outcomes.items():
-        fate = fates.get(address)
-        states.append(outcome.state)
-        hops[outcome.host] = causes[outcome.cause] = None
-        if fate is not None:
-            rules[fate.rule] = None
-        became[_BECAME.get(outcome.state) or (fate.disposition if fate is not None else "deliver")] = None
-    return _Told(states, rules, hops, causes, became)
+_recipient, _rule, _state = attrgetter("address"), attrgetter("rule"), attrgetter("state")
+_host, _cause, _symbol = attrgetter("host"), attrgetter("cause"), attrgetter("symbol")
 
 
 class Reporter:
@@ -81,38 +59,35 @@ class Reporter:
 
     def message(self, transaction: Transaction, received: Received, result: Result, now: float) -> None:
         """One line for a message that was judged, whatever became of it; its trace; the counters."""
-        plan, took, reply, client = result.plan, now - received.arrived, result.reply, received.client
-        told = _told(result.outcomes, plan.fates if plan else {})
+        took, client, parts, table = now - received.arrived, received.client, transaction.assembly, self._table
+        trace = trace_of(received, result, took, now_ms(), parts.revision, parts.directory.tenant, transaction.refused)
+        copies = trace.copies[len(transaction.refused) :]
         log(
             "info",
             "message",
-            id=received.id,
+            id=trace.id,
             client=client.address,
             helo=client.helo,
-            sender=received.envelope.reverse_path,
-            recipients=_several([recipient.address for recipient in received.envelope.recipients]),
-            size=len(received.data),
-            verdict=plan.verdict if plan else None,
-            score=plan.score if plan else None,
-            rules=_several(told.rules),
-            findings=_several([finding.symbol for finding in result.judged.findings]),
+            sender=trace.reverse_path,
+            recipients=_several(list(map(_recipient, received.envelope.recipients))),
+            size=trace.size,
+            verdict=trace.verdict or None,
+            score=trace.score if trace.verdict else None,
+            rules=_several(dict.fromkeys(map(_rule, copies))),
+            findings=_several(list(map(_symbol, trace.findings))),
             engines=[opinion.word for opinion in opinions(result.judged)] if result.judged.runs else None,
-            outcome=_several(told.states),
-            hops=_several(told.hops),
-            causes=_several(told.causes),
-            reply=reply.words,
-            checked_ms=round(result.checked_s * 1000, 1),
-            ms=round(took * 1000, 1),
+            outcome=_several(list(map(_state, copies))),
+            hops=_several(dict.fromkeys(map(_host, copies))),
+            causes=_several(dict.fromkeys(map(_cause, copies))),
+            reply=trace.reply,
+            checked_ms=trace.checked_ms,
+            ms=trace.took_ms,
         )
-        table = self._table
-        table.add(Counter.BYTES_RECEIVED, len(received.data))
+        table.add(Counter.BYTES_RECEIVED, trace.size)
         table.observe(Histogram.MESSAGE, took)
-        for disposition in told.became:
-            table.add(MESSAGES[disposition])
-        parts = transaction.assembly
-        parts.recorder.add(
-            trace_of(received, result, took, now_ms(), parts.revision, parts.directory.tenant, transaction.refused)
-        )
+        for became in {_BECAME.get(copy.state) or copy.disposition or "deliver" for copy in copies}:
+            table.add(MESSAGES[became])
+        parts.recorder.add(trace)
 
     @staticmethod
     def amavis(result: Result, took: float) -> None:

@@ -39,10 +39,10 @@ def edits_for(transaction: Transaction, case: Case, weight: Weight, choice: Choi
         for field in candidates(message, globs if outside else (), names)
         if field.key in names or (outside and forged(field, globs, case.hostname))
     ]
+    marks = _subject_marks(case, choice) if case.ours and (choice.spam or choice.unchecked) else []
     if weight.acted:
         edits = _with_those_of_rules(edits, weight.acted)
-    marks = _subject_marks(case, choice) if case.ours and (choice.spam or choice.unchecked) else []
-    marks += values_of(weight.acted, Act.MARK)
+        marks += values_of(weight.acted, Act.MARK)
     if marks:
         subject = message.field(b"subject")
         if subject is None or any(_takes(edit, subject) for edit in edits):

@@ -241,18 +241,18 @@ class ClientCodec:
         command = self._asked.popleft()
         if command is self._last:
             self._last = None
-        kind = type(command)
-        if reply.code < 400:
-            if reply.code != 354 if kind is Data else reply.code >= 300:
-                raise RemoteProtocolError(f"{reply.code} in answer to {kind.__name__}")
-            if kind is Rcpt:
-                self._accepted.append(command.address)  # type: ignore[union-attr]  # kind says so
-            elif kind is Data:
-                self._body_wanted = True
-            elif kind not in _NOTHING_FOLLOWS:
-                self._accepted_command(command, reply)
-        elif kind is Hello:
-            self.extensions = {}
+        kind, code = type(command), reply.code
+        if code >= 400:
+            if kind is Hello:
+                self.extensions = {}
+        elif kind is Data and code == 354:
+            self._body_wanted = True
+        elif code >= 300 or kind is Data:
+            raise RemoteProtocolError(f"{code} in answer to {kind.__name__}")
+        elif kind is Rcpt:
+            self._accepted.append(command.address)  # type: ignore[union-attr]  # kind says so
+        elif kind not in _NOTHING_FOLLOWS:
+            self._accepted_command(command, reply)
         return _new(Answer, (command, reply))
 
     def _accepted_command(self, command: Command | Greeting | EndOfData, reply: ServerReply) -> None:
