@@ -41,7 +41,7 @@ def check(settings: SettingsOption = None, data: FolderOption = None, as_json: J
 
 
 def rebuild(settings: SettingsOption = None, data: FolderOption = None, as_json: JsonOption = False) -> None:
-    """Add to the catalog all that it lacks, from segments, key files and event log. What it has stays. Refused while a gateway runs on this data."""
+    """Add to the catalog all that it lacks, from segments, key files and event log. What it has stays, but for copies of which the event log says more. Refused while a gateway runs on this data."""
     from mpp.gateway.assembly import hostname_of
     from mpp.mail.escape import printable
     from mpp.store.alone import alone
@@ -49,6 +49,7 @@ def rebuild(settings: SettingsOption = None, data: FolderOption = None, as_json:
     from mpp.store.forget import overwrite
     from mpp.store.journal import told as journal
     from mpp.store.opening import url_of
+    from mpp.store.owner import as_owner
     from mpp.store.rebuild import Rebuilt
     from mpp.store.rebuild import rebuild as make
 
@@ -56,6 +57,7 @@ def rebuild(settings: SettingsOption = None, data: FolderOption = None, as_json:
     done = Rebuilt()
     with ExitStack() as work:
         work.enter_context(told(1, "", OSError))
+        work.enter_context(as_owner(value.node.data))
         work.enter_context(alone(value.node.data))
         prepare(url_of(value.node.data, value.store))  # an empty catalog where there is none: that is what this is for
         catalog, reader = work.enter_context(store_of(value))
@@ -71,11 +73,14 @@ def rebuild(settings: SettingsOption = None, data: FolderOption = None, as_json:
         "messages": done.messages,
         "attachments": done.attachments,
         "forgotten": done.gone,
+        "settled": done.settled,
         "octets": done.octets,
         "lists": done.lists,
     }
     summary = f"{done.messages} messages and {done.attachments} attachments are in the catalog, {done.gone} were deleted for good"
     typer.echo(json.dumps(told_last) if as_json else summary)
+    if done.settled and not as_json:
+        typer.echo(f"{done.settled} copies were older in the catalog than in the event log, and are as that says")
     if done.lists and not as_json:
         typer.echo(f"{done.lists} entries of allow and block lists are back, as this node knew them last")
     if unsettled:
@@ -102,11 +107,12 @@ def compact(settings: SettingsOption = None, data: FolderOption = None, as_json:
     from mpp.store.alone import alone
     from mpp.store.compact import compact as once
     from mpp.store.forget import overwrite
+    from mpp.store.owner import as_owner
     from mpp.store.segment import Limits
 
     value = settings_of(settings, data)
     freed = 0
-    with told(1, "", OSError), alone(value.node.data), store_of(value) as (catalog, reader):
+    with told(1, "", OSError), as_owner(value.node.data), alone(value.node.data), store_of(value) as (catalog, reader):
         overwrite(catalog, value.node.data)
         while done := once(catalog, value.node.data, reader, hostname_of(value), Limits.of(value.store)):
             freed += done.freed

@@ -13,7 +13,9 @@ from typing import Any
 from sqlalchemy import Connection, Table, exists, select
 
 from mpp.store.catalog import Catalog
+from mpp.store.fates import fates, outdated
 from mpp.store.files import being_written, records, segments_here
+from mpp.store.journal import told
 from mpp.store.reader import DamageError, ForgottenError, Reader
 from mpp.store.record import DamagedError, Kind, Record
 from mpp.store.schema import blob_uses, blobs, copies, messages
@@ -48,6 +50,7 @@ def check(catalog: Catalog, data: Path, reader: Reader, counts: Counts) -> Itera
     with catalog.read() as connection:
         yield from _rows(connection, data, set(here))
         yield from _messages(connection, reader, set(here))
+    yield from _outdated(catalog, data)
 
 
 def _named(connection: Connection, table: Table, segment: str) -> dict[tuple[int, int, int], str]:
@@ -138,3 +141,15 @@ def _messages(connection: Connection, reader: Reader, here: set[str]) -> Iterato
                 reader.message(connection, tenant, identifier)
             except (DamageError, ForgottenError) as error:
                 yield Fault(f"message {identifier} of tenant {tenant}: {error}")
+
+
+def _outdated(catalog: Catalog, data: Path) -> Iterator[Fault]:
+    """Copies of which the event log says more than their rows: a backup of the catalog was put back."""
+    known = fates(told(data, catalog))
+    with catalog.read() as connection:
+        for tenant, key, values in outdated(connection, known):
+            was = ", ".join(f"{name} {value}" for name, value in values.items())
+            yield Fault(
+                f"the copy of {key.message} for {key.recipient} (tenant {tenant}): the event log says {was}, and the catalog is older; "
+                "stop the gateway and call `mpp store rebuild`"
+            )

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, func, select
 from mpp.store.catalog import Catalog, add_rows
 from mpp.store.errors import StoreError
 from mpp.store.keyfile import write_all
+from mpp.store.owner import as_owner
 from mpp.store.schema import events
 
 _BATCH = 1000
@@ -44,8 +45,8 @@ class Journal:
     """For the process that writes it. Raises OSError, CatalogError, StoreError where the file is damaged in its middle."""
 
     def __init__(self, data: Path, *, beside: bool = False) -> None:
-        """With `beside` only where the file is there and nobody writes it: else FileNotFoundError, BlockingIOError."""
-        self._descriptor = os.open(journal_path(data), os.O_RDWR | os.O_CLOEXEC | (0 if beside else os.O_CREAT), 0o600)
+        """With `beside` only where nobody writes it: else BlockingIOError."""
+        self._descriptor = os.open(journal_path(data), os.O_RDWR | os.O_CLOEXEC | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | (fcntl.LOCK_NB if beside else 0))
         except BaseException:
@@ -91,10 +92,11 @@ class Journal:
 
 
 def take_beside(data: Path, catalog: Catalog) -> None:
-    """Append what the catalog has more, for a command, where no background process does. One makes the file, whose owner it is."""
+    """Append what the catalog has more, for a command, where no background process does."""
     try:
-        journal = Journal(data, beside=True)
-    except (FileNotFoundError, BlockingIOError):
+        with as_owner(data):
+            journal = Journal(data, beside=True)
+    except BlockingIOError:
         return
     try:
         journal.take(catalog)

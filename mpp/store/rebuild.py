@@ -1,6 +1,6 @@
 """The catalog made anew from segments, key files and the event log (design section 6), or what it lacks added (`mpp store rebuild`).
 
-What the catalog has stays as it is. A record whose key was overwritten is gone and is not raised; of the others the event log says what
+What the catalog has stays as it is, but for copies of which the event log says more: it is an old copy of itself. A record whose key was overwritten is gone and is not raised; of the others the event log says what
 became of each copy: released, deleted or expired ones are not held again, and a hold by order holds again. A message nothing keeps any more
 by that is dropped at once, key and all.
 """
@@ -18,6 +18,7 @@ from mpp.store.catalog import Catalog, add_rows
 from mpp.store.check import Fault
 from mpp.store.clock import now_ms
 from mpp.store.content import read_description
+from mpp.store.fates import Fates, fates, outdated
 from mpp.store.files import records, segments_here
 from mpp.store.forget import drop
 from mpp.store.journal import Told, put_back
@@ -28,9 +29,6 @@ from mpp.store.schema import blob_uses, blobs, copies, forgotten, messages, segm
 from mpp.store.tenants import Public, read_tenants
 
 BATCH = 500  # messages a transaction
-# What an event makes of a copy.
-STATES = {"released": "released", "release-unknown": "unknown", "deleted": "deleted", "expired": "expired"}
-HOLDS = {"hold": True, "hold-released": False}
 
 
 @dataclass(slots=True)
@@ -41,6 +39,7 @@ class Rebuilt:
     attachments: int = 0
     octets: int = 0
     gone: int = 0  # records whose key was overwritten
+    settled: int = 0  # copies of which the catalog said something older than the event log
     lists: int = 0  # entries, as the node's workers knew them last
     faults: list[Fault] = field(default_factory=list)
 
@@ -50,7 +49,7 @@ def rebuild(catalog: Catalog, data: Path, reader: Reader, events: Iterable[Told]
     put_back(data, catalog)
     with catalog.read() as connection:
         doomed = {tuple(row) for row in connection.execute(select(forgotten.c.segment, forgotten.c.slot))}
-    made = _Making(catalog, reader, {each.mark: each for each in read_tenants(data).values()}, _fates(events))
+    made = _Making(catalog, reader, {each.mark: each for each in read_tenants(data).values()}, fates(events))
     for segment in segments_here(data):
         made.begin(segment, node)
         for record in records(data, segment):
@@ -65,18 +64,6 @@ def rebuild(catalog: Catalog, data: Path, reader: Reader, events: Iterable[Told]
     yield made.done
 
 
-def _fates(events: Iterable[Told]) -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
-    """What became of each copy: the values of its row, by recipient, by tenant and message."""
-    fates: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
-    for event in events:
-        values: dict[str, Any] = {"state": STATES[event.action]} if event.action in STATES else {}
-        if event.action in HOLDS:
-            values = {"on_hold": HOLDS[event.action]}
-        if values:
-            fates.setdefault((event.tenant, event.message), {}).setdefault(event.recipient, {}).update(values)
-    return fates
-
-
 class _Making:
     """Rows gathered and added, a transaction a batch."""
 
@@ -85,9 +72,9 @@ class _Making:
         catalog: Catalog,
         reader: Reader,
         tenants: Mapping[bytes, Public],
-        fates: Mapping[tuple[str, str], Mapping[str, Mapping[str, Any]]],
+        known: Fates,
     ) -> None:
-        self._catalog, self._reader, self._tenants, self._fates = catalog, reader, tenants, fates
+        self._catalog, self._reader, self._tenants, self._fates = catalog, reader, tenants, known
         self._rows: dict[Table, list[dict[str, Any]]] = {table: [] for table in (messages, copies, blobs, blob_uses)}
         self.done = Rebuilt()
 
@@ -114,8 +101,11 @@ class _Making:
     def _message(self, described: dict[str, Any], place: Place) -> None:
         self.done.messages += 1
         self._rows[messages].append(message_row(described, place))
-        fates = self._fates.get((described["tenant"], described["id"]), {})
-        self._rows[copies] += [{**row, **fates.get(row["recipient"], {})} for row in copy_rows(described)]
+        known = self._fates.get((described["tenant"], described["id"]), {})
+        rows = copy_rows(described)
+        self._rows[copies] += [
+            {**row, **known[row["recipient"]].values} if row["recipient"] in known else row for row in rows
+        ]
         self._rows[blob_uses] += use_rows(described)
 
     def _blob(self, data: bytes, record: Record, place: Place) -> None:
@@ -142,9 +132,13 @@ class _Making:
             )
 
     def finish(self) -> None:
-        """Count the uses of attachments anew, and drop what nothing keeps any more."""
+        """Have old rows say what the event log does, count the uses of attachments anew, and drop what nothing keeps any more."""
         used = select(func.count()).where(blob_uses.c.tenant == blobs.c.tenant, blob_uses.c.digest == blobs.c.digest)
         with self._catalog.write() as connection:
+            for tenant, key, values in list(outdated(connection, self._fates)):
+                row = (copies.c.tenant == tenant, copies.c.message == key.message, copies.c.recipient == key.recipient)
+                connection.execute(update(copies).where(*row).values(**values, claim="", changed=now_ms()))
+                self.done.settled += 1
             connection.execute(update(blobs).values(used=used.scalar_subquery()))
             for tenant, identifier in self._fates:
                 drop(connection, tenant, [identifier], now_ms=now_ms())

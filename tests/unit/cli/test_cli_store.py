@@ -2,7 +2,11 @@
 
 import asyncio
 import json
+import os
+import shutil
+import tempfile
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -19,6 +23,8 @@ from mpp.store.errors import CatalogError
 from mpp.store.letter import Copy, Letter
 from mpp.store.lists import KnownLists, entries, put, remove
 from mpp.store.opening import open_store_catalog, open_writer, prepare_store
+from mpp.store.quarantine import delete
+from mpp.store.quarantine_query import Key
 from mpp.store.schema import segments
 from mpp.store.settings import Store
 from mpp.verdict.lists import Entry, Level
@@ -62,6 +68,31 @@ def test_a_lost_catalog_is_made_anew(data):
     assert done.exit_code == 0
     assert "3 messages and 0 attachments are in the catalog" in done.output
     assert run("check", "--data", data).exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["rebuild", "compact"])
+def test_what_root_makes_is_the_gateways(data, command):
+    """Its user is the folder's owner: a catalog or segment of root's would keep the gateway from its next start."""
+    user = 65534 if os.geteuid() == 0 else os.geteuid()
+    with tempfile.TemporaryDirectory() as open_to_all:  # pytest's own folders let no other user in
+        os.chmod(open_to_all, 0o711)
+        moved = shutil.copytree(data, Path(open_to_all) / "data")
+        shutil.copy(data.parent / "data.master.key", open_to_all)
+        if command == "rebuild":
+            for path in moved.glob("catalog.db*"):
+                path.unlink()
+        else:
+            with closing(open_store_catalog(moved, Store())) as catalog, catalog.write() as connection:
+                delete(connection, "default", [Key("id0", "bob@example.org"), Key("id1", "bob@example.org")], "x")
+        for path in (moved, *moved.rglob("*"), Path(open_to_all) / "data.master.key"):
+            os.chown(path, user, -1)
+        was = {path.name for path in moved.rglob("*")}
+        done = run(command, "--data", moved)
+        assert done.exit_code == 0, done.output
+        files = list(moved.rglob("*"))
+        assert {path.name for path in files} != was, "nothing was made, so nothing is shown"
+        assert [path for path in files if path.stat().st_uid != user] == []
+        assert os.geteuid() == os.getuid()
 
 
 def test_what_else_was_in_a_lost_catalog(tmp_path):

@@ -5,15 +5,19 @@ import os
 import shutil
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, insert, select, update
 
+from mpp.store import quarantine
 from mpp.store.background import Tasks
 from mpp.store.catalog import catalog_url, open_catalog, prepare
 from mpp.store.check import Counts, check
 from mpp.store.events import Event, all_events, record
+from mpp.store.fates import fates, outdated
 from mpp.store.forget import drop, overwrite
 from mpp.store.journal import Journal, Told, journal_path, told
 from mpp.store.opening import url_of
+from mpp.store.quarantine import Settled
+from mpp.store.quarantine_query import Key
 from mpp.store.rebuild import rebuild
 from mpp.store.schema import blob_uses, blobs, copies, messages, metadata
 
@@ -244,6 +248,53 @@ async def test_a_catalog_that_went_on_empty_gets_its_events_back_before_new_ones
     assert all_told(store) == was
 
 
+async def test_an_old_catalog_put_back_is_found_and_settled(store, make_letter):
+    """What was released or deleted since its backup is not held again, what was put on hold does not expire."""
+    await fill(
+        store,
+        [
+            make_letter("one", b"Subject: 1\r\n\r\n", "a@example.org", "b@example.org", "c@example.org"),
+            make_letter("two"),
+        ],
+    )
+    before = everything(store)
+    catalog = store.catalog()
+    a, b, c = (Key("one", f"{name}@example.org") for name in "abc")
+    with catalog.write() as connection:
+        record(connection, [Event("x", "release-unknown", message="one", recipient=c.recipient)])
+        connection.execute(update(copies).where(copies.c.recipient == c.recipient).values(state="unknown"))
+        old = connection.execute(select(copies)).mappings().all()
+    with catalog.write() as connection:
+        quarantine.claim(connection, "default", [a], "me")
+        quarantine.settle(connection, "default", [Settled(a, "released", "250 ok", "h", a.recipient)], "me", "user")
+        quarantine.hold(connection, "default", [b], "user", "why", on=True)
+        quarantine.delete(connection, "default", [c], "user")
+    assert faults(store) == []
+    with catalog.write() as connection:
+        connection.execute(delete(copies))
+        connection.execute(insert(copies), [dict(row) for row in old])
+    assert len(faults(store)) == 3, faults(store)
+    assert all("rebuild" in text for text in faults(store))
+    assert rebuilt(store, list(told(store.data, catalog))).settled == 3
+    catalog.close()
+    assert faults(store) == []
+    assert [state_of(store, "one", key.recipient) for key in (a, b, c)] == ["released", "held", "deleted"]
+    assert everything(store)[1] == before[1]
+
+
+async def test_a_change_while_check_looks_is_no_fault(store, make_letter):
+    await fill(store, [make_letter("one")])
+    catalog, key = store.catalog(), Key("one", "bob@example.org")
+    with catalog.write() as connection:
+        quarantine.hold(connection, "default", [key], "user", "why", on=True)
+    known = fates(told(store.data, catalog))
+    with catalog.write() as connection:
+        quarantine.hold(connection, "default", [key], "user", "why", on=False)
+    with catalog.read() as connection:
+        assert list(outdated(connection, known)) == []
+    catalog.close()
+
+
 def happened(store, *events):
     """What people did, and the background process's next turn."""
     catalog, journal = store.catalog(), Journal(store.data)
@@ -269,10 +320,10 @@ def all_told(store):
     return found
 
 
-def state_of(store, message):
-    catalog = store.catalog()
+def state_of(store, message, recipient="bob@example.org"):
+    catalog, c = store.catalog(), copies.c
     with catalog.read() as connection:
-        found = connection.scalar(select(copies.c.state).where(copies.c.message == message))
+        found = connection.scalar(select(c.state).where(c.message == message, c.recipient == recipient))
     catalog.close()
     return found
 
