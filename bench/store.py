@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.peers import Sink, start_mpp
-from bench.results import Row, at_most, short
+from bench.results import Row, at_least, at_most
 from bench.stand import Stand
 from bench.timed import Load
 from mpp.mail.envelope import Client, Envelope, Recipient
@@ -96,11 +96,11 @@ def sizes(stand: Stand) -> list[Row]:
     with open_store_catalog(data, settings).engine.connect() as connection:
         connection.exec_driver_sql("pragma wal_checkpoint(truncate)")
     catalog = (data / "catalog.db").stat().st_size / len(raws)
-    again = _rebuilt_mb_s(data, settings, raw)
+    again = [_rebuilt_mb_s(data, settings, raw) for _ in range(5)]  # the first one loads what is needed for it, too
     return [
         at_most("storage of the bounce corpus", kept / raw, 0.45, "of raw", messages=len(raws), raw=raw),
         at_most("catalog a message", catalog, 900.0, "octets"),
-        Row("catalog made anew", f"{short(again)} MB/s of raw mail", ">= 50 MB/s", again >= 50),
+        at_least("catalog made anew, by processor time", again, 50, "MB/s of raw mail"),
     ]
 
 

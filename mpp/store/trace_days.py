@@ -56,6 +56,8 @@ class TraceDays:
         self._catalog, self._folder = catalog, folder
         self._open: dict[int, Catalog] = {}
         self._looks: dict[int, Any] = {}  # connections of SQLite's driver
+        self._newest: list[int] = []  # the day that was newest when `_over` was begun
+        self._over: dict[int, list[tuple[str, int]]] = {}  # counts by slot of days that are over
 
     def close(self) -> None:
         for day in {*self._open, *self._looks}:
@@ -85,6 +87,7 @@ class TraceDays:
         made, base = tables(day), self._day(day, make=True)
         assert base is not None
         loaded = unreadable = 0
+        self._over.pop(day, None)
         with base.write() as connection:
             known = set()
             for spool in {frame.spool for frame in frames}:
@@ -188,19 +191,36 @@ class TraceDays:
         return {(tenant, name): number for tenant, name, number in rows}
 
     def streams(self, since: int) -> Streams:
-        """Return how many messages came and were held in each slot, from a day on."""
-        there = [day for day in self.days() if day >= since]
-        kept = (kept_counts.c.tenant == _EVERYBODY, kept_counts.c.day >= since, kept_counts.c.day.not_in(there))
+        """Return how many messages came and were held in each slot, from a day on.
+
+        This is asked each minute: days that are over are read once a day, and after something was loaded into them.
+        """
+        there = self.days()
+        if there[:1] != self._newest:
+            self._over, self._newest = {}, there[:1]
+        known = self._over | self._slots(since, there)
+        self._over = {day: rows for day, rows in known.items() if day < max(known) - 1}
+        found = Streams(Counter(), Counter())
+        for rows in (rows for day, rows in known.items() if day >= since):
+            for name, number in rows:
+                (found.came if name.startswith(_CAME) else found.held)[int(name.rpartition(" ")[2])] += number
+        return found
+
+    def _slots(self, since: int, there: Sequence[int]) -> dict[int, list[tuple[str, int]]]:
+        """Return the counts by slot of the days that are not in `_over`."""
+        found: dict[int, list[tuple[str, int]]] = {}
+        c = kept_counts.c
+        kept = select(c.day, c.name, c.number).where(c.tenant == _EVERYBODY, c.day >= since)
         with self._catalog.read() as connection:
-            rows = list(connection.execute(select(kept_counts.c.name, kept_counts.c.number).where(*kept)))
+            for day, name, number in connection.execute(kept.where(c.day.not_in({*there, *self._over}))):
+                found.setdefault(day, []).append((name, number))
         for day in there:
-            base, c = self._day(day), tables(day).counts.c
+            base = self._day(day) if day >= since and day not in self._over else None
             if base is not None:
                 with base.read() as connection:
-                    rows += connection.execute(select(c.name, c.number).where(c.tenant == _EVERYBODY))
-        found = Streams(Counter(), Counter())
-        for name, number in rows:
-            (found.came if name.startswith(_CAME) else found.held)[int(name.rpartition(" ")[2])] += number
+                    c = tables(day).counts.c
+                    rows = connection.execute(select(c.name, c.number).where(c.tenant == _EVERYBODY))
+                    found[day] = [(name, number) for name, number in rows]
         return found
 
     # going

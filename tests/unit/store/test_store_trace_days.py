@@ -190,6 +190,27 @@ def test_messages_are_counted_by_ten_minutes_for_all_tenants_together(days: Trac
     assert days.streams(20_001) == ({0: 1}, {})
 
 
+def test_days_that_are_over_are_counted_once_a_day(catalog: Catalog, days: TraceDays, tmp_path):
+    def load(into: TraceDays, day: int, number: int) -> None:
+        into.load(day, list(spooled(tmp_path / f"{day}-{number}", lines(number)).frames()))
+
+    for day in range(20_000, 20_004):
+        load(days, day, 1)
+    assert days.streams(20_000).came[0] == 4
+    with closing(TraceDays(catalog, tmp_path / "traces")) as another:
+        load(another, 20_003, 2)
+        assert days.streams(20_000).came[0] == 5, "a day that is not over is counted anew"
+        load(another, 20_000, 2)
+        assert days.streams(20_000).came[0] == 5
+        load(days, 20_001, 2)
+        assert days.streams(20_000).came[0] == 6, "and so is one into which something was loaded here"
+        load(another, 20_004, 1)
+        assert days.streams(20_000).came[0] == 8, "once a day all are"
+    days.drop_before(20_001)
+    assert days.streams(20_000).came[0] == 8
+    assert days.streams(20_001).came[0] == 6
+
+
 def test_a_line_of_a_later_version_hinders_nothing(days: TraceDays, tmp_path):
     later = '{"v":2}'
     loaded = days.load(20_000, list(spooled(tmp_path / "a", [later, *lines(1)]).frames()))
