@@ -31,9 +31,12 @@ class Elsewhere:
     sent: dict[str, Group] = field(default_factory=dict)
 
     def groups(self, plan: Plan) -> Iterator[tuple[Group, Recipient]]:
-        """Yield who gets which octets, each address once: copies as the message came, the redirected with their edits."""
+        """Yield who gets which octets, each address once: the redirected with their edits, copies as the message came.
+
+        What was taken out of the recipient's mail is in no copy either: a mailbox is a mailbox, and the original is in quarantine.
+        """
         for fate in plan.fates.values() if self.targets else ():
-            for edits, addresses in (((), fate.copies), (fate.edits, fate.to)):
+            for edits, addresses in ((fate.edits if fate.held_too else (), fate.copies), (fate.edits, fate.to)):
                 for address in addresses:
                     if address in self.targets and address not in self.sent:
                         group = self.sent[address] = self.targets[address], edits

@@ -1,8 +1,10 @@
 """Copies and redirected mail through the whole gateway: committed before the 250, and never twice."""
 
+from base64 import b64encode
 from collections.abc import Callable
 
 from mpp.cli.programs import free_port
+from servers.attachments import PROGRAM, mail
 from servers.dialogue import Dialogue
 from servers.gateway import Gateway, MakeGateway, settings_text
 from servers.sink import Sink
@@ -47,6 +49,20 @@ def test_a_copy_is_there_before_the_250_and_the_retry_brings_nothing_twice(
     assert taken(hop) == ["bob@example.org"]
     assert send(made.port, "a copy").startswith("250")
     assert taken(hop) == ["bob@example.org", COPY]
+
+
+def test_a_copy_is_without_what_was_taken_out_of_the_mail(gateway: MakeGateway, make_sink: MakeSink) -> None:
+    hop = make_sink()
+    strip = {"name": "programs", "flags": ["executable"], "action": "strip"}
+    copy = {"name": "all", "where": "attachment", "match": ["a[.]exe"], "action": "copy", "to": [COPY]}
+    made = gateway(hop, more={"filters": [copy], "attachments": [strip]})
+    with Dialogue(made.port) as dialogue:
+        dialogue.hello()
+        dialogue.envelope("a@example.net", BOB)
+        assert dialogue.data(mail("a.exe", PROGRAM) + b".\r\n").code == 250
+    assert taken(hop) == [BOB, COPY]
+    assert len({message.data.partition(b"MIME-Version")[2] for message in hop.accepted}) == 1
+    assert not any(b64encode(PROGRAM)[:40] in message.data for message in hop.accepted)
 
 
 def test_a_copy_without_a_way_defers(gateway: MakeGateway, make_sink: MakeSink) -> None:
