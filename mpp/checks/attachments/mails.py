@@ -8,13 +8,14 @@ from mpp.checks.attachments.budget import Meter
 from mpp.checks.attachments.item import File, Flag, Member
 from mpp.checks.attachments.kinds import kind_of
 from mpp.checks.attachments.passwords import passwords_of
+from mpp.mail.decoding import decode_base64
 from mpp.mail.dialects.uuencode import begin_line, uudecode_lines
 from mpp.mail.message import Message
 from mpp.mail.part import Part
 from mpp.mail.pieces import between
 
 _FIELD = re.compile(rb"(?:From [^\r\n]*\r?\n)?[!-9;-~]{1,76}:")
-_BEGIN = re.compile(rb"begin +[0-7]{3,4} +(\S[^\r\n]*)\r?\n")
+_BEGIN = re.compile(rb"begin(-base64)? +[0-7]{3,4} +(\S[^\r\n]*)\r?\n")
 _UUENCODED = 1000  # files in one text that are looked into
 _MAILS = 100 << 20  # octets of attached mails, each counted with all that it holds
 
@@ -90,9 +91,10 @@ def _uuencoded(part: Part) -> Iterator[tuple[str, bytes]]:
     begin = begin_line(_BEGIN, text, 0)
     while begin:
         following = begin_line(_BEGIN, text, begin.end())
-        data = uudecode_lines(between(text, begin.end(), following.start() if following else len(text)))
+        lines = between(text, begin.end(), following.start() if following else len(text))
+        data = decode_base64(lines.partition(b"\n====")[0]) if begin[1] else uudecode_lines(lines)
         if data:
-            yield begin[1].decode("utf-8", "replace").strip(), data
+            yield begin[2].decode("utf-8", "replace").strip(), data
         begin = following
 
 

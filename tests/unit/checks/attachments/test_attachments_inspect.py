@@ -8,6 +8,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
+from base64 import encodebytes
 from binascii import b2a_uu
 from hashlib import sha256
 
@@ -465,6 +466,11 @@ def test_what_stands_uuencoded_in_a_text_is_a_file(header):
         ("1", "b.txt", PROGRAM[:40]),
     ]
     assert attached_files(Message(b"\r\nbegin 644 a.exe\r\n\r\nend\r\nbegin with this\r\n")) == []
+
+
+def test_the_other_form_of_uuencode_is_looked_for_too():
+    raw = b"Subject: s\r\n\r\nwords\r\nbegin-base64 644 a.exe\r\n" + encodebytes(PROGRAM) + b"====\r\nmore words\r\n"
+    assert [(file.name, file.data) for file in attached_files(Message(raw))] == [("a.exe", PROGRAM)]
 
 
 def test_more_files_in_a_text_than_are_looked_into_are_a_bomb(monkeypatch):
