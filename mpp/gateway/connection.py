@@ -24,6 +24,7 @@ SHUTDOWN = Reply(421, "4.3.2", "Service shutting down, please try again").wire
 SLOW = Reply(421, "4.4.2", "Data come too slowly, closing connection").wire
 GRACE_S = 30.0  # after which data must keep to the least rate
 BACKLOG = 256 << 10  # octets read ahead while a reply is being worked at
+BULK = 128 << 10  # octets of one read after which others have their turn: the event loop would read on, 32 times in a row
 LINGER_S = 10.0  # for the last reply to leave, then the connection is cut
 
 
@@ -60,6 +61,14 @@ class Connection(asyncio.Protocol):
             self._pump()
         if self.busy and self._codec.unread > BACKLOG:
             self._pause()
+        elif len(data) >= BULK and not self._paused:
+            self._pause()
+            self._loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        """Read, unless octets wait that are not worked at or replies that are not taken."""
+        if not self._full and not (self.busy and self._codec.unread > BACKLOG):
+            self._resume()
 
     def eof_received(self) -> bool:
         """The client closed its side: what it waits for is still answered, but nothing more is delivered."""
@@ -159,8 +168,7 @@ class Connection(asyncio.Protocol):
             self._close()
             return
         self._pump()
-        if not self._full and not (self.busy and self._codec.unread > BACKLOG):
-            self._resume()
+        self._read_on()
 
     def _fault(self, error: Exception) -> Reply:
         """Something of ours failed: the operator hears what, the client that it should try again."""

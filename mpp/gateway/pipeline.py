@@ -37,7 +37,7 @@ from mpp.verdict.finding import Finding, OnFailure, Verdict
 from mpp.verdict.plan import Disposition, Fate, Plan
 from mpp.verdict.transaction import Transaction
 
-LARGE = 1 << 20  # octets above which hashing and parsing are done beside the loop
+LARGE = 1 << 19  # octets above which hashing and parsing are done beside the loop
 GONE = Reply(451, "4.4.2", "Connection lost")
 NOT_AGAIN = Reply(451, "4.3.0", "Message was accepted for some recipients before and is not accepted any more")
 LOOP = Reply(554, "5.4.6", "Message refused, it has been through too many hops")

@@ -9,6 +9,7 @@ import ctypes
 import gc
 import signal
 import ssl
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,6 +39,7 @@ from mpp.store.memo import Memo
 from mpp.store.opening import open_writer
 from mpp.store.segment import Limits
 
+SWITCH_S = 0.001  # the interpreter's own is five times that
 TICK_S = 0.25  # heartbeat and probe of the loop's lag
 ASKING = 4  # connections that ask at one host; Postfix lets a client have 50 in all
 MEET_S = 5.0  # between attempts to learn what a next hop offers
@@ -52,6 +54,8 @@ def run_worker(context: WorkerContext) -> None:
     # stay in the heap. Fixed at 1 MiB, memory goes back to the system with the mail.
     with suppress(AttributeError):  # a C library without it, as musl, does no such thing
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
+    # A thread that reads a large message lets go of the interpreter when the loop has waited for so long, several times in a turn.
+    sys.setswitchinterval(SWITCH_S)
     uvloop.run(Worker(context).run())
 
 
