@@ -108,6 +108,8 @@ def assemble(settings: Settings, shared: Shared, clock: Callable[[], float]) -> 
     hostname = hostname_of(settings)
     limits = settings.limits
     contexts = client_contexts(settings.tls)
+    for route in settings.routes:
+        contexts(route.tls)  # made now, not with the first message: it may read all authorities of the system
     troubles = Troubles(shared.table.table.learned.troubles, shared.table.slot)
     tools = Tools(shared.pools, contexts, troubles, settings.node.resolvers)
     targets = Targets(settings, hostname, Resolver(settings.node.resolvers))
