@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from pybase64 import b64decode
 
-from mpp.mail.pieces import PIECE, in_lines, joined, line_pieces, pieces, skip, without
+from mpp.mail.pieces import PIECE, in_lines, joined, line_pieces, pieces
 
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _NO_BASE64 = bytes(octet for octet in range(256) if octet not in _ALPHABET)
@@ -52,19 +52,26 @@ def decode_base64(data: bytes) -> bytes:
         return joined(_plain_base64(data, 0, len(data)))
     except ValueError:
         pass
-    return joined(map(decode_run, _runs(without(data, _NO_BASE64))))
+    return joined(_decoded_runs(data))
 
 
-def _runs(clean: bytes) -> Iterator[bytes]:
-    """Yield what stands between padding; behind `_MAX_RUNS` of them padding is left out."""
-    at = 0
-    for _ in range(_MAX_RUNS):
-        end = clean.find(b"=", at)
-        if end < 0:
-            break
-        yield clean[at:end]
-        at = skip(clean, b"=", end)
-    yield without(clean[at:], b"=")
+def _decoded_runs(data: bytes) -> Iterator[bytes]:
+    """Decode what stands between padding, each run for itself; behind `_MAX_RUNS` of them padding is left out."""
+    rest, runs, padded = b"", 0, False
+    for piece in pieces(data):
+        clean = rest + piece.translate(None, _NO_BASE64)
+        while runs < _MAX_RUNS and (end := clean.find(b"=")) >= 0:
+            yield decode_run(clean[:end])
+            runs += end > 0 or not padded  # else it goes on from the last piece
+            clean = clean[end:].lstrip(b"=")
+            padded = not clean
+        if runs == _MAX_RUNS:
+            clean = clean.replace(b"=", b"")
+        padded = padded and not clean
+        whole = len(clean) & ~3
+        yield b64decode(clean[:whole])
+        rest = clean[whole:]
+    yield decode_run(rest)
 
 
 def decode_run(clean: bytes) -> bytes:

@@ -1,5 +1,7 @@
 """Decoders work in pieces so that nothing waits for them: however small these are, the octets are the same."""
 
+import re
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -18,6 +20,10 @@ TOKENS = [
     b"\xff", b"AAAAAAAAAAAA", b"            ",
 ]  # fmt: skip
 BODIES = st.lists(st.sampled_from(TOKENS), max_size=40).map(b"".join)
+# White space of more than a piece, 64 KiB, at the end of a line is not told from other white space.
+SHORT_BLANKS = st.lists(st.sampled_from(TOKENS[:-1]), max_size=40).map(
+    lambda tokens: re.sub(rb"[ \t\r]{9,}", b" ", b"".join(tokens))
+)
 DECODERS: dict[str, Decoder] = {
     "base64": decoding.decode_base64,
     "quoted-printable": decoding.decode_quoted_printable,
@@ -40,7 +46,9 @@ DECODERS: dict[str, Decoder] = {
     "loose, quoted-printable": loose.quoted_printable,
     "lenient, uu": lenient._uudecode,
 }
-BY_LINE_AND_ESCAPE = [name for name in DECODERS if name.endswith("quoted-printable")]
+# To GMime an escape that is none takes two octets with it, so that where one is begins far before, in a line that is too long.
+BY_ESCAPE = [name for name in DECODERS if name.endswith("quoted-printable") and not name.startswith("gmime")]
+BY_LINE = [name for name in DECODERS if name.endswith("quoted-printable")]
 
 
 @contextmanager
@@ -55,8 +63,8 @@ def small_pieces() -> Iterator[None]:
         decoding.PIECE = before[0]
 
 
-@pytest.mark.parametrize("name", [name for name in DECODERS if name not in BY_LINE_AND_ESCAPE])
-@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize("name", [name for name in DECODERS if name not in BY_LINE])
+@settings(max_examples=30, deadline=None)
 @given(BODIES)
 def test_a_body_decoded_in_pieces_is_the_same(name: str, body: bytes) -> None:
     whole = DECODERS[name](body)
@@ -64,17 +72,28 @@ def test_a_body_decoded_in_pieces_is_the_same(name: str, body: bytes) -> None:
         assert DECODERS[name](body) == whole
 
 
-@pytest.mark.parametrize("name", BY_LINE_AND_ESCAPE)
-@settings(max_examples=60, deadline=None)
-@given(st.lists(BODIES, max_size=4).map(b"=41=\r\n=3D \n".join))
+@pytest.mark.parametrize("name", BY_LINE)
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.sampled_from([token for token in TOKENS if len(token) < 9]), max_size=20).map(b"\n".join))
+def test_lines_of_quoted_printable_in_pieces_are_the_same(name: str, body: bytes) -> None:
+    whole = DECODERS[name](body)
+    with small_pieces():
+        assert DECODERS[name](body) == whole
+
+
+@pytest.mark.parametrize("name", BY_ESCAPE)
+@settings(max_examples=30, deadline=None)
+@given(st.lists(SHORT_BLANKS, max_size=4).map(b"=41=\r\n=3D \n".join))
+@example(b"text=\rtext" + b"x" * 50 + b"\ntext")
+@example(b"=" * 51 + b"\r" + b"x" * 50 + b"\ntext")
 def test_quoted_printable_in_pieces_is_the_same(name: str, body: bytes) -> None:
     whole = DECODERS[name](body)
     with small_pieces():
         assert DECODERS[name](body) == whole
 
 
-@settings(max_examples=300, deadline=None)
-@given(BODIES)
+@settings(max_examples=100, deadline=None)
+@given(SHORT_BLANKS)
 @example(b"QUI=" + b"\r\n" * 9)
 @example(b"QUI=QUJDQUJD")
 def test_what_is_plain_in_pieces_is_plain(body: bytes) -> None:
@@ -86,7 +105,7 @@ def test_what_is_plain_in_pieces_is_plain(body: bytes) -> None:
         assert broken_escapes(body, 0, len(body), 1000) == broken
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(BODIES, st.integers(0, 20), st.integers(0, 60))
 def test_steps_give_what_one_step_gives(body: bytes, start: int, end: int) -> None:
     end = min(end, len(body))
@@ -98,3 +117,13 @@ def test_steps_give_what_one_step_gives(body: bytes, start: int, end: int) -> No
         assert list(pieces.lines(body)) == body.removesuffix(b"\n").split(b"\n")[: len(body) and None]
         assert pieces.skip(body, b"=", start) == len(body) - len(body[start:].lstrip(b"="))
         assert pieces.skip_back(body, b"=") == len(body.rstrip(b"="))
+
+
+@settings(max_examples=100, deadline=None)
+@given(BODIES.map(lambda body: body * 9))
+def test_base64_between_padding_is_what_splitting_it_gives(body: bytes) -> None:
+    clean = body.translate(None, bytes(set(range(256)) - set(decoding._ALPHABET)))
+    runs = [run.replace(b"=", b"") for run in re.split(rb"=++", clean, maxsplit=decoding._MAX_RUNS)]
+    split = b"".join(b64decode((run[:-1] if len(run) % 4 == 1 else run) + b"==="[: -len(run) % 4]) for run in runs)
+    with small_pieces():
+        assert decoding.decode_base64(body) == split

@@ -5,14 +5,13 @@ import codecs
 import re
 from binascii import a2b_base64, a2b_qp
 from collections.abc import Iterator
-from functools import partial
 from urllib.parse import unquote_to_bytes
 
 from mpp.mail.content import Content
 from mpp.mail.decoding import decode_charset
 from mpp.mail.dialects.dialect import Decoder, Dialect, Fields, Head, first
 from mpp.mail.dialects.uuencode import uudecode_from_begin
-from mpp.mail.pieces import in_lines, joined, pieces, without
+from mpp.mail.pieces import joined, line_pieces, pieces, without
 from mpp.mail.words import decode_words
 
 _HEADER = re.compile(rb"(?:(?:[ \t]|From |[!-9;-~]*+:)[^\r\n]*+(?:\r\n|\r|\n|\Z))*")
@@ -21,6 +20,7 @@ _BLANK = re.compile(rb"\r\n|\r|\n")
 _SECTION = re.compile(r"(\w+)\*(?:(\d+)\*?)?", re.ASCII)
 _SEMICOLON = re.compile(";")
 _WORD = re.compile(r"=\?([^?]*+)\?[qQbB]\?[^?]*+\?=")
+_SWALLOWING = re.compile(rb"(?<!=)=(?:==)*+\r")
 _MOST_LINES = 20_000
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
 
@@ -192,6 +192,23 @@ def _groups(clean: bytes) -> Iterator[bytes]:
         yield a2b_base64(rest + b"==")
 
 
+def _decode_quoted_printable(data: bytes) -> bytes:
+    """A CR behind a soft break swallows all up to the next LF."""
+    return joined(_decoded_lines(data))
+
+
+def _decoded_lines(data: bytes) -> Iterator[bytes]:
+    swallowed = False
+    for piece in line_pieces(data):
+        if swallowed:
+            line = piece.find(b"\n") + 1
+            if not line:
+                continue
+            piece = piece[line:]
+        swallowed = _SWALLOWING.search(piece, piece.rfind(b"\n") + 1) is not None
+        yield a2b_qp(piece)
+
+
 def _uudecode(data: bytes) -> bytes:
     decoded = uudecode_from_begin(data)
     return data if decoded is None else decoded
@@ -199,6 +216,6 @@ def _uudecode(data: bytes) -> bytes:
 
 _DECODERS: dict[str, Decoder] = {
     "base64": decode_base64,
-    "quoted-printable": partial(in_lines, a2b_qp),
+    "quoted-printable": _decode_quoted_printable,
     **dict.fromkeys(("x-uuencode", "uuencode", "uue", "x-uue"), _uudecode),
 }
