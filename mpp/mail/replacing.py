@@ -71,6 +71,19 @@ def _below_fields(message: Message, part: Part, header: bytes, body: bytes) -> I
     yield Edit(part.body, part.end - part.body, empty_line + body + after)
 
 
+def remove_part(message: Message, part: Part) -> tuple[Edit, ...]:
+    """Take an `editable` part out with the delimiter before it; nothing where it is the first of its multipart, which cannot be without any."""
+    around = next((each for each in message.root.walk() if part in each.children), None)
+    place = around.children.index(part) if around is not None else 0
+    if around is None or not around.content.multipart or not place:
+        return ()
+    start = around.children[place - 1].end
+    between = message.raw[start : part.header].splitlines()
+    if len(between) != 2 or between[0] or not between[1].startswith(b"--"):
+        return ()  # more stands there than a delimiter
+    return (Edit(start, part.end - start, b""),)
+
+
 def shown_beside(message: Message, part: Part) -> tuple[Edit, ...]:
     """Let what stands in a `multipart/alternative` beside this part be shown with it: of that a program shows one part alone."""
     around = next((each for each in message.root.walk() if part in each.children), None)

@@ -32,9 +32,7 @@ class Fate:
     verdict: Verdict = Verdict.CLEAN  # what the findings that apply to this recipient make of the message
     score: float = 0.0  # the sum that counted for this recipient
     to: tuple[str, ...] = ()  # for redirect: who gets it instead
-    copies: tuple[
-        str, ...
-    ] = ()  # addresses that get a copy, whatever becomes of the recipient's: as it came, but for what `held_too` took out
+    copies: tuple[str, ...] = ()  # addresses that get a copy too: as it came, but for what `held_too` took out
     held_too: str = ""  # the rule that took something out: what came is held in quarantine beside what goes on
 
 

@@ -15,7 +15,7 @@ from mpp.mail.edits import Edit, apply_edits
 from mpp.mail.escape import printable
 from mpp.mail.message import Message
 from mpp.mail.part import Part
-from mpp.mail.replacing import editable, encoded_part, rename_part, replace_part, safe_name, shown_beside
+from mpp.mail.replacing import editable, encoded_part, remove_part, rename_part, replace_part, safe_name, shown_beside
 from mpp.verdict.finding import Act, Action, Finding, Verdict
 from mpp.verdict.signatures import signed_part
 from mpp.verdict.texts import outside
@@ -192,10 +192,12 @@ class _Editing:
                 self._done.add(id(part))
                 gone.append((part, whole))
         taken = [_taken(why.get(part.path, rulings[0]), part) for part, _ in gone]
-        contents = [self._notes.part("flattened", taken), *[encoded_part("text/plain", b"")] * len(gone)]
-        for (part, whole), content in zip(gone, contents, strict=False):
-            told = f"all but the text ({len(gone)} parts) is replaced by a note"
-            yield from self._stripped(key, told, part, replace_part(self._message, part, *content, whole=whole))
+        note, empty = self._notes.part("flattened", taken), encoded_part("text/plain", b"")
+        told = f"all but the text ({len(gone)} parts) is replaced by a note"
+        for number, (part, whole) in enumerate(gone):
+            edits = remove_part(self._message, part) if number else ()
+            edits = edits or replace_part(self._message, part, *(empty if number else note), whole=whole)
+            yield from self._stripped(key, told, part, edits)
 
     def _stripped(self, key: str, told: str, part: Part, edits: Sequence[Edit]) -> Iterator[Action]:
         edits = [*edits, *(each for each in shown_beside(self._message, part) if each not in self._edits)]

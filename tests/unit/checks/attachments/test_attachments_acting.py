@@ -111,11 +111,22 @@ def test_of_two_rules_for_one_part_the_one_that_takes_more_acts() -> None:
 
 def test_text_only_leaves_the_text_and_one_note() -> None:
     made = changed(findings({"flags": ["macro"], "action": "text-only"}))
-    assert [part.type for part in made.leaves()] == ["text/plain"] * 3
-    hello, note, empty = (part.text() for part in made.leaves())
-    assert (hello, empty) == ("Hello", "")
+    assert [part.type for part in made.leaves()] == ["text/plain"] * 2
+    hello, note = (part.text() for part in made.leaves())
+    assert hello == "Hello"
     assert "Name: a.exe" in note
     assert "Name: b.docm" in note
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+def test_text_only_leaves_no_multipart_without_parts(end: bytes) -> None:
+    picture = b"--i\r\nContent-Type: image/png\r\n\r\npicture\r\n"
+    related = b'--b\r\nContent-Type: multipart/related; boundary="i"\r\n\r\n' + picture * 2 + b"--i--\r\n"
+    raw = MAIL.replace(b"--b--\r\n", related + b"--b\r\n\r\nBye\r\n--b--\r\n").replace(b"\r\n", end)
+    made = changed(findings({"flags": ["macro"], "action": "text-only"}, raw=raw), raw)
+    assert [part.path for part in made.leaves()] == ["1", "2", "3.1", "4"]
+    assert [part.text() for part in made.leaves()][2:] == ["", "Bye"]
+    assert b"picture" not in made.raw
 
 
 def test_macros_that_cannot_be_removed_take_the_document_with_them() -> None:
