@@ -68,30 +68,20 @@ def claim(
 
 def settle(connection: Connection, tenant: str, results: Sequence[Settled], who: str, actor: str) -> None:
     """Write down how releases ended, with their events. Nothing is changed, nor told, where the claim is another's by now."""
-    now = now_ms()
+    mine = _claimed(connection, tenant, [each.key for each in results], who)
+    settled = [each for each in results if each.key in mine]
+    if not settled:
+        return
     one = (
         update(copies)
-        .where(
-            _C.tenant == tenant,
-            _C.message == bindparam("of_message"),
-            _C.recipient == bindparam("of_recipient"),
-            _C.claim == who,
-        )
-        .values(state=bindparam("to_state"), reply=bindparam("to_reply"), claim="", changed=now)
+        .where(_C.tenant == tenant, _C.message == bindparam("of_message"), _C.recipient == bindparam("of_recipient"))
+        .values(state=bindparam("to_state"), reply=bindparam("to_reply"), claim="", changed=now_ms())
     )
-    settled = [
-        each
-        for each in results
-        if connection.execute(
-            one,
-            {
-                "of_message": each.key.message,
-                "of_recipient": each.key.recipient,
-                "to_state": each.state,
-                "to_reply": each.reply,
-            },
-        ).rowcount
-    ]
+    ends = [
+        {"of_message": each.key.message, "of_recipient": each.key.recipient, "to_state": each.state, "to_reply": each.reply}
+        for each in settled
+    ]  # fmt: skip
+    connection.execute(one, ends)
     words = {"released": "released", "unknown": "release-unknown"}
     record(
         connection,
@@ -103,6 +93,17 @@ def settle(connection: Connection, tenant: str, results: Sequence[Settled], who:
             for each in settled
         ],
     )  # fmt: skip
+
+
+def _claimed(connection: Connection, tenant: str, keys: Sequence[Key], who: str) -> set[Key]:
+    """Return those of the copies that `who` has claimed, and keep them so until the transaction ends."""
+    found: set[Key] = set()
+    for chunk in _chunks(keys):
+        mine = select(_C.message, _C.recipient).where(
+            _C.tenant == tenant, tuple_(_C.message, _C.recipient).in_(chunk), _C.claim == who
+        )
+        found |= {Key(*row) for row in connection.execute(mine.with_for_update())}
+    return found
 
 
 def abandon(connection: Connection, tenant: str, node: str) -> list[Key]:
