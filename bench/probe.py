@@ -19,7 +19,7 @@ def probe(port: int) -> list[float]:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.recv(512)
         print("probing", flush=True)
-        while not select.select([sys.stdin], [], [], 0.002)[0]:
+        while not (select.select([sys.stdin], [], [], 0.002)[0] and trips):
             began = time.perf_counter()
             connection.sendall(b"NOOP\r\n")
             answer = connection.recv(512)

@@ -110,6 +110,11 @@ def parts(count: int) -> bytes:
     return b"Subject: x\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" + part * count + b"--b--\r\n"
 
 
+def encoded(encoding: bytes, piece: bytes) -> bytes:
+    header = b"Subject: x\r\nContent-Transfer-Encoding: " + encoding + b"\r\n\r\n"
+    return header + piece * (8 * MIB // len(piece)) + b"\r\n"
+
+
 BOMBS = {
     "nesting 10,000": (lambda: nested(10_000), {250}),
     "100,000 parts": (lambda: parts(100_000), {250}),
@@ -117,6 +122,8 @@ BOMBS = {
     "header of 10 MiB in one field": (lambda: b"X-Field: a\r\n" + b" folded\r\n" * (10 * MIB // 9) + b"\r\n\r\n", {250, 554}),
     "50 MiB of CR": (lambda: TEXT + b"\r" * (49 * MIB) + b"\r\n", {552}),
     "24 MiB of CR": (lambda: TEXT + b"\r" * (24 * MIB) + b"\r\n", {250}),
+    "8 MiB of broken escapes": (lambda: encoded(b"quoted-printable", b"=\r\n=G"), {250}),
+    "8 MiB of broken base64": (lambda: encoded(b"base64", b"Q-U!J\r\nD =="), {250}),
     "line of 20 MiB": (lambda: TEXT + b"x" * (20 * MIB) + b"\r\n", {250}),
 }  # fmt: skip
 
