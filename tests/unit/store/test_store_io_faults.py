@@ -44,15 +44,19 @@ def looked_at(store):
     """The ids that the catalog has, each opened; what is wrong; what is noted."""
     catalog, reader = store.catalog(), store.reader()
     try:
-        with catalog.read() as connection:
-            names = [name for (name,) in connection.execute(select(messages.c.id))]
-            for name in names:
-                assert reader.message(connection, "default", name)
-        faults = list(check(catalog, store.data, reader, Counts()))
-        return set(names), [each.text for each in faults if not each.note], [each for each in faults if each.note]
+        return looked_at_with(catalog, reader, store.data)
     finally:
         reader.close()
         catalog.close()
+
+
+def looked_at_with(catalog, reader, data):
+    with catalog.read() as connection:
+        names = [name for (name,) in connection.execute(select(messages.c.id))]
+        for name in names:
+            assert reader.message(connection, "default", name)
+    faults = list(check(catalog, data, reader, Counts()))
+    return set(names), [each.text for each in faults if not each.note], [each for each in faults if each.note]
 
 
 async def attempt(store, make_letter, monkeypatch, failing) -> tuple[set[str], bool]:
@@ -114,7 +118,7 @@ async def test_the_power_goes_at_every_octet_of_the_last_record(tmp_path, make_l
     whole = file.read_bytes()
     for cut in range(1, length):
         file.write_bytes(whole[: position + cut])
-        there, faults, notes = looked_at(store)
+        there, faults, notes = looked_at_with(catalog, reader, store.data)
         assert (there, faults, len(notes)) == ({"first"}, [], 1), cut
     for torn in (whole[:-3] + bytes(3), whole[: position + 9] + bytes(length - 9), whole[:position] + bytes(length)):
         file.write_bytes(torn)
