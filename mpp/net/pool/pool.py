@@ -23,6 +23,7 @@ from mpp.net.pool.ticket import How, Run, Ticket
 from mpp.protocols.errors import RemoteProtocolError
 
 TOO_LATE = "no answer in time"
+SENDING = 3  # turns of the loop in which a job begins, its connection opens, and its request goes out
 _ANY = Asking()
 
 
@@ -198,7 +199,7 @@ class Pool:
     async def _attempt(self, run: Run, asked: _Asked) -> None:
         """Do a job at a server whose place is taken, and tell the dispatcher what became of it.
 
-        What follows from it is begun before the result is looked at: until its next job is on its way a server stands idle.
+        While others wait, the next job is on its way before anything is made of the result: until then a server stands idle.
         """
         core, ticket = self._core, run.ticket
         try:
@@ -221,6 +222,8 @@ class Pool:
             first = core.answered(run, time.monotonic())
             if core.queue:  # else nothing begins now; what is to be told the timer tells
                 self._step()
+                for _ in range(SENDING):
+                    await asyncio.sleep(0)
             if first and not asked.result.done():
                 asked.result.set_result(result)
         finally:

@@ -90,6 +90,22 @@ async def test_no_more_jobs_at_a_server_than_it_has_places() -> None:
     assert [state.in_use for state in pool.state()] == [0, 0]
 
 
+async def test_the_next_job_is_on_its_way_before_anything_is_made_of_an_answer() -> None:
+    pool, order = pool_of("1"), []
+
+    async def job(server: Server, until: float) -> str:
+        await asyncio.sleep(0)  # its connection opens
+        order.append("sent")
+        return server.host
+
+    async def ask() -> None:
+        await pool.run(job, soon())
+        order.append("told")
+
+    await asyncio.gather(ask(), ask())
+    assert order == ["sent", "sent", "told", "told"]
+
+
 async def test_waiting_for_a_place_ends_at_the_deadline() -> None:
     pool, gate = pool_of("1"), Gate()
     task = asyncio.create_task(pool.run(gate, soon()))
