@@ -59,6 +59,12 @@ class _Asked:
     tasks: dict[Run, asyncio.Task[None]] = field(default_factory=dict)
     expiry: asyncio.Handle | None = None  # one timer for the wait and for all runs, set while there is either
     late: bool = False
+    answers: list[Any] = field(default_factory=list)  # the one that counts, from its arrival on
+
+    def give(self) -> None:
+        """Hand over the answer, where one has come."""
+        if self.answers and not self.result.done():
+            self.result.set_result(self.answers[0])
 
     def rest(self) -> None:
         """Take the timer back where nobody waits and nothing runs."""
@@ -135,6 +141,7 @@ class Pool:
     def _expire(self, ticket: Ticket, asked: _Asked) -> None:
         """The time is over: tell who waits, and end what runs, a copy that nobody waits for too."""
         asked.late = True
+        asked.give()
         if not asked.result.done():
             asked.result.set_exception(self._too_late(ticket))
             self._core.give_up(ticket)
@@ -219,13 +226,13 @@ class Pool:
                 raise
             asked.result.set_exception(error)
         else:
-            first = core.answered(run, time.monotonic())
+            if core.answered(run, time.monotonic()):
+                asked.answers.append(result)
             if core.queue:  # else nothing begins now; what is to be told the timer tells
                 self._step()
                 for _ in range(SENDING):
                     await asyncio.sleep(0)
-            if first and not asked.result.done():
-                asked.result.set_result(result)
+            asked.give()
         finally:
             del asked.tasks[run]
             asked.rest()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
@@ -104,6 +105,16 @@ async def test_the_next_job_is_on_its_way_before_anything_is_made_of_an_answer()
 
     await asyncio.gather(ask(), ask())
     assert order == ["sent", "sent", "told", "told"]
+
+
+async def test_an_answer_of_the_last_moment_counts_while_the_next_job_is_sent() -> None:
+    pool = pool_of("1")
+
+    async def last_moment(server: Server, until: float) -> str:
+        time.sleep(max(0.0, until - asyncio.get_running_loop().time()) + 0.005)
+        return "late"
+
+    assert await asyncio.gather(pool.run(last_moment, soon(0.02)), pool.run(host_of, soon())) == ["late", "1"]
 
 
 async def test_waiting_for_a_place_ends_at_the_deadline() -> None:
