@@ -222,6 +222,7 @@ class Pool:
             else:
                 core.dropped(run)
             self._step()
+            asked.give()
             if not isinstance(error, Exception) or asked.result.done():
                 raise
             asked.result.set_exception(error)
@@ -247,7 +248,10 @@ class Pool:
     def _failed(self, ticket: Ticket) -> None:
         """Tell who waits for a ticket, where it has failed for good."""
         asked = self._asked.get(ticket)
-        if ticket.over and ticket.error is not None and asked is not None and not asked.result.done():
+        if asked is None:
+            return
+        asked.give()
+        if ticket.over and ticket.error is not None and not asked.result.done():
             asked.result.set_exception(ticket.error)
 
     def _too_late(self, ticket: Ticket) -> PoolError:

@@ -117,6 +117,36 @@ async def test_an_answer_of_the_last_moment_counts_while_the_next_job_is_sent() 
     assert await asyncio.gather(pool.run(last_moment, soon(0.02)), pool.run(host_of, soon())) == ["late", "1"]
 
 
+@pytest.mark.parametrize("error", [ConnectionResetError("broke"), KeyError("a fault of the job")])
+async def test_what_befalls_a_copy_takes_nothing_from_the_answer(error: Exception) -> None:
+    pool = pool_of("1", "2", "3")
+    answered, ended = asyncio.Event(), asyncio.Event()
+
+    async def job(server: Server, until: float) -> str:
+        if server.host[-1] == "1":
+            raise ConnectionRefusedError("refused")
+        await (answered if server.host[-1] == "2" else ended).wait()
+        if server.host[-1] == "3":
+            raise error
+        return "2"
+
+    result = asyncio.create_task(pool.run(job, soon()))
+    while not pool.state()[1].in_use:
+        await asyncio.sleep(0)
+    ticket = next(iter(pool._asked))
+    ticket.copied = True  # as where the answer is overdue
+    pool._core.queue.push(ticket, first=True)
+    pool._step()
+    while not pool.state()[2].in_use:
+        await asyncio.sleep(0)
+    other = asyncio.create_task(pool.run(host_of, soon()))  # waits, so that its request goes out first
+    await asyncio.sleep(0)
+    answered.set()
+    ended.set()
+    assert await result == "2"
+    assert await other in "23"
+
+
 async def test_waiting_for_a_place_ends_at_the_deadline() -> None:
     pool, gate = pool_of("1"), Gate()
     task = asyncio.create_task(pool.run(gate, soon()))
