@@ -146,10 +146,9 @@ def _accepted(weight: Weight, finding: Finding, action: Action, case: Case) -> C
 def _acted(acted: list[Finding], choice: Choice) -> Choice:
     """Add what rules do beside the fate: copies, and for what goes on marks, fields and another recipient."""
     goes_on = choice.disposition in (Disposition.DELIVER, Disposition.TAG)
-    if choice.disposition not in (Disposition.REJECT, Disposition.DEFER):
-        choice = choice._replace(copies=values_of(acted, Act.COPY))
+    copies, withheld = _copies(acted, choice, goes_on)
     told = tuple(f"{saw(each)}: {did}" for each in acted if (did := beside(each, goes_on)))
-    choice = choice._replace(why=(*choice.why, *told))
+    choice = choice._replace(copies=copies, why=(*choice.why, *told, *withheld))
     if not goes_on:
         return choice
     if stripping := first_act(acted, (Act.STRIP,)):
@@ -161,6 +160,18 @@ def _acted(acted: list[Finding], choice: Choice) -> Choice:
         return choice._replace(disposition=Disposition.REDIRECT, to=to, rule=redirecting[1].rule, why=why)
     changed = any(action.act in CHANGES for each in acted for action in each.actions)
     return choice._replace(disposition=Disposition.TAG) if changed else choice
+
+
+def _copies(acted: list[Finding], choice: Choice, goes_on: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return who gets a copy, and what is said where nobody does: a copy goes to a mailbox, where a held file must not come."""
+    copies = values_of(acted, Act.COPY)
+    if not copies or goes_on:
+        return copies, ()
+    if choice.disposition in (Disposition.REJECT, Disposition.DEFER):
+        return (), ()
+    if choice.verdict is Verdict.VIRUS or any(each.check == "attachments" for each in acted):
+        return (), ("No copy goes out of a virus, or of files that a rule acts on",)
+    return copies, ()
 
 
 def _failed(failed: list[Finding], case: Case) -> Choice:

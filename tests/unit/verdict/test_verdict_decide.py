@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from mpp.verdict.decide import decide
-from mpp.verdict.finding import Counts, Finding, OnFailure, Verdict
+from mpp.verdict.finding import Act, Action, Counts, Finding, OnFailure, Verdict
 from mpp.verdict.plan import Disposition
 from mpp.verdict.policy import Marks, Policy
 
@@ -222,6 +222,28 @@ def test_outside_text_in_why_is_escaped(transaction):
     assert all(sentence.isprintable() for sentence in plan.why)
     assert plan.fates[ANNA].reply.isascii()
     assert plan.fates[ANNA].reply.isprintable()
+
+
+COPY = Finding("filters", "c", actions=(Action(Act.COPY, "filters.c", "team@example.com"),))
+STRIP = Finding("attachments", "r", actions=(Action(Act.STRIP, "attachments.r", "x"),))
+HELD = Finding("attachments", "h", actions=(Action(Act.QUARANTINE, "attachments.h", ""),))
+SENSITIVE = Finding("filters", "s", actions=(Action(Act.QUARANTINE, "filters.s", ""),))
+
+
+@pytest.mark.parametrize(
+    ("found", "disposition", "copies"),
+    [
+        ([COPY, score(8.0)], "quarantine", ("team@example.com",)),
+        ([COPY, SENSITIVE], "quarantine", ("team@example.com",)),
+        ([COPY, EICAR], "quarantine", ()),
+        ([COPY, HELD], "quarantine", ()),
+        ([COPY, STRIP, score(8.0)], "quarantine", ()),
+        ([COPY, STRIP], "tag", ("team@example.com",)),  # with the edits of the recipient's
+    ],
+)
+def test_a_copy_takes_into_no_mailbox_what_is_held_for_its_files(transaction, found, disposition, copies):
+    fate = decide(transaction(policy=Policy(virus="quarantine", quarantine_above=7.0)), Marks(), found).fates[ANNA]
+    assert (fate.disposition, fate.copies) == (disposition, copies)
 
 
 def test_contact_and_id_in_the_reply(transaction):
