@@ -1,7 +1,7 @@
 """Finds which of thousands of expressions match a text: hyperscan finds, pcre2 confirms.
 
 Each expression goes one of three ways. EXACT: hyperscan's word is final. CONFIRM: hyperscan knows a wider form of it
-(look-around, back-references, possessive quantifiers), and pcre2 has the last word where that hits. SLOW: hyperscan cannot
+(look-around, back-references, possessive quantifiers, most word boundaries), and pcre2 has the last word where that hits. SLOW: hyperscan cannot
 take it at all; pcre2 searches every text, and the operator is told. A text is scanned once, whatever the number of
 expressions. Expressions are compiled once and kept (mpp.checks.content.compiled); pcre2's own form is made at the first hit.
 
@@ -148,6 +148,9 @@ _WORDS = re.compile(rb"\\[bBwWdDsS]|\[:")
 _BOUNDARY = re.compile(rb"\\[bB]")
 _CLASS_OR_ESCAPE = re.compile(rb"\[\^?\]?(?:\[:[^\]]*:\]|\\.|[^\]\\])*\]|\\.", re.DOTALL)
 _NARROW = re.compile(rb"\\[bB][*+?{]|\(\?(?![a-wyzA-Z]*[:)])|[+*?}]\+|\\[cQ]|\(\*", re.DOTALL)
+_NOTHING = b"(?:)"  # in place of a boundary: what stands on both sides of it must not become one
+_REPEAT = re.compile(rb"[*+]|\{\d+,\}")
+_REPEATED_GROUP = re.compile(rb"\)[*+{]")
 _AS_LINE = {b"\\A": b"^", b"\\G": b"^", b"\\z": b"$", b"\\Z": b"$"}
 _EDGE = re.compile(rb"\\[AzZ]")
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
@@ -198,12 +201,17 @@ def _form(expression: Expression, lines: bool) -> Form | None:
         source = _ESCAPE.sub(lambda match: _AS_LINE.get(match[0], match[0]), source)
     if lines or options & (pcre.ANCHORED | pcre.DOLLAR_ENDONLY):
         way = Way.CONFIRM
-    if _BOUNDARY.search(source) and not _NARROW.search(source):
-        wider = _CLASS_OR_ESCAPE.sub(lambda match: b"" if _BOUNDARY.match(match[0]) else match[0], source)
-        source, way = (wider, Way.CONFIRM) if wider else (source, way)
+    if _BOUNDARY.search(source) and not _NARROW.search(source) and (way is Way.CONFIRM or _is_tame(source)):
+        wider = _CLASS_OR_ESCAPE.sub(lambda match: _NOTHING if _BOUNDARY.match(match[0]) else match[0], source)
+        source, way = wider, Way.CONFIRM
     if _DOUBTFUL.search(source) or (options & pcre.UCP and _WORDS.search(source)):
         return _tried(source, flags, way)
     return source, flags, way
+
+
+def _is_tame(source: bytes) -> bool:
+    """True where no text makes pcre2 give up: what hyperscan alone decides about keeps its boundaries else."""
+    return len(_REPEAT.findall(source)) < 2 and not _REPEATED_GROUP.search(source)
 
 
 def _tried(source: bytes, flags: int, way: Way) -> Form | None:

@@ -36,6 +36,9 @@ def hits(search: Search, text: str) -> list[int]:
         ("fo\\Ko", "foo", Way.SLOW),
         ("(?(?=a)ab|cd)", "cd", Way.CONFIRM),
         ("x*", "", Way.EXACT),
+        ("\\x4\\b1", "\x041", Way.CONFIRM),  # what stands around a boundary does not become one
+        ("a{2\\b}", "a{2}", Way.CONFIRM),
+        ("(!)\\1\\b1", "!!1", Way.CONFIRM),
     ],
 )
 def test_a_pattern_matches_whichever_way_it_goes(pattern, text, way):
@@ -55,6 +58,12 @@ def test_a_pattern_matches_whichever_way_it_goes(pattern, text, way):
 )
 def test_pcre2_has_the_last_word(pattern, text):
     assert hits(search_for(pattern), text) == []
+
+
+def test_what_hyperscan_alone_decided_about_no_text_makes_pcre2_give_up():
+    search = Search([Expression(rb"\b(?:\w+\s?)+!", 0)])
+    assert search.ways[0] == Way.EXACT
+    assert search.hits(b"a" * 40 + b" " + b"b" * 30 + b"? x!", Patience()) == [0]
 
 
 def test_a_catastrophic_pattern_is_given_up_and_named():
@@ -92,13 +101,17 @@ def test_hits_are_pcre2s_own_whatever_the_pattern():
         "a*",
         "(a|b)",
         "\\1",
+        "1",
+        "a{2",
+        "}",
+        "\\x6",
         "b{2,3}",
         "\\s",
         "x+?",
         "(?>a+)",
     ]
-    texts = ["", "ab", "aab b", "b\na", "abba\nbb", "xxb", "a b", "\b", "\x1cb]"]
-    for _ in range(400):
+    texts = ["", "ab", "aab b", "b\na", "abba\nbb", "xxb", "a b", "\b", "\x1cb]", "a{2}", "a1", "\x061"]
+    for _ in range(600):
         source = "".join(chance.choices(pieces, k=4))
         try:
             pattern = pcre.Pattern(source.encode(), TEXT_OPTIONS)
