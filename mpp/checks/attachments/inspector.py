@@ -2,7 +2,8 @@
 
 One message at a time is looked into, in the order in which they came, which takes milliseconds. What takes longer than `_QUICK_S` goes on
 aside, and those behind it go to a second helper, which is started then. There is one place aside: what takes so long while that is
-taken is broken off, and begun again when the place is free. So what is slow waits for what is slow, and nothing else does.
+taken is broken off, and begun again when the place is free. So is what needs shares of its time then, for passwords or for each
+file alone: what is found does not depend on who is aside. So what may be slow waits for what is slow, and nothing else does.
 
 A message that has no time left goes away; what a helper does for it then ends by the limits of an inspection. Raises OSError where
 no process can be started.
@@ -12,10 +13,10 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from mpp.checks.attachments.helper import Helper
 from mpp.checks.attachments.item import Cleaned, Flag, Item, Limits
@@ -27,7 +28,18 @@ from mpp.mail.part import Part
 
 _QUICK_S = 1.0  # so long others wait for one
 _Result = TypeVar("_Result")
-_Work = Callable[[Helper, float], _Result]  # what is to be done by a helper in so many seconds
+# What is to be done by a helper in so many seconds, True: as a quick try. Returns True beside what comes of it where that depends on
+# shares of the time; a quick try may stop there.
+_Work = Callable[[Helper, float, bool], tuple[_Result, bool]]
+
+
+@dataclass(slots=True, eq=False)
+class _Job(Generic[_Result]):
+    """What somebody waits for."""
+
+    work: _Work[_Result]
+    seconds: float
+    over: bool = False  # a quick try was not enough: it has to be begun again, aside
 
 
 class _Place:
@@ -37,14 +49,14 @@ class _Place:
         self.helper = Helper(find_unpacker())
         self._thread = ThreadPoolExecutor(1, "attachments")
 
-    async def run(self, work: _Work[_Result], seconds: float) -> tuple[_Result, bool]:
-        """Return what comes of it, and whether it took more than its time. That of a start does not count."""
+    async def run(self, work: _Work[_Result], seconds: float, *, quick: bool = False) -> tuple[_Result, bool]:
+        """Return what comes of it, and whether more time could make more of it. That of a start does not count."""
 
         def timed() -> tuple[_Result, bool]:
             self.helper.start()
             begun = time.monotonic()
-            result = work(self.helper, seconds)
-            return result, time.monotonic() - begun >= seconds
+            result, shared = work(self.helper, seconds, quick)
+            return result, shared or time.monotonic() - begun >= seconds
 
         return await self.do(timed)
 
@@ -63,7 +75,7 @@ class Inspector:
         self._quick_s = quick_s
         self._front, self._other = _Place(), _Place()
         self._turn, self._aside = asyncio.Lock(), asyncio.Lock()  # at the front place; at the other one
-        self._waiting = 0  # for the place aside
+        self._jobs = set[_Job[Any]]()  # those that somebody waits for
 
     async def start(self) -> Sequence[str]:
         """Have the process ready before the first message comes; return the walls that this host cannot build. Raises OSError."""
@@ -87,39 +99,41 @@ class Inspector:
 
     async def _served(self, work: _Work[_Result], seconds: float) -> _Result:
         """Have something done. Whoever asks may go away at any time; what was begun for it is not left half done."""
-        await self._turn.acquire()
-        result, over = await _to_its_end(self._in_turn(work, seconds))
-        if not over:
-            return result
-        self._waiting += 1
+        job = _Job(work, seconds)
+        self._jobs.add(job)
         try:
+            await self._turn.acquire()
+            result = await _to_its_end(self._in_turn(job))
+            if not job.over:
+                return result
             await self._aside.acquire()
+            return await _to_its_end(self._begun_again(job))
         finally:
-            self._waiting -= 1
-        return await _to_its_end(self._begun_again(work, seconds))
+            self._jobs.remove(job)
 
-    async def _in_turn(self, work: _Work[_Result], seconds: float) -> tuple[_Result, bool]:
-        """Do it at the front place, and go on aside where it takes long; True: that is taken, and this is to be begun again."""
+    async def _in_turn(self, job: _Job[_Result]) -> _Result:
+        """Do it at the front place, and go on aside where it takes long; where that is not free, see whether a quick try is enough."""
         try:
             place = self._front
-            if self._aside.locked() or self._waiting:
-                return await place.run(work, min(seconds, self._quick_s))
-            running = asyncio.create_task(place.run(work, seconds), name="attachments")
+            if self._aside.locked() or any(other.over for other in self._jobs):
+                result, job.over = await place.run(job.work, min(job.seconds, self._quick_s), quick=True)
+                return result  # the next in turn sees that this one is over
+            running = asyncio.create_task(place.run(job.work, job.seconds), name="attachments")
             if (await asyncio.wait({running}, timeout=self._quick_s))[0]:
-                return running.result()[0], False
-            await self._aside.acquire()  # at once: but for who has the turn all would be waiting for it
+                return running.result()[0]
+            await self._aside.acquire()  # at once: it was free, and only who has the turn comes to want it
             self._front, self._other = self._other, place
         finally:
             self._turn.release()
         try:
-            return (await running)[0], False
+            return (await running)[0]
         finally:
             self._aside.release()
 
-    async def _begun_again(self, work: _Work[_Result], seconds: float) -> _Result:
+    async def _begun_again(self, job: _Job[_Result]) -> _Result:
         """Do it at the place aside, which has been taken for it."""
         try:
-            return (await self._other.run(work, seconds))[0]
+            return (await self._other.run(job.work, job.seconds))[0]
         finally:
             self._aside.release()
 
@@ -129,24 +143,28 @@ async def _to_its_end(work: Coroutine[Any, Any, _Result]) -> _Result:
     return await asyncio.shield(asyncio.create_task(work, name="attachments"))
 
 
-def _inspected(message: Message, passwords: bool, helper: Helper, seconds: float) -> list[Item]:
+def _inspected(
+    message: Message, passwords: bool, helper: Helper, seconds: float, quick: bool
+) -> tuple[list[Item], bool]:
     """Its files are decoded here, when its turn has come: of those that wait there is no second copy."""
     until = time.monotonic() + seconds
     files = attached_files(message)
     items = helper.inspect(files, Limits(seconds=seconds))
-    if helper.failure and len(files) > 1:
+    failed = bool(helper.failure) and len(files) > 1
+    if failed and not quick:
         items = helper.inspect_each(files, Limits(seconds=max(until - time.monotonic(), seconds / 2)))
     locked = {_part(item) for item in items if Flag.ENCRYPTED in item.flags}
+    words = passwords_of(message) if locked and passwords else []  # few are, and the search reads all text
     left = until - time.monotonic()
-    if locked and passwords and left > 0:  # few are, and the search reads all text
+    if words and not quick and left > 0:
         closed = [replace(file, depth=0) for file in files if file.path in locked]
-        opened = helper.inspect(closed, Limits(seconds=left), passwords_of(message))
+        opened = helper.inspect(closed, Limits(seconds=left), words)
         items = items if helper.failure else _opened(items, opened)
-    return items
+    return items, failed or bool(words)
 
 
-def _cleaned(part: Part, helper: Helper, seconds: float) -> Cleaned | None:
-    return helper.clean(part.decode(), Limits(seconds=seconds))
+def _cleaned(part: Part, helper: Helper, seconds: float, _quick: bool) -> tuple[Cleaned | None, bool]:
+    return helper.clean(part.decode(), Limits(seconds=seconds)), False
 
 
 def _part(item: Item) -> str:
