@@ -106,9 +106,12 @@ def line_pieces(data: bytes, start: int = 0, end: int | None = None) -> Iterator
 
 
 def _uncut(piece: bytes) -> int:
-    """Return how much of a piece means the same whatever stands behind it: no blanks, no escape and not half of "==" at its end."""
+    """Return how much of a piece means the same whatever stands behind it: no blanks, no escape and not half of "==" at its end.
+
+    Where it is nothing but "=", the last of them may begin an escape; programs read those before it by twos or threes.
+    """
     solid = len(piece.rstrip(b" \t\r")) or len(piece)
     last = piece.rfind(b"=", max(solid - 2, 0), solid)
     if last < 0:
         return solid
-    return len(piece[: last + 1].rstrip(b"=")) or (last + 1) & ~1 or len(piece)
+    return len(piece[: last + 1].rstrip(b"=")) or max(last - 1, 0) // 6 * 6 or len(piece)

@@ -81,11 +81,22 @@ def test_lines_of_quoted_printable_in_pieces_are_the_same(name: str, body: bytes
         assert DECODERS[name](body) == whole
 
 
+@pytest.mark.parametrize("name", BY_LINE)
+@pytest.mark.parametrize("behind", [b"4D5A=90", b"=4D", b"text", b" \n41", b"\r\nx=41"])
+def test_a_run_of_equal_signs_in_pieces_is_the_same(name: str, behind: bytes) -> None:
+    for length in range(60):
+        body = b"=" * length + behind
+        whole = DECODERS[name](body)
+        with small_pieces():
+            assert DECODERS[name](body) == whole
+
+
 @pytest.mark.parametrize("name", BY_ESCAPE)
 @settings(max_examples=30, deadline=None)
 @given(st.lists(SHORT_BLANKS, max_size=4).map(b"=41=\r\n=3D \n".join))
 @example(b"text=\rtext" + b"x" * 50 + b"\ntext")
 @example(b"=" * 51 + b"\r" + b"x" * 50 + b"\ntext")
+@example(b"=" * 24 + b"4D5A=90")
 def test_quoted_printable_in_pieces_is_the_same(name: str, body: bytes) -> None:
     whole = DECODERS[name](body)
     with small_pieces():
