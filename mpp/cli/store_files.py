@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 def check(settings: SettingsOption = None, data: FolderOption = None, as_json: JsonOption = False) -> None:
     """Read through everything that is stored, and name whatever is damaged, lost or without a row. Exit 1 where there is any damage."""
+    from mpp.gateway.assembly import hostname_of
     from mpp.mail.escape import printable
     from mpp.store.check import Counts
     from mpp.store.check import check as look
@@ -23,7 +24,7 @@ def check(settings: SettingsOption = None, data: FolderOption = None, as_json: J
     value = settings_of(settings, data)
     counts, faults = Counts(), 0
     with store_of(value) as (catalog, reader):
-        for fault in look(catalog, value.node.data, reader, counts):
+        for fault in look(catalog, value.node.data, reader, counts, hostname_of(value)):
             faults += not fault.note
             if as_json:
                 typer.echo(json.dumps({"fault": fault.text, "note": fault.note}))

@@ -2,7 +2,7 @@
 
 Every segment of this node is read through: checksums, keys, seals, and the message's digest. Each fault names file and place. With the
 last record of a segment that a process left half-written nobody was promised anything: it is told as a note, as are records without a
-row (answered 452, or the catalog is older than they are; a rebuild brings them back).
+row (answered 452, or the catalog is older than they are; a rebuild brings them back). A row whose segment is not here is a fault, unless another node has it.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from mpp.store.files import being_written, records, segments_here
 from mpp.store.journal import told
 from mpp.store.reader import DamageError, ForgottenError, Reader
 from mpp.store.record import DamagedError, Kind, Record
-from mpp.store.schema import blob_uses, blobs, copies, messages
+from mpp.store.schema import blob_uses, blobs, copies, messages, segments
 from mpp.store.segment import segment_path
 
 
@@ -39,16 +39,17 @@ class Counts:
     octets: int = 0
 
 
-def check(catalog: Catalog, data: Path, reader: Reader, counts: Counts) -> Iterator[Fault]:
-    """Yield all faults; `counts` is filled on the way."""
+def check(catalog: Catalog, data: Path, reader: Reader, counts: Counts, node: str) -> Iterator[Fault]:
+    """Yield all faults; `counts` is filled on the way. `node`: this one's name, by which it knows other nodes' segments."""
     here = segments_here(data)
     for segment in here:
         counts.segments += 1
         with catalog.read() as connection:
             named = {**_named(connection, messages, segment), **_named(connection, blobs, segment)}
         yield from _segment(data, segment, named, reader, counts)
+    yield from _absent(catalog, data, node)
     with catalog.read() as connection:
-        yield from _rows(connection, data, set(here))
+        yield from _rows(connection)
         yield from _messages(connection, reader, set(here))
     yield from _outdated(catalog, data)
 
@@ -105,19 +106,34 @@ def _record(segment: str, record: Record, named: str | None, reader: Reader, pat
         if not named:
             kind = Kind(record.kind).name.lower() if record.kind in (1, 2) else "record"
             yield Fault(
-                f"{path}: at octet {record.position}: a {kind} without a row; `mpp store rebuild` adds it", note=True
+                f"{path}: at octet {record.position}: a {kind} that no row names; `mpp store rebuild` adds it where it lacks",
+                note=True,
             )
 
 
-def _rows(connection: Connection, data: Path, here: set[str]) -> Iterator[Fault]:
+def _absent(catalog: Catalog, data: Path, node: str) -> Iterator[Fault]:
+    """Segments that rows name and that are not here."""
+    absent = {segment for segment in _segments(catalog) if not segment_path(data, segment).exists()}
+    absent &= _segments(catalog)  # a compaction that goes on beside us names another one before it removes this one
+    with catalog.read() as connection:
+        owners = {row.id: row.node for row in connection.execute(select(segments.c.id, segments.c.node))}
+    cure = "restore it from your backup; where the catalog is from one, stop the gateway and call `mpp store rebuild`"
+    for segment in sorted(absent):
+        where = f"{segment_path(data, segment)}: the catalog names it, and it is not"
+        if catalog.sqlite or owners.get(segment, node) == node:
+            yield Fault(f"{where} there; {cure}")
+        else:
+            yield Fault(f"{where} on this node but on {owners[segment]}", note=True)
+
+
+def _segments(catalog: Catalog) -> set[str]:
+    """All that rows name."""
+    with catalog.read() as connection:
+        return {each for table in (messages, blobs) for each in connection.scalars(select(table.c.segment).distinct())}
+
+
+def _rows(connection: Connection) -> Iterator[Fault]:
     """Rows that point nowhere."""
-    for table in (messages, blobs):
-        rows = connection.execute(select(table.c.segment).distinct())
-        for (segment,) in rows:
-            if segment not in here:
-                yield Fault(
-                    f"{segment_path(data, segment)}: the catalog names it, and it is not on this node", note=True
-                )
     orphans: Any = select(copies.c.tenant, copies.c.message, copies.c.recipient).where(
         copies.c.state == "held",
         ~exists().where(messages.c.tenant == copies.c.tenant, messages.c.id == copies.c.message),

@@ -87,6 +87,14 @@ class Reader:
         """Return what a record holds. Raises DamageError, ForgottenError."""
         return self.opened(place.segment, self._record(place))
 
+    def opens(self, place: Place) -> bool:
+        """False where nothing that can be opened is there."""
+        try:
+            self.content(place)
+        except (DamageError, ForgottenError):
+            return False
+        return True
+
     def sealed(self, place: Place) -> Moved:
         """Return a record as it is sealed, with its data key, for compaction. Raises DamageError, ForgottenError."""
         record = self._record(place)

@@ -1,17 +1,17 @@
 """The catalog made anew from segments, key files and the event log (design section 6), or what it lacks added (`mpp store rebuild`).
 
-What the catalog has stays as it is, but for copies of which the event log says more: it is an old copy of itself. A record whose key was overwritten is gone and is not raised; of the others the event log says what
+What the catalog has stays as it is, unless it is an old copy of itself: copies of which the event log says more, and rows that name a place where
+nothing opens any more, since compaction has moved the record. A record whose key was overwritten is gone and is not raised; of the others the event log says what
 became of each copy: released, deleted or expired ones are not held again, and a hold by order holds again. A message nothing keeps any more
 by that is dropped at once, key and all.
 """
 
-import hmac
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Table, func, select, update
+from sqlalchemy import Connection, Table, func, select, update
 
 from mpp.store import lists
 from mpp.store.catalog import Catalog, add_rows
@@ -22,6 +22,7 @@ from mpp.store.fates import Fates, fates, outdated
 from mpp.store.files import records, segments_here
 from mpp.store.forget import drop
 from mpp.store.journal import Told, put_back
+from mpp.store.named import Name, blob_name, is_row, lost
 from mpp.store.reader import DamageError, ForgottenError, Reader
 from mpp.store.record import DamagedError, Kind, Record
 from mpp.store.rows import Place, copy_rows, message_row, segment_row, use_rows
@@ -109,17 +110,27 @@ class _Making:
         self._rows[blob_uses] += use_rows(described)
 
     def _blob(self, data: bytes, record: Record, place: Place) -> None:
-        tenant = self._tenants[record.tenant]  # it has opened
-        digest = hmac.digest(tenant.digests, data, "sha256")
+        tenant, digest = blob_name(self._tenants[record.tenant], data)  # it has opened
         self.done.attachments += 1
-        row = {"tenant": tenant.name, "digest": digest, "size": len(data), "used": 0, **place._asdict()}
+        row = {"tenant": tenant, "digest": digest, "size": len(data), "used": 0, **place._asdict()}
         self._rows[blobs].append(row)
 
     def flush(self) -> None:
         with self._catalog.write() as connection:
             for table, rows in self._rows.items():
                 add_rows(connection, table, rows, keep=True)  # what is there already stays as it is
+            for table in (messages, blobs):
+                self._find_again(connection, table)
         self._rows = {table: [] for table in self._rows}
+
+    def _find_again(self, connection: Connection, table: Table) -> None:
+        """Have rows that name a place where nothing opens name these records."""
+        key = [column.name for column in table.primary_key]
+        there: dict[Name, Place] = {
+            (row[key[0]], row[key[1]]): Place(*(row[name] for name in Place._fields)) for row in self._rows[table]
+        }
+        for name in list(lost(connection, table, there, self._reader)):
+            connection.execute(update(table).where(*is_row(table, name)).values(**there[name]._asdict()))
 
     def lists(self, data: Path) -> None:
         """Allow and block lists are in no segment: at least what is known of them holds again."""

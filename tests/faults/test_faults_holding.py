@@ -246,7 +246,7 @@ def test_a_disk_that_fills_up_promises_nothing(gateway: MakeGateway, sink: Sink,
     shutil.copy(folder.parent / "data.master.key", seen.parent)
     assert {message.raw for message in opened(seen)} == set(promised)
     catalog, reader = open_store_catalog(seen, Store()), Reader.open(seen, "")
-    assert [fault.text for fault in check(catalog, seen, reader, Counts()) if not fault.note] == []
+    assert [fault.text for fault in check(catalog, seen, reader, Counts(), "node") if not fault.note] == []
     reader.close()
     catalog.close()
 

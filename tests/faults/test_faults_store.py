@@ -39,7 +39,7 @@ def lost(sent: list[Sent], made: Gateway, settings: Store) -> list[str]:
     missing = [message.last for message in sent if message.code == 250 and message.wire[:-3] not in there]
     catalog, reader = open_store_catalog(data, settings), Reader.open(data, "")
     try:
-        faults = [fault.text for fault in check(catalog, data, reader, Counts()) if not fault.note]
+        faults = [fault.text for fault in check(catalog, data, reader, Counts(), "node") if not fault.note]
     finally:
         reader.close()
         catalog.close()

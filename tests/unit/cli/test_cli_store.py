@@ -176,7 +176,7 @@ def test_a_lost_master_key_is_said_with_its_cure(data):
 def test_a_store_that_fails_while_it_is_read_ends_the_command_with_words(data, monkeypatch, error):
     closed = []
 
-    def failing(catalog, folder, reader, counts):
+    def failing(catalog, folder, reader, counts, node):
         for each in (catalog, reader):
             monkeypatch.setattr(type(each), "close", lambda it: closed.append(type(it).__name__))
         raise error

@@ -52,7 +52,7 @@ def whole(store, names):
     with catalog.read() as connection:
         for name in names:
             assert reader.message(connection, "default", name).raw == {**RAWS, "large": LARGE}[name]
-    faults = [fault.text for fault in check(catalog, store.data, reader, Counts()) if not fault.note]
+    faults = [fault.text for fault in check(catalog, store.data, reader, Counts(), "node") if not fault.note]
     reader.close()
     catalog.close()
     return faults == []

@@ -55,7 +55,7 @@ def looked_at_with(catalog, reader, data):
         names = [name for (name,) in connection.execute(select(messages.c.id))]
         for name in names:
             assert reader.message(connection, "default", name)
-    faults = list(check(catalog, data, reader, Counts()))
+    faults = list(check(catalog, data, reader, Counts(), "node"))
     return set(names), [each.text for each in faults if not each.note], [each for each in faults if each.note]
 
 

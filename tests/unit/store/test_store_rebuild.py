@@ -7,19 +7,22 @@ import shutil
 import pytest
 from sqlalchemy import delete, insert, select, update
 
+from mpp.store import compact as compacting
 from mpp.store import quarantine
 from mpp.store.background import Tasks
-from mpp.store.catalog import catalog_url, open_catalog, prepare
+from mpp.store.catalog import add_rows, catalog_url, open_catalog, prepare
 from mpp.store.check import Counts, check
 from mpp.store.events import Event, all_events, record
 from mpp.store.fates import fates, outdated
 from mpp.store.forget import drop, overwrite
 from mpp.store.journal import Journal, Told, journal_path, told
+from mpp.store.keyfile import KeyFile
 from mpp.store.opening import url_of
 from mpp.store.quarantine import Settled
 from mpp.store.quarantine_query import Key
 from mpp.store.rebuild import rebuild
 from mpp.store.schema import blob_uses, blobs, copies, messages, metadata
+from mpp.store.segment import SLOT_SIZE, Limits, key_path
 
 RAW = b"Content-Transfer-Encoding: base64\r\n\r\n"
 LARGE = RAW + base64.encodebytes(bytes(range(256)) * 300).replace(b"\n", b"\r\n")
@@ -72,7 +75,7 @@ def rebuilt(store, events=()):
 def faults(store, *, notes=False):
     catalog, reader, counts = store.catalog(), store.reader(), Counts()
     try:
-        return [fault.text for fault in check(catalog, store.data, reader, counts) if fault.note is notes]
+        return [fault.text for fault in check(catalog, store.data, reader, counts, "node") if fault.note is notes]
     finally:
         reader.close()
         catalog.close()
@@ -144,7 +147,7 @@ async def test_rows_that_lack_are_added_and_the_others_stay(store, make_letter):
         connection.execute(update(copies).where(copies.c.message == "two").values(state="released"))
     catalog.close()
     assert "is held, and its message has no row" in "\n".join(faults(store))
-    assert "without a row" in "\n".join(faults(store, notes=True))
+    assert "that no row names" in "\n".join(faults(store, notes=True))
     rebuilt(store)
     assert everything(store)[1] == before[1]
     assert "released" in "\n".join(everything(store)[0]["copies"])
@@ -186,7 +189,7 @@ async def test_a_lost_file_is_named(store, make_letter):
     assert any(str(keys) in text and "backup of keys" in text for text in faults(store))
     shutil.move(keys.with_suffix(".away"), keys)
     segment.unlink()
-    assert any(str(segment) in text for text in faults(store, notes=True))
+    assert any(str(segment) in text and "backup" in text for text in faults(store))
 
 
 @pytest.mark.parametrize("cut", range(1, 40))
@@ -293,6 +296,126 @@ async def test_a_change_while_check_looks_is_no_fault(store, make_letter):
     with catalog.read() as connection:
         assert list(outdated(connection, known)) == []
     catalog.close()
+
+
+def backup(store):
+    """All rows of the catalog."""
+    catalog = store.catalog()
+    with catalog.read() as connection:
+        rows = {t: [dict(row) for row in connection.execute(select(t)).mappings()] for t in metadata.sorted_tables}
+    catalog.close()
+    return rows
+
+
+def put_back_catalog(store, rows):
+    lose_catalog(store)
+    catalog = store.catalog()
+    with catalog.write() as connection:
+        for table, each in rows.items():
+            add_rows(connection, table, each, keep=True)
+    catalog.close()
+
+
+def let_go(store, names):
+    """What people deleted, and the background process's next turns but for compaction."""
+    catalog, journal = store.catalog(), Journal(store.data)
+    with catalog.write() as connection:
+        quarantine.delete(connection, "default", [Key(name, "bob@example.org") for name in names], "user")
+    overwrite(catalog, store.data)
+    journal.take(catalog)
+    journal.close()
+    catalog.close()
+
+
+def compacted(store):
+    catalog, reader = store.catalog(), store.reader()
+    try:
+        return compacting.compact(catalog, store.data, reader, "node", Limits(1 << 28, 1e6, 0))
+    finally:
+        reader.close()
+        catalog.close()
+
+
+def only_keys(data, segment):
+    """Die where the keys of a segment are overwritten, and its files are still there."""
+    keys = KeyFile(key_path(data, segment), SLOT_SIZE, writing=True)
+    keys.forget(range(len(keys.read_all())))
+    keys.close()
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("removed", [True, False])
+async def test_what_was_moved_since_an_old_catalog_opens_after_a_rebuild(store, make_letter, monkeypatch, removed):
+    """Its rows name a segment that is gone, or its keys; what is younger than the backup has no row at all."""
+    letters = [make_letter(f"m{n}", b"Subject: %d\r\n\r\n" % n + os.urandom(3000)) for n in range(10)]
+    writer = store.writer()
+    for letter in [*letters[:9], make_letter("large", LARGE)]:
+        await writer.store(letter)
+    old = backup(store)
+    await writer.store(letters[9])
+    await writer.close()
+    let_go(store, [f"m{n}" for n in range(8)])
+    with monkeypatch.context() as patched:
+        if removed:
+            assert compacted(store)
+        else:
+            patched.setattr(compacting, "_remove", only_keys)
+            with pytest.raises(KeyboardInterrupt):
+                compacted(store)
+    _, held = everything(store)
+    assert set(held) == {"m8", "m9", "large"}
+    put_back_catalog(store, old)
+    assert "rebuild" in "\n".join(faults(store))
+    rebuilt_by_journal(store)
+    assert faults(store) == faults(store, notes=True) == []
+    assert everything(store)[1] == held
+    while compacted(store):
+        pass
+    assert everything(store)[1] == held
+    assert faults(store) == faults(store, notes=True) == []
+
+
+async def test_a_gateway_that_goes_on_with_an_old_catalog_frees_nothing_that_a_rebuild_needs(store, make_letter):
+    """Held mail without a row stays when most of its segment is let go of."""
+    letters = [make_letter(f"m{n}", b"Subject: %d\r\n\r\n" % n + os.urandom(3000)) for n in range(10)]
+    writer = store.writer()
+    for letter in letters[:9]:
+        await writer.store(letter)
+    old = backup(store)
+    await writer.store(letters[9])
+    await writer.close()
+    _, held = everything(store)
+    put_back_catalog(store, old)
+    let_go(store, [f"m{n}" for n in range(8)])
+    assert compacted(store)
+    assert compacted(store) is None
+    rebuilt_by_journal(store)
+    assert everything(store)[1] == {name: held[name] for name in ("m8", "m9")}
+
+
+@pytest.mark.parametrize("again", [True, False])
+async def test_a_backup_from_the_midst_of_a_compaction_loses_nothing(store, make_letter, monkeypatch, again):
+    """By it the new segment is unfinished and to be removed; the old one, which its rows name, is gone."""
+    letters = [make_letter(f"m{n}", b"Subject: %d\r\n\r\n" % n + os.urandom(3000)) for n in range(10)]
+    await fill(store, [*letters, make_letter("large", LARGE)])
+    let_go(store, [f"m{n}" for n in range(8)])
+    _, held = everything(store)
+    old, rename = [], compacting._rename
+
+    def saving(*arguments):
+        old.append(backup(store))
+        return rename(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(compacting, "_rename", saving)
+        assert compacted(store)
+    put_back_catalog(store, old[0])
+    if again:
+        compacted(store)
+    rebuilt_by_journal(store)
+    compacted(store)
+    assert everything(store)[1] == held
+    assert faults(store) == faults(store, notes=True) == []
 
 
 def happened(store, *events):
