@@ -16,6 +16,7 @@ from mpp.mail.decoding import broken_escapes
 from mpp.mail.dialects.dialect import Dialect
 from mpp.mail.dialects.gmime import GMime
 from mpp.mail.dialects.lenient import LENIENT
+from mpp.mail.dialects.loose import binhex_is_cut
 from mpp.mail.dialects.mimetools import MimeTools
 from mpp.mail.dialects.python import Python
 from mpp.mail.dialects.reader import read
@@ -26,7 +27,7 @@ from mpp.mail.pieces import count, pieces
 DIALECTS: tuple[Dialect, ...] = (Python(), GMime(), MimeTools(), *LENIENT)
 
 _BLANKS = b" \t\n\r\f\v"
-_MENDED = ("base64", "quoted-printable")
+_MENDED = ("base64", "quoted-printable", "binhex")
 _LINE_END = 2  # octets by which the ends of a body differ, to several programs
 _SIXTEENTH = 16  # what is read by the line or by the escape costs a fraction of what is mended
 
@@ -127,7 +128,8 @@ class _Measurer:
             self._left -= _mendings(leaf, self._left)
             fits = self._left >= 0
             self._weighed[key] = leaf.end, fits
-            self.exceeded = self.exceeded or not fits
+            cut = leaf.encoding == "binhex" and binhex_is_cut(leaf.raw())
+            self.exceeded = self.exceeded or not fits or cut
         return fits
 
 

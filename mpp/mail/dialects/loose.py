@@ -5,7 +5,7 @@ from binascii import a2b_qp
 from collections.abc import Iterator
 
 from mpp.mail.decoding import decode_run
-from mpp.mail.pieces import between, find, in_lines, joined, lines, pieces, skip, skip_back, without
+from mpp.mail.pieces import between, count, find, in_lines, joined, lines, pieces, skip, skip_back, without
 
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_BASE64 = bytes(set(range(256)) - set(_ALPHABET))
@@ -115,22 +115,36 @@ def _unescaped(body: bytes) -> Iterator[bytes]:
 
 def binhex(data: bytes) -> bytes:
     """The data fork of BinHex 4.0 (RFC 1741); b"" where there is none."""
-    start = 1 if data.startswith(b":") else find(data, b"\n:", 0, len(data)) + 2
-    if start == 1 and not data.startswith(b":"):
-        return b""
-    end = find(data, b":", start, len(data))
-    body = pieces(data, start, len(data) if end < 0 else end)
-    grown = joined(_repeated(decode_run(joined(piece.translate(_TO_BASE64, _NOT_BINHEX) for piece in body))))
+    grown = joined(_repeated(_packed(data)))
     name = grown[0] if grown else 0
     at = name + 22
     size = int.from_bytes(grown[name + 12 : name + 16], "big")
     return between(grown, at, min(at + size, len(grown)))
 
 
+def binhex_is_cut(data: bytes) -> bool:
+    """True where more is repeated than is undone: what stands behind stays as it is packed."""
+    packed = _packed(data)
+    return count(packed, b"\x90", 1, len(packed) - 1) > _most_repeats(packed)
+
+
+def _packed(data: bytes) -> bytes:
+    start = 1 if data.startswith(b":") else find(data, b"\n:", 0, len(data)) + 2
+    if start == 1 and not data.startswith(b":"):
+        return b""
+    end = find(data, b":", start, len(data))
+    body = pieces(data, start, len(data) if end < 0 else end)
+    return decode_run(joined(piece.translate(_TO_BASE64, _NOT_BINHEX) for piece in body))
+
+
+def _most_repeats(packed: bytes) -> int:
+    return min(_MOST_GROWTH * len(packed) // 256 + 1, _MOST_REPEATS)
+
+
 def _repeated(packed: bytes) -> Iterator[bytes]:
     """0x90 says how often the octet before it stands there; 0 is 0x90 itself."""
     at = 0
-    for _ in range(min(_MOST_GROWTH * len(packed) // 256 + 1, _MOST_REPEATS)):
+    for _ in range(_most_repeats(packed)):
         mark = find(packed, b"\x90", at + 1, len(packed))
         if not 0 <= mark < len(packed) - 1:
             break

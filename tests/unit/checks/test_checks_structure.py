@@ -7,6 +7,7 @@ import pytest
 from mpp.checks.attachments.mails import attached_files
 from mpp.checks.structure.check import FILES, TEXT, UNREAD, examine, judge
 from mpp.checks.structure.settings import Structure
+from mpp.mail.dialects.loose import _ALPHABET, _BINHEX_ALPHABET
 from mpp.mail.message import Limits, Message
 from mpp.mail.part import Part
 from mpp.verdict.decide import decide
@@ -15,6 +16,7 @@ from mpp.verdict.policy import Marks
 from servers.transactions import a_transaction
 
 EXE = base64.b64encode(b"MZ program")
+TO_BINHEX = bytes.maketrans(_ALPHABET, _BINHEX_ALPHABET)
 
 
 def mixed(parameters: bytes, *parts: bytes) -> Message:
@@ -110,6 +112,13 @@ def test_what_several_bodies_would_be_mended_counts_together():
 def test_what_is_mended_has_a_limit(encoding, body, mendings):
     assert exceeded(mixed(b"boundary=a", text(encoding, body)), Limits(mendings=mendings - 1)) == ("mendings",)
     assert exceeded(mixed(b"boundary=a", text(encoding, body)), Limits(mendings=mendings)) == ()
+
+
+@pytest.mark.parametrize(("repeats", "limit"), [(20, ("mendings",)), (1, ())])
+def test_what_binhex_repeats_too_often_is_not_read_to_its_end(repeats, limit):
+    packed = b"\4name" + bytes(17) + b"AAAA" + b"B\x90\5" * repeats
+    body = b":" + base64.b64encode(packed).translate(TO_BINHEX, b"=") + b":"
+    assert exceeded(mixed(b"boundary=a", text(b"binhex", body)), Limits()) == limit
 
 
 def exceeded(message: Message, limits: Limits) -> tuple[str, ...]:
