@@ -56,6 +56,7 @@ class Gateway:
         )
         self.write(**limits)
         arguments = [str(self.file), str(silence_s), str(deadline_s)]
+        assert own_interpreter or not (environment or pass_fds), "only an interpreter of its own is given these"
         if own_interpreter:
             self._start(arguments, {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}, pass_fds)
         else:
