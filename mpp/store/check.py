@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, exists, select
 
 from mpp.store.catalog import Catalog
+from mpp.store.errors import StoreError
 from mpp.store.fates import fates, outdated
 from mpp.store.files import being_written, records, segments_here
 from mpp.store.journal import told
@@ -161,7 +162,11 @@ def _messages(connection: Connection, reader: Reader, here: set[str]) -> Iterato
 
 def _outdated(catalog: Catalog, data: Path) -> Iterator[Fault]:
     """Copies of which the event log says more than their rows: a backup of the catalog was put back."""
-    known = fates(told(data, catalog))
+    try:
+        known = fates(told(data, catalog))
+    except (StoreError, OSError) as error:
+        yield Fault(str(error))
+        return
     with catalog.read() as connection:
         for tenant, key, values in outdated(connection, known):
             was = ", ".join(f"{name} {value}" for name, value in values.items())

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Executable, Table, delete, func, insert, select, text
 
 from mpp.store.catalog import Catalog, inserting, look_into, open_file, told
+from mpp.store.errors import CatalogError
 from mpp.store.schema import counts as kept_counts
 from mpp.store.spool import Frame, unpack
 from mpp.store.trace import Trace, TraceError, folded, read, words
@@ -144,7 +145,7 @@ class TraceDays:
             for gone in self._looks.keys() - set(there):
                 self._shut(gone)
             with told():
-                yield (Days([day], "?", self._look(day)) for day in there)
+                yield (Days([day], "?", ask) for day in there if (ask := self._look(day)))
         else:
             with self._catalog.read() as connection:
                 there = self._days(connection)
@@ -269,10 +270,16 @@ class TraceDays:
             self._open[day] = open_file(path)
         return self._open[day]
 
-    def _look(self, day: int) -> Ask:
-        """Return how a day's file is asked."""
+    def _look(self, day: int) -> Ask | None:
+        """Return how a day's file is asked; None where the background process has dropped it meanwhile."""
         if day not in self._looks:
-            self._looks[day] = look_into(self._file(day))
+            try:
+                with told():
+                    self._looks[day] = look_into(self._file(day))
+            except CatalogError:
+                if self._file(day).exists():
+                    raise
+                return None
         return self._looks[day].execute  # type: ignore[no-any-return]
 
     def _file(self, day: int) -> Path:

@@ -165,6 +165,14 @@ def test_damage_is_named_and_the_exit_code_says_so(data):
     assert f"{segment}: at octet " in done.output
 
 
+def test_a_damaged_event_log_is_a_fault_like_others(data):
+    (data / "events.log").write_bytes(b"00000000 {}\n" * 2)
+    done = run("check", "--data", data)
+    assert done.exit_code == 1
+    assert f"{data}/events.log: at octet 0: a damaged line; restore the file from your backup" in done.stderr
+    assert done.stdout == "1 segments, 3 records, 0 MiB: 1 faults\n"
+
+
 def test_a_lost_master_key_is_said_with_its_cure(data):
     (data.parent / "data.master.key").unlink()
     done = run("check", "--data", data)

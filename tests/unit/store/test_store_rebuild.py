@@ -202,6 +202,39 @@ async def test_the_journal_outlives_a_torn_line(tmp_path, cut):
     assert [line["number"] for line, _ in _lines(path)] == [1]
 
 
+def test_a_line_that_is_finished_while_it_is_read_is_no_damage(tmp_path):
+    from mpp.store.journal import _line, _lines
+
+    rows = [{"tenant": "t", "number": n, "action": "released", "message": "m", "recipient": "r"} for n in (1, 2)]
+    whole, path = b"".join(map(_line, rows)), journal_path(tmp_path)
+
+    class Growing:
+        """The file, as it is where its writer ends the line as soon as its first half was read."""
+
+        def open(self, mode):
+            self._file = path.open(mode)
+            return self
+
+        def __iter__(self):
+            for line in self._file:
+                if not line.endswith(b"\n"):
+                    path.write_bytes(whole)
+                yield line
+
+        def read(self, size):
+            return self._file.read(size)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self._file.close()
+
+    path.write_bytes(whole[:-9])
+    assert [line["number"] for line, _ in _lines(Growing())] == [1]
+    assert [line["number"] for line, _ in _lines(path)] == [1, 2]
+
+
 async def test_the_journal_tells_what_a_lost_catalog_knew(store, make_letter):
     await fill(store, [make_letter("one", b"Subject: 1\r\n\r\n", "a@example.org", "b@example.org")])
     catalog = store.catalog()

@@ -268,6 +268,24 @@ def test_a_day_that_another_process_dropped_is_not_missed(catalog: Catalog, days
     mine.close()
 
 
+def test_a_day_that_goes_while_it_is_looked_for_is_left_out(tmp_path, monkeypatch):
+    prepare(url := catalog_url("", "", tmp_path))
+    folder = tmp_path / "traces"
+    with closing(open_catalog(url)) as catalog, closing(TraceDays(catalog, folder)) as days:
+        for day, number in ((100, 1), (101, 2)):
+            days.load(day, list(spooled(tmp_path / str(day), lines(number)).frames()))
+        real = os.listdir
+
+        def going(path):
+            names = real(path)
+            (folder / f"{day_name(100)}.db").unlink(missing_ok=True)
+            return names
+
+        with closing(TraceDays(catalog, folder)) as looking, monkeypatch.context() as patched:
+            patched.setattr(os, "listdir", going)
+            assert [found.id for found in looking.find("s@example.com", None, 9)] == ["id2"]
+
+
 def test_a_file_that_is_no_day_is_told(tmp_path):
     prepare(url := catalog_url("", "", tmp_path))
     (folder := tmp_path / "traces").mkdir()
