@@ -51,7 +51,8 @@ class Opened:
 def opened(file: Path | None, tenant: str, *, changes: bool = False) -> Iterator[Opened]:
     """Open the store; what goes wrong ends the command with words for the operator.
 
-    The settings are those that hold: the newest revision's, with the file's own start. `changes`: what becomes of copies is changed. Not while the catalog is made anew, and the journal is told of it also while no gateway runs.
+    The settings are those that hold: the newest revision's, with the file's own start. `changes`: what becomes of copies is changed. Not while the catalog is made anew, and the journal is told of it also while no gateway runs;
+    what only the journal knows is put back before, else the catalog would give its numbers again.
     """
     from mpp.cli.options import read_file
     from mpp.mail.escape import printable
@@ -66,6 +67,8 @@ def opened(file: Path | None, tenant: str, *, changes: bool = False) -> Iterator
         names = Directory(settings.tenants, settings.groups).names
         if tenant not in names:
             fail(f"--tenant: there is no tenant {printable(tenant, 60)}; there are: {', '.join(names)}")
+        if changes:
+            _journal(settings.node.data, catalog)
         try:
             yield Opened(settings, catalog, tenant, f"command:{_user()}")
         finally:
@@ -102,7 +105,7 @@ def _joined(data: Path) -> Iterator[None]:
 
 
 def _journal(data: Path, catalog: "Catalog") -> None:
-    """Have what was done outlive the catalog. Done it is: a fault here is told, and the gateway writes it at its next start."""
+    """Have what is done outlive the catalog. Done it is: a fault here is told, and the gateway writes it at its next start."""
     from mpp.mail.escape import printable
     from mpp.store.errors import StoreError
     from mpp.store.journal import take_beside

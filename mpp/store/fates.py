@@ -20,10 +20,11 @@ HOLDS = {"hold": True, "hold-released": False}
 
 @dataclass(slots=True)
 class Fate:
-    """The values of a copy's row that events made, and the number of the last of these."""
+    """The values of a copy's row that events made, the number of the last of these, and when its state was made."""
 
     values: dict[str, Any] = field(default_factory=dict)
     number: int = 0
+    ended: int = 0
 
 
 Fates = Mapping[tuple[str, str], Mapping[str, Fate]]  # by recipient, by tenant and message
@@ -38,24 +39,34 @@ def fates(told: Iterable[Told]) -> Fates:
             made = {"state": STATES[event.action]} if event.action in STATES else {"on_hold": HOLDS[event.action]}
             fate.values |= made
             fate.number = event.number
+            if event.action in STATES:
+                fate.ended = event.at
     return found
 
 
 def outdated(connection: Connection, known: Fates) -> Iterator[tuple[str, Key, dict[str, Any]]]:
     """Yield tenant, copy and right values of each row that is older than the last event about it."""
     c = copies.c
-    every = select(c.tenant, c.message, c.recipient, c.state, c.on_hold)
+    every = select(c.tenant, c.message, c.recipient, c.state, c.on_hold, c.changed)
     rows = connection.execute(every.execution_options(yield_per=1000))
     wrong = [
-        (row.tenant, Key(row.message, row.recipient), fate)
+        (row.tenant, Key(row.message, row.recipient), fate.number, values)
         for row in rows
-        if (fate := known.get((row.tenant, row.message), {}).get(row.recipient))
-        and row.state != "releasing"  # its event is still to come
-        and any(getattr(row, name) != value for name, value in fate.values.items())
+        if (fate := known.get((row.tenant, row.message), {}).get(row.recipient)) and (values := _other(row, fate))
     ]
-    for tenant, key, fate in wrong:
-        if not _told_since(connection, tenant, key, fate.number):
-            yield tenant, key, fate.values
+    for tenant, key, number, values in wrong:
+        if not _told_since(connection, tenant, key, number):
+            yield tenant, key, values
+
+
+def _other(row: Any, fate: Fate) -> dict[str, Any]:
+    """Return the values that events made otherwise than the row has them. Of a release that began after them the event is still to come."""
+    goes_on = row.state == "releasing" and fate.ended < row.changed
+    return {
+        name: value
+        for name, value in fate.values.items()
+        if getattr(row, name) != value and not (name == "state" and goes_on)
+    }
 
 
 def _told_since(connection: Connection, tenant: str, key: Key, number: int) -> bool:

@@ -35,6 +35,7 @@ class Told:
     action: str
     message: str
     recipient: str
+    at: int
 
 
 def journal_path(data: Path) -> Path:
@@ -92,13 +93,18 @@ class Journal:
 
 
 def take_beside(data: Path, catalog: Catalog) -> None:
-    """Append what the catalog has more, for a command, where no background process does."""
+    """Have file and catalog know the same events, for a command, where no background process does.
+
+    To be called before it adds any, since the catalog may be an old one, and after.
+    """
     try:
         with as_owner(data):
             journal = Journal(data, beside=True)
     except BlockingIOError:
         return
     try:
+        if journal.ahead(catalog):
+            put_back(data, catalog)
         journal.take(catalog)
     finally:
         journal.close()
@@ -122,9 +128,9 @@ def told(data: Path, catalog: Catalog) -> Iterator[Told]:
     if journal_path(data).exists():
         for line, _ in _lines(journal_path(data)):
             last[line["tenant"]] = line["number"]
-            yield Told(line["tenant"], line["number"], line["action"], line["message"], line["recipient"])
+            yield Told(line["tenant"], line["number"], line["action"], line["message"], line["recipient"], line["at"])
     c = events.c
-    wanted = select(c.tenant, c.number, c.action, c.message, c.recipient).order_by(c.tenant, c.number)
+    wanted = select(c.tenant, c.number, c.action, c.message, c.recipient, c.at).order_by(c.tenant, c.number)
     with catalog.read() as connection:
         for row in connection.execute(wanted):
             if row.number > last.get(row.tenant, 0):

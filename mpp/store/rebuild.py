@@ -148,7 +148,8 @@ class _Making:
         with self._catalog.write() as connection:
             for tenant, key, values in list(outdated(connection, self._fates)):
                 row = (copies.c.tenant == tenant, copies.c.message == key.message, copies.c.recipient == key.recipient)
-                connection.execute(update(copies).where(*row).values(**values, claim="", changed=now_ms()))
+                claim = {"claim": ""} if "state" in values else {}
+                connection.execute(update(copies).where(*row).values(**values, **claim, changed=now_ms()))
                 self.done.settled += 1
             connection.execute(update(blobs).values(used=used.scalar_subquery()))
             for tenant, identifier in self._fates:

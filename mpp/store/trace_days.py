@@ -194,7 +194,8 @@ class TraceDays:
     def streams(self, since: int) -> Streams:
         """Return how many messages came and were held in each slot, from a day on.
 
-        This is asked each minute: days that are over are read once a day, and after something was loaded into them.
+        This is asked each minute: days that are over are read once a day, and after this process has loaded something into them. What another
+        node loads late into one on PostgreSQL is seen when the next day begins.
         """
         there = self.days()
         if there[:1] != self._newest:

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import re
-from contextlib import contextmanager
+import shutil
+from contextlib import closing, contextmanager
 from functools import partial
 
 import pytest
@@ -13,8 +14,10 @@ from mpp.cli.app import app
 from mpp.gateway.settings import Settings
 from mpp.settings.write import write
 from mpp.store.alone import alone
+from mpp.store.events import all_events
 from mpp.store.journal import Journal, journal_path
-from mpp.store.opening import prepare_store
+from mpp.store.opening import open_store_catalog, prepare_store
+from mpp.store.settings import Store
 from servers.held import fill, held
 from servers.sink import Sink
 
@@ -253,6 +256,22 @@ def test_what_a_command_did_is_journaled_where_no_gateway_runs(tmp_path):
         assert journaled() == ["hold", "deleted", "deleted"]
         journal_path(tmp_path / "data").write_bytes(b"damaged\n\n")
         assert "not yet in events.log" in call(tmp_path, "release-hold", "j1", "--reason", "over", output=True)
+
+
+def test_a_command_on_an_old_catalog_takes_no_number_of_an_event_that_only_the_file_has(tmp_path):
+    """Its own would never reach the file, and the file's never the catalog."""
+    data = tmp_path / "data"
+    with holding(tmp_path, held("j1", BOB), held("j2", BOB)):
+        shutil.copy(data / "catalog.db", tmp_path / "backup.db")
+        call(tmp_path, "hold", "j1", "--reason", "case 7")
+        for path in data.glob("catalog.db*"):
+            path.unlink()
+        shutil.copy(tmp_path / "backup.db", data / "catalog.db")
+        call(tmp_path, "delete", "j2")
+        lines = [json.loads(line[9:]) for line in journal_path(data).read_bytes().splitlines()]
+        with closing(open_store_catalog(data, Store())) as catalog, catalog.read() as connection:
+            known = [(event.number, event.action) for event in all_events(connection)]
+    assert [(line["number"], line["action"]) for line in lines] == known == [(1, "hold"), (2, "deleted")]
 
 
 def test_on_hold(run):

@@ -3,11 +3,13 @@
 import base64
 import os
 import shutil
+from itertools import count
 
 import pytest
 from sqlalchemy import delete, insert, select, update
 
 from mpp.store import compact as compacting
+from mpp.store import events as events_module
 from mpp.store import quarantine
 from mpp.store.background import Tasks
 from mpp.store.catalog import add_rows, catalog_url, open_catalog, prepare
@@ -113,11 +115,11 @@ async def test_what_was_let_go_of_is_not_raised(store, make_letter):
     catalog.close()
     lose_catalog(store)
     events = [
-        Told("default", 1, "released", "one", "a@example.org"),
-        Told("default", 2, "hold", "one", "b@example.org"),
-        Told("default", 3, "deleted", "two", "bob@example.org"),
-        Told("default", 4, "deleted", "three", "bob@example.org"),
-        Told("default", 5, "viewed", "one", "a@example.org"),
+        Told("default", 1, "released", "one", "a@example.org", 1),
+        Told("default", 2, "hold", "one", "b@example.org", 1),
+        Told("default", 3, "deleted", "two", "bob@example.org", 1),
+        Told("default", 4, "deleted", "three", "bob@example.org", 1),
+        Told("default", 5, "viewed", "one", "a@example.org", 1),
     ]
     done = rebuilt(store, events)
     assert (done.messages, done.gone) == (4, 1)
@@ -316,6 +318,46 @@ async def test_an_old_catalog_put_back_is_found_and_settled(store, make_letter):
     assert faults(store) == []
     assert [state_of(store, "one", key.recipient) for key in (a, b, c)] == ["released", "held", "deleted"]
     assert everything(store)[1] == before[1]
+
+
+async def test_a_release_that_went_on_when_the_backup_was_made_is_settled(store, make_letter, monkeypatch):
+    """Its row says that it is being released, and nobody does: the log says how it ended. One that began since then goes on."""
+    ticking(monkeypatch)
+    await fill(store, [make_letter("one", b"Subject: 1\r\n\r\n", *(f"{name}@example.org" for name in "abc"))])
+    a, b, c = (Key("one", f"{name}@example.org") for name in "abc")
+    catalog = store.catalog()
+    with catalog.write() as connection:
+        quarantine.claim(connection, "default", [c], "me")
+        quarantine.settle(connection, "default", [Settled(c, "unknown", "", "h", "")], "me", "user")
+        quarantine.claim(connection, "default", [a, b], "me")
+        quarantine.claim(connection, "default", [c], "me", states=("unknown",))
+    assert faults(store) == []
+    old = backup(store)
+    with catalog.write() as connection:
+        quarantine.hold(connection, "default", [c], "user", "why", on=True)
+        ends = [Settled(a, "released", "250 ok", "h", ""), Settled(b, "held", "450 no", "h", "")]
+        quarantine.settle(connection, "default", ends, "me", "user")
+        quarantine.delete(connection, "default", [b], "user")
+    catalog.close()
+    happened(store)
+    put_back_catalog(store, old)
+    assert len(faults(store)) == 3
+    catalog = store.catalog()
+    assert rebuilt(store, list(told(store.data, catalog))).settled == 3
+    assert faults(store) == []
+    with catalog.read() as connection:
+        rows = connection.execute(select(copies.c.state, copies.c.on_hold, copies.c.claim).order_by(copies.c.recipient))
+        assert list(map(tuple, rows)) == [
+            ("released", False, ""), ("deleted", False, ""), ("releasing", True, "me"),
+        ]  # fmt: skip
+    catalog.close()
+
+
+def ticking(monkeypatch):
+    """A clock on which nothing happens at the same time."""
+    clock = count(1_000_000)
+    for module in (quarantine, events_module):
+        monkeypatch.setattr(module, "now_ms", lambda: next(clock))
 
 
 async def test_a_change_while_check_looks_is_no_fault(store, make_letter):
