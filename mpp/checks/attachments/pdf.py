@@ -8,10 +8,11 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from mpp.checks.attachments.budget import Meter
 from mpp.checks.attachments.compressed import inflated
-from mpp.checks.attachments.item import Flag, Member
+from mpp.checks.attachments.item import BombError, Flag, Member
 
 _ACTIVE = re.compile(
     rb"/(?:JavaScript|JS|OpenAction|Launch|EmbeddedFiles?|RichMedia|SubmitForm|ImportData|GoToR|XFA)\b"
@@ -21,38 +22,60 @@ _STREAM = re.compile(rb"stream\r?\n")
 _EMBEDDED = re.compile(rb"/EmbeddedFile\b")
 _OBJECTS = re.compile(rb"/ObjStm\b|/First\b")  # whoever reads by the table of objects needs no /Type
 _ENCRYPTED = re.compile(rb"/Encrypt\b")
-_FILTER = re.compile(rb"/(?:FlateDecode|Fl|ASCIIHexDecode|AHx|ASCII85Decode|A85)\b")
+_NAME = rb"/[^\s\0/<>\[\](){}%]*+"
+# Its value: a name, or a list of them. Where it is something else, as what stands in another object, the usual one is tried.
+_FILTER = re.compile(rb"/F(?:ilter)?(?=[\s\0/\[%%(])[\s\0]*+(\[[^\]]*+|%b|null)?" % _NAME)
+_UNCLEAR = b"/FlateDecode"
+_STEP = re.compile(rb"%b|%%" % _NAME)  # a comment within makes it doubtful
+_COMMENT = re.compile(rb"%[^\r\n]*+")
+_FLATE, _HEX, _85 = {b"/FlateDecode", b"/Fl"}, {b"/ASCIIHexDecode", b"/AHx"}, {b"/ASCII85Decode", b"/A85"}
+_NO_DIGITS = bytes(set(range(256)) - set(b"0123456789abcdefABCDEF"))
 _STREAMS = 2000  # of one document
-_DICTIONARY = 4096  # octets before a stream
+_DICTIONARY = 4096  # octets before a stream, at least
+_WAYS = 8  # to unpack one stream
+_WITHIN = 16  # streams that stand one in the other, all to be looked into
 
 
 def pdf_contents(data: bytes, meter: Meter) -> Iterator[Member | set[Flag]]:
     """Yield flags of the document, and the files embedded in it."""
     kept: list[bytes] = []
-    at = 0
+    at, looked_into, all_whole = 0, 0, True
     for number, (start, end, dictionary) in enumerate(_streams(data), 1):
         if data.find(b"obj", start, end) < 0:  # else it may be that no reader takes this for a stream
             kept.append(data[at:start])
             at = end
-        if _OBJECTS.search(dictionary):
-            yield _flags_of(_plain(_unpacked(data[start:end], dictionary, meter)[0]))
-        elif _EMBEDDED.search(dictionary):
+        objects, embedded = _OBJECTS.search(dictionary), _EMBEDDED.search(dictionary)
+        if not (objects or embedded):
+            continue
+        looked_into += end - start
+        if looked_into > _WITHIN * len(data):
+            raise BombError("streams within streams")
+        readings, whole = _unpacked(data[start:end], dictionary, meter)
+        if objects:
+            all_whole = all_whole and whole
+            yield set().union(*(_flags_of(_plain(octets)) for octets in readings))
+        for octets in readings if embedded else ():
             meter.budget.entry()
-            octets, whole = _unpacked(data[start:end], dictionary, meter)
             yield Member(f"embedded-{number}", octets, set() if whole else {Flag.DAMAGED})
-    yield _flags_of(_plain(b"".join((*kept, data[at:]))))
+    flags = _flags_of(_plain(b"".join((*kept, data[at:]))))
+    yield flags if all_whole or Flag.ENCRYPTED in flags else flags | {Flag.DAMAGED}
 
 
 def _streams(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     """Yield where each stream begins and ends, with the dictionary before it."""
+    last = end = 0
     for count, match in enumerate(_STREAM.finditer(data)):
         if count >= _STREAMS:
             return
         if data[match.start() - 3 : match.start()] == b"end":
             continue
-        end = data.find(b"endstream", match.end())
-        before = max(0, data.rfind(b"obj", max(0, match.start() - _DICTIONARY), match.start()))
-        yield match.end(), end if end >= 0 else len(data), _plain(data[before : match.start()])
+        if end < match.end():
+            end = data.find(b"endstream", match.end())
+            end = end if end >= 0 else len(data)
+        lowest = max(0, min(last, match.start() - _DICTIONARY))
+        before = max(lowest, data.rfind(b"obj", lowest, match.start()))
+        yield match.end(), end, _plain(data[before : match.start()])
+        last = match.end()
 
 
 def _plain(text: bytes) -> bytes:
@@ -65,22 +88,41 @@ def _flags_of(text: bytes) -> set[Flag]:
     return flags | {Flag.ENCRYPTED} if _ENCRYPTED.search(text) else flags
 
 
-def _unpacked(stream: bytes, dictionary: bytes, meter: Meter) -> tuple[bytes, bool]:
-    """Return what a stream holds, and whether that is all of it; what is packed in another way stays as it is."""
-    whole = True
-    for name in _FILTER.findall(dictionary):
-        if name.startswith(b"/Fl"):
-            stream, whole = inflated(stream, meter)
-        elif name in (b"/ASCIIHexDecode", b"/AHx"):
-            digits = re.sub(rb"[^0-9A-Fa-f]", b"", stream.partition(b">")[0])
-            stream = binascii.unhexlify(digits + b"0" * (len(digits) % 2))
-        else:
-            stream = _base85(stream)
-    return stream, whole
+def _unpacked(stream: bytes, dictionary: bytes, meter: Meter) -> tuple[list[bytes], bool]:
+    """Return what a stream may hold, and whether that is all of it.
+
+    Each value that may be that of its filter counts: what seems to be a comment or another filter may stand in a string. Where a step
+    fails, what it was given is there beside what came of it.
+    """
+    texts = (dictionary, _COMMENT.sub(b" ", dictionary))
+    values = dict.fromkeys(match[1] or _UNCLEAR for text in texts for match in _FILTER.finditer(text)) or [b""]
+    found, whole = [], len(values) <= _WAYS
+    for value in islice(values, _WAYS):
+        octets = stream
+        for step in _STEP.findall(value):
+            given, (octets, done) = octets, _undone(step, octets, meter)
+            if not done:
+                found.append(given)
+                whole = False
+        found.append(octets)
+    return list(dict.fromkeys(found)), whole
 
 
-def _base85(stream: bytes) -> bytes:
+def _undone(step: bytes, stream: bytes, meter: Meter) -> tuple[bytes, bool]:
+    """Undo one filter; one that is not known here changes nothing, and is said to fail."""
+    if step in _FLATE:
+        return inflated(stream, meter)
+    if step in _HEX:
+        digits = stream.partition(b">")[0].translate(None, _NO_DIGITS)
+        octets, done = binascii.unhexlify(digits + b"0" * (len(digits) % 2)), True
+    else:
+        octets, done = _base85(stream) if step in _85 else (stream, False)
+    meter.take(len(octets))
+    return octets, done
+
+
+def _base85(stream: bytes) -> tuple[bytes, bool]:
     try:
-        return base64.a85decode(stream.strip().removeprefix(b"<~").partition(b"~>")[0])
+        return base64.a85decode(stream.strip().removeprefix(b"<~").partition(b"~>")[0]), True
     except ValueError:
-        return stream
+        return b"", False
