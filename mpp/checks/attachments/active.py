@@ -17,9 +17,10 @@ _DATA_URI = re.compile(
     rb"data:([a-z0-9.+-]+/[a-z0-9.+-]+)?(?:;[a-z0-9=.-]+)*;base64,([A-Za-z0-9+/=%\s]{16,})", re.IGNORECASE
 )
 # Literals that hold files: in quotes or between tags, in one piece or in lines; joined where they are cut into pieces; as numbers or escapes.
-_JOINTS = re.compile(rb"(?<=[A-Za-z0-9+/=_-]{8})[\"'`]\s{0,200}+[+,]\s{0,200}+[\"'`]|\\\r?\n")
+_SUM = re.compile(rb"(?<=[A-Za-z0-9+/=_-]{8})[\"'`]\s{0,200}+\+\s{0,200}+[\"'`]|\\\r?\n")
+_LIST = re.compile(rb"(?<=[A-Za-z0-9+/=_-]{8})[\"'`]\s{0,200}+,\s{0,200}+[\"'`]")
 _BASE64 = re.compile(
-    rb"[\"'`>]\s{0,200}+((?:[A-Za-z0-9+/_-]{40,}+\s{1,20}+)*[A-Za-z0-9+/_-]{4,}+={0,2})\s{0,200}+[\"'`<]"
+    rb"[\"'`>]\s{0,200}+((?:[A-Za-z0-9+/_-]{40,}+\s{1,20}+)*[A-Za-z0-9+/_-]+={0,2})\s{0,200}+(?=[\"'`<])"
 )
 _HEX = re.compile(rb"(?:[0-9A-Fa-f]{2})+")
 _NUMBERS = re.compile(rb"[\[(]\s{0,200}+((?:\d{1,3}\s{0,20}+,\s{0,20}+){31,}\d{1,3})")
@@ -64,9 +65,21 @@ def _carried(text: bytes) -> Iterator[bytes]:
     for match in _NUMBERS.finditer(text):
         numbers = [int(number) for number in match[1].split(b",")]
         yield bytes(numbers) if max(numbers) < 256 else b""
-    for match in _BASE64.finditer(_JOINTS.sub(b"", text)):
-        if len(match[1]) >= _SHORTEST:
-            yield binascii.unhexlify(match[1]) if _HEX.fullmatch(match[1]) else _base64(match[1])
+    yield from map(_decoded, dict.fromkeys(_literals(text)))
+
+
+def _literals(text: bytes) -> Iterator[bytes]:
+    """Yield the long literals: those in a list or call as the pieces of one, and then each for itself, as it may be a file with its name."""
+    summed = _SUM.sub(b"", text)
+    for searched in (_LIST.sub(b"", summed), summed):
+        for match in _BASE64.finditer(searched):
+            literal = b"".join(match[1].split())
+            if len(literal) >= _SHORTEST:
+                yield literal
+
+
+def _decoded(literal: bytes) -> bytes:
+    return binascii.unhexlify(literal) if _HEX.fullmatch(literal) else _base64(literal)
 
 
 def _base64(text: bytes) -> bytes:

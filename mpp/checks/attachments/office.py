@@ -14,10 +14,14 @@ from mpp.checks.attachments.budget import Meter
 from mpp.checks.attachments.compressed import inflated
 from mpp.checks.attachments.item import BombError, Flag, Member, UnreadableError
 
-_TAG = re.compile(rb"<(?:\w+:)?(?:Relationship|Override)\b[^>]*>")
-_EXTERNAL = re.compile(r"""\bTargetMode\s*=\s*["']External["']""")
-_HARMLESS_TARGET = re.compile(r"""\bType\s*=\s*["'][^"']*/(?:hyperlink|subDocument)["']""")
-_MACRO_TYPE = re.compile(r"""\b(?:Type|ContentType)\s*=\s*["'][^"']*(?:vbaProject|macrosheet)\b""", re.IGNORECASE)
+# What stands in comments and sections of text is no tag, and a value may hold the end of one. All of these end somewhere, so that none is tried anew.
+_TAG = re.compile(
+    r"""<!--(?:[^-]++|-(?!->))*|<!\[CDATA\[(?:[^\]]++|\](?!\]>))*"""
+    r"""|<(?:[^\s<>/:]{1,80}:)?(?:Relationship|Override)\b((?:[^>"']++|"[^"]*+"|'[^']*+')*)"""
+)
+_ATTRIBUTE = re.compile(r"""(?<![\w:])([\w:]++)\s*+=\s*+("[^"]*+"|'[^']*+')""")
+_HARMLESS_TARGET = ("/hyperlink", "/subDocument")
+_MACRO_TYPE = re.compile(r"(?:vbaProject|macrosheet)\b", re.IGNORECASE)
 # An embedded document is a file like others, as behind every chart; an object (oleObject1.bin) acts when it is clicked.
 _DOCUMENTS = (".docx", ".xlsx", ".xlsb", ".pptx", ".doc", ".xls", ".ppt", ".vsdx", ".vsd", ".docm", ".xlsm", ".pptm")
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -156,13 +160,25 @@ def ooxml_flags(name: str, part: bytes) -> set[Flag]:
 def _declared(part: bytes) -> set[Flag]:
     """Return what relations and types say: parts may have any name."""
     flags: set[Flag] = set()
-    for found in _TAG.findall(part.replace(b"\0", b"")):  # it may be UTF-16
-        tag = html.unescape(found.decode("utf-8", "replace"))
-        if _MACRO_TYPE.search(tag):
+    for tag in _TAG.finditer(_text(part)):
+        values = [(name, html.unescape(value[1:-1]).strip()) for name, value in _ATTRIBUTE.findall(tag[1] or "")]
+        types = [value for name, value in values if name in ("Type", "ContentType")]
+        if any(_MACRO_TYPE.search(value) for value in types):
             flags.add(Flag.MACRO)
-        if _EXTERNAL.search(tag) and not _HARMLESS_TARGET.search(tag):
+        if ("TargetMode", "External") in values and not (types and all(map(_is_harmless, types))):
             flags.add(Flag.ACTIVE)
     return flags
+
+
+def _is_harmless(type_: str) -> bool:
+    return type_.endswith(_HARMLESS_TARGET)
+
+
+def _text(part: bytes) -> str:
+    if part[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return part.decode("utf-16", "replace")
+    wide = {b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
+    return part.decode(wide.get(part[:2], "utf-8"), "replace")
 
 
 _SYLK = re.compile(

@@ -3,6 +3,7 @@
 import base64
 import struct
 import zlib
+from hashlib import sha256
 
 import pytest
 
@@ -39,16 +40,58 @@ def seen(name: str, data: bytes | str) -> tuple[set[str], set[Flag]]:
         PAGE % f'atob("{base64.urlsafe_b64encode(ZIP).decode()}")',
         PAGE % f"new Uint8Array([{', '.join(map(str, ZIP))}])",
         PAGE % f'"{ZIP.hex()}"',
+        PAGE % f"`{pieces(76, chr(10), ZIP.hex())}`",
+        PAGE % f'f("{B64}", "invoice.zip")',
+        PAGE % f'f("invoicenumber1", "{B64}")',
         PAGE % f'"{"".join(f"{chr(92)}x{octet:02x}" for octet in ZIP)}"',
         f'<p hidden id="a">\n{pieces(76, chr(10))}\n</p>{PAGE % "atob(a.innerText)"}',
         f'<a href="data:application/zip,{"".join(f"%{octet:02X}" for octet in ZIP)}">x</a>',
         f"<!-- {'x' * 5000} -->{PAGE % f'atob({B64!r})'}",
     ],
-    ids=["whole", "sum", "list", "lines", "template", "url", "numbers", "hex", "escapes", "text", "percent", "comment"],
+    ids=[
+        "whole",
+        "sum",
+        "list",
+        "lines",
+        "template",
+        "url",
+        "numbers",
+        "hex",
+        "hex lines",
+        "named",
+        "named before",
+        "escapes",
+        "text",
+        "percent",
+        "comment",
+    ],
 )
 @pytest.mark.parametrize("charset", ["ascii", "utf-16"])
 def test_a_page_that_carries_a_file_is_seen_through(page: str, charset: str) -> None:
     assert "run.exe" in seen("a.html", page.encode(charset))[0]
+
+
+@pytest.mark.parametrize("data", [ZIP, ZIP + b" ", ZIP + b"  "], ids=["0", "1", "2"])
+def test_what_else_a_call_is_given_is_not_of_the_file(data: bytes) -> None:
+    page = PAGE % f'f("{base64.b64encode(data).decode().rstrip("=")}", "application/octet-stream")'
+    items = inspect([File("2", "a.html", "", page.encode())], Limits())
+    assert sha256(data).hexdigest() in [item.sha256 for item in items]
+
+
+def test_each_file_in_a_list_is_seen() -> None:
+    other = base64.b64encode(zipped({"other.exe": PROGRAM})).decode()
+    assert {"run.exe", "other.exe"} <= seen("a.html", PAGE % f'f(["{B64}","{other}"])')[0]
+
+
+def test_a_literal_is_looked_into_once() -> None:
+    assert len(inspect([File("2", "a.html", "", (PAGE % f'atob("{B64}")').encode())], Limits())) == 3
+
+
+@pytest.mark.parametrize(
+    "before", ["#!/bin/sh\n", "From: a@example.com\n\n", "GIF89a\1\0\1\0\0\0\0;", "begin 644 x\n"], ids=["script", "mail", "gif", "uu"]
+)  # fmt: skip
+def test_what_is_named_as_a_page_is_searched_as_one(before: str) -> None:
+    assert "run.exe" in seen("a.html", before + PAGE % f'atob("{B64}")')[0]
 
 
 def test_each_page_of_a_stored_one_is_looked_into() -> None:
@@ -63,6 +106,11 @@ def test_each_page_of_a_stored_one_is_looked_into() -> None:
 )  # fmt: skip
 def test_an_archive_stands_behind_anything(before: bytes) -> None:
     assert "run.exe" in seen("a.zip", before + ZIP)[0]
+
+
+@pytest.mark.parametrize("before", [bytes(range(200, 264 - 8)) + b"\x80" * 8, PROGRAM], ids=["octets", "program"])
+def test_an_archive_may_stand_far_from_the_end(before: bytes) -> None:
+    assert "run.exe" in seen("a.dat", before + ZIP + bytes(70_000))[0]
 
 
 def test_a_locked_archive_behind_a_program_is_locked() -> None:
@@ -116,12 +164,34 @@ def test_macros_are_macros_whatever_their_part_is_called(parts: dict[str, bytes]
         f"<r:Relationship {RELATION}/>".encode(),
         f"<Relationship {RELATION}/>".replace("External", "&#69;xternal").encode(),
         f"<Relationship {RELATION}/>".encode("utf-16"),
+        f"<Relationship {RELATION}/>".replace("a.dotm", "a.dotm?Type='/hyperlink'").encode(),
+        f"<Relationship {RELATION}/>".replace("a.dotm", "a.dotm?Type=&quot;/hyperlink&quot;").encode(),
+        f"<Relationship {RELATION}/>".replace("a.dotm", "a.dotm?>").encode(),
+        f"<!-- <Relationship a=' -->  <Relationship {RELATION}/> <!-- '/> -->".encode(),
+        f"<Relationship Id='\u2200' {RELATION}/>".encode("utf-16"),
     ],
-    ids=["plain", "quotes", "prefix", "entity", "utf-16"],
+    ids=[
+        "plain",
+        "quotes",
+        "prefix",
+        "entity",
+        "utf-16",
+        "type in it",
+        "type escaped",
+        "end in it",
+        "comments",
+        "wide",
+    ],
 )
 def test_a_template_from_elsewhere_is_active(relation: bytes) -> None:
     parts = {"[Content_Types].xml": TYPES, "word/document.xml": b"x", "word/_rels/settings.xml.rels": relation}
     assert Flag.ACTIVE in seen("a.docx", zipped(parts))[1]
+
+
+def test_a_link_to_elsewhere_is_harmless() -> None:
+    link = f"<Relationship {RELATION.replace('attachedTemplate', 'hyperlink')}/>".encode()
+    parts = {"[Content_Types].xml": TYPES, "word/document.xml": b"x", "word/_rels/document.xml.rels": link}
+    assert Flag.ACTIVE not in seen("a.docx", zipped(parts))[1]
 
 
 @pytest.mark.parametrize(
