@@ -3,6 +3,7 @@
 import base64
 import binascii
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from mpp.checks.attachments.budget import Meter
@@ -27,7 +28,8 @@ _NUMBERS = re.compile(rb"[\[(]\s{0,200}+((?:\d{1,3}\s{0,20}+,\s{0,20}+){31,}\d{1
 _ESCAPES = re.compile(rb"(?:(?:\\x|\\u00|%)[0-9A-Fa-f]{2}){32,}")
 _ESCAPE = re.compile(rb"\\x|\\u00|%")
 _FROM_URLS = bytes.maketrans(b"-_", b"+/")
-_SHORTEST = 64  # characters of a literal
+_SHORTEST, _PIECE = 64, 512  # characters of a literal, and of one that counts beside any number of its length
+_MANY = 100
 _RTF_ACTIVE = re.compile(rb"\\obj(?:data|update|autlink|emb|link|ocx|html)|\\\*\s*\\template\b")
 _OBJDATA = re.compile(rb"\\objdata\b\s*(?:\\[a-z]+-?\d*\s?|[{}\s])*((?:[0-9A-Fa-f]\s*){16,})")
 
@@ -69,13 +71,20 @@ def _carried(text: bytes) -> Iterator[bytes]:
 
 
 def _literals(text: bytes) -> Iterator[bytes]:
-    """Yield the long literals: those in a list or call as the pieces of one, and then each for itself, as it may be a file with its name."""
+    """Yield the long literals: those in a list or call as the pieces of one, and then each for itself, as it may be a file with its name.
+
+    Many short ones of one length are pieces of a file, or digests: to look into each of them would take seconds.
+    """
     summed = _SUM.sub(b"", text)
-    for searched in (_LIST.sub(b"", summed), summed):
-        for match in _BASE64.finditer(searched):
-            literal = b"".join(match[1].split())
-            if len(literal) >= _SHORTEST:
-                yield literal
+    yield from _long(_LIST.sub(b"", summed))
+    alone = list(_long(summed))
+    alike = Counter(map(len, alone))
+    yield from (literal for literal in alone if len(literal) >= _PIECE or alike[len(literal)] < _MANY)
+
+
+def _long(text: bytes) -> Iterator[bytes]:
+    literals = (b"".join(match[1].split()) for match in _BASE64.finditer(text))
+    return (literal for literal in literals if len(literal) >= _SHORTEST)
 
 
 def _decoded(literal: bytes) -> bytes:

@@ -4,6 +4,7 @@ import base64
 import struct
 import zlib
 from hashlib import sha256
+from random import Random
 
 import pytest
 
@@ -85,6 +86,15 @@ def test_each_file_in_a_list_is_seen() -> None:
 
 def test_a_literal_is_looked_into_once() -> None:
     assert len(inspect([File("2", "a.html", "", (PAGE % f'atob("{B64}")').encode())], Limits())) == 3
+
+
+def test_a_file_in_a_long_list_of_pieces_is_one_file() -> None:
+    text = base64.b64encode(zipped({"run.exe": PROGRAM + Random(1).randbytes(20_000)})).decode()
+    items = inspect(
+        [File("2", "a.html", "", (PAGE % f'["{pieces(76, chr(34) + "," + chr(34), text)}"]').encode())], Limits()
+    )
+    assert [item.path.rpartition("/")[2] for item in items][:3] == ["2", "data-1", "run.exe"]
+    assert len(items) <= 4  # the last piece is shorter
 
 
 @pytest.mark.parametrize(
