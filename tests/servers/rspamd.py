@@ -1,8 +1,10 @@
 """A real rspamd: its normal worker and its controller on ports of their own, with two rules and a Bayes of its own."""
 
 import contextlib
+import json
 import os
 import shutil
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +71,19 @@ def running_rspamd(folder: Path) -> Iterator[Rspamd]:
     if os.geteuid() == 0:
         shutil.chown(folder, *_USER)
         command += ["--user", _USER[0], "--group", _USER[1]]
-    with launch("rspamd", command, folder / "rspamd.log") as running:
-        wait_until(lambda: all(port_answers(("127.0.0.1", each)) for each in (port, controller)), running, 60)
-        yield Rspamd(f"127.0.0.1:{port}", f"127.0.0.1:{controller}")
+    # Its two processes make the two databases of its Bayes at the same time, and one that finds them locked goes on without: then once more.
+    for _ in range(5):
+        with launch("rspamd", command, folder / "rspamd.log") as running:
+            wait_until(lambda: all(port_answers(("127.0.0.1", each)) for each in (port, controller)), running, 60)
+            if _databases(controller) == {"BAYES_HAM", "BAYES_SPAM"}:
+                yield Rspamd(f"127.0.0.1:{port}", f"127.0.0.1:{controller}")
+                return
+        for made in (*folder.glob("ham*"), *folder.glob("spam*"), *folder.glob("learned*")):
+            made.unlink()
+    raise AssertionError(f"rspamd has no Bayes, see {folder}/rspamd.log")
+
+
+def _databases(controller: int) -> set[str]:
+    asked = urllib.request.Request(f"http://127.0.0.1:{controller}/stat", headers={"Password": PASSWORD})
+    with urllib.request.urlopen(asked, timeout=10) as answer:
+        return {each["symbol"] for each in json.load(answer)["statfiles"]}
