@@ -24,9 +24,7 @@ SHUTDOWN = Reply(421, "4.3.2", "Service shutting down, please try again").wire
 SLOW = Reply(421, "4.4.2", "Data come too slowly, closing connection").wire
 GRACE_S = 30.0  # after which data must keep to the least rate
 BACKLOG = 256 << 10  # octets read ahead while a reply is being worked at
-BULK = (
-    128 << 10
-)  # octets of one read after which others have their turn: the event loop would read on, 32 times in a row
+BULK = 128 << 10  # octets of one read after which others have their turn: uvloop would read on, 32 times in a row
 LINGER_S = 10.0  # for the last reply to leave, then the connection is cut
 
 
