@@ -197,7 +197,8 @@ def filters(settings: Settings) -> Iterator[Problem]:
 
 def attachments(settings: Settings) -> Iterator[Problem]:
     """What the rules for attachments say against themselves and each other."""
-    yield from attachment_problems(settings.attachments, settings.attachment_lists, set(settings.policies))
+    size = settings.limits.message_size
+    yield from attachment_problems(settings.attachments, settings.attachment_lists, set(settings.policies), size)
     if settings.attachments and not settings.checks:
         yield Problem(
             ("checks",), "is false, so no rule for attachments is asked", "remove it, or the rules", "warning"

@@ -117,4 +117,12 @@ def _a_label(label: str) -> str:
     return "xn--" + label.encode("punycode").decode("ascii")
 
 
+def u_labels(domain: str) -> str:
+    """Turn A-labels of a lower-case domain into letters. Raises ValueError."""
+    return ".".join(
+        label[4:].encode("ascii").decode("punycode") if label.startswith("xn--") else label
+        for label in domain.split(".")
+    )
+
+
 _LETTERS = frozenset({"Ll", "Lo", "Lm", "Mn", "Mc", "Nd"})

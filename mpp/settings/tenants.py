@@ -5,10 +5,12 @@ by whatever asks the store, which answers for one tenant at a time.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 
 from pydantic import Field
 
+from mpp.mail.address import a_labels, u_labels
 from mpp.settings.model import Section
 from mpp.settings.problem import Path, Problem
 from mpp.settings.values import Domain, Duration, Name, Recipient
@@ -95,10 +97,22 @@ def _default_tenant(_address: str) -> str:
 
 
 def domain_keys(domain: str) -> Iterator[str]:
-    """What a setting may write to mean a domain: itself, then ".domain" of it and of each above, the longest first."""
+    """What a setting may write to mean a domain: itself, then ".domain" of it and of each above, the longest first.
+
+    A name with letters of other scripts, which mail mostly writes in A-labels, is meant in either form.
+    """
+    for name in forms(domain):
+        yield name
+        labels = name.split(".")[-127:]  # more labels than DNS allows are not looked at
+        yield from ("." + ".".join(labels[start:]) for start in range(len(labels)))
+
+
+def forms(domain: str) -> Iterator[str]:
+    """Yield a domain in lower case as it came, and what else it is written as: in A-labels, or without them."""
     yield domain
-    labels = domain.split(".")[-127:]  # more labels than DNS allows are not looked at
-    yield from ("." + ".".join(labels[start:]) for start in range(len(labels)))
+    if not domain.isascii() or "xn--" in domain:
+        with suppress(ValueError):  # a label that cannot be written so
+            yield u_labels(domain) if domain.isascii() else a_labels(domain)
 
 
 def covering(pattern: str) -> frozenset[str]:
@@ -106,7 +120,8 @@ def covering(pattern: str) -> frozenset[str]:
 
     For ".example.org" this is not "example.org", which leaves out what is below it.
     """
-    return frozenset({pattern, *domain_keys(pattern.rpartition("@")[2])})
+    local, at, domain = pattern.rpartition("@")
+    return frozenset({*(f"{local}{at}{form}" for form in forms(domain)), *domain_keys(domain)})
 
 
 def address_keys(address: str) -> frozenset[str]:

@@ -164,6 +164,10 @@ def read_recipient(value: str) -> str:
     local, at, domain = value.rpartition("@")
     if at and not local:
         raise ValueError('is no address; write "user@example.org", "example.org" or ".example.org"')
+    if local == "*":
+        raise ValueError('is one address, that of "*"; write "example.org" for all of a domain')
+    if at and not _LOCAL.fullmatch(local):
+        raise ValueError('is no address, which has no blank, comma or bracket; write "user@example.org"')
     return f"{local.lower()}{at}{read_domain(domain)}"
 
 
@@ -210,6 +214,7 @@ def read_host_port(value: str) -> str:
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DOMAIN = re.compile(r"\.?(?:(?!-)[^\s.@\x00-,/:-@\[-`{-\x7f]+\.)*(?!-)[^\s.@\x00-,/:-@\[-`{-\x7f]+")
+_LOCAL = re.compile(r'[^\s<>()\[\],;:"]+|"(?:[^"\\]|\\.)*"')
 Name = Annotated[str, AfterValidator(read_name)]
 Domain = Annotated[str, AfterValidator(read_domain)]
 Recipient = Annotated[str, AfterValidator(read_recipient)]

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal
 
-from mpp.settings.tenants import domain_keys
-from mpp.settings.values import Network, read_domain, read_network
+from mpp.settings.tenants import domain_keys, forms
+from mpp.settings.values import Network, read_domain, read_network, read_recipient
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -91,7 +91,7 @@ def read_pattern(text: str) -> str:
         if not local:
             return "@."
     try:
-        return f"{local}@{read_domain(domain)}"
+        return read_recipient(f"{local}@{domain}") if local else f"@{read_domain(domain)}"
     except ValueError:
         raise ValueError(_PATTERNS) from None
 
@@ -166,11 +166,13 @@ _OVERRIDE = "by its override, without proof of who sent it: RISKY"
 def _owners(recipient: Recipient) -> Iterator[tuple[str, Level, str]]:
     """Whose lists hold for a recipient, the nearest first; of domains the longest name first."""
     address, tenant = recipient.address.lower(), recipient.tenant
-    yield tenant, Level.USER, address
+    local, at, domain = address.rpartition("@")
+    for form in forms(domain):
+        yield tenant, Level.USER, f"{local}{at}{form}"
     for group in recipient.groups:
         yield tenant, Level.GROUP, group
-    for domain in domain_keys(address.rpartition("@")[2]):
-        yield tenant, Level.DOMAIN, domain
+    for key in domain_keys(domain):
+        yield tenant, Level.DOMAIN, key
     yield tenant, Level.TENANT, ""
     yield "", Level.GLOBAL, ""
 
@@ -179,7 +181,8 @@ def _patterns(address: str) -> list[str]:
     """All patterns that fit an address in lower case, the narrowest first; the null reverse-path fits "@." alone."""
     if "@" not in address:
         return ["@."]
-    return [address, *(f"@{domain}" for domain in domain_keys(address.rpartition("@")[2])), "@."]
+    local, _, domain = address.rpartition("@")
+    return [*(f"{local}@{form}" for form in forms(domain)), *(f"@{key}" for key in domain_keys(domain)), "@."]
 
 
 def _fitting(

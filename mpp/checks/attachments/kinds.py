@@ -113,6 +113,62 @@ def _libmagic(data: bytes) -> str:
         return "application/octet-stream"
 
 
+_MAJORS = frozenset(
+    [
+        "application",
+        "audio",
+        "biosig",
+        "chemical",
+        "font",
+        "image",
+        "inode",
+        "message",
+        "model",
+        "multipart",
+        "rinex",
+        "text",
+        "video",
+        "x-epoc",
+    ]
+)
+# What types are called elsewhere that `kind_of` never says, by what it says.
+_CALLED = {
+    other: kind
+    for kind, others in {
+        _MZ: "x-msdownload x-msdos-program exe x-exe x-winexe x-win-exe",
+        "application/x-executable": "x-elf x-pie-executable",
+        "application/x-mach-binary": "x-mach-o",
+        "application/x-ms-shortcut": "x-lnk x-win-lnk",
+        "application/zip": "x-zip x-zip-compressed",
+        "application/x-7z-compressed": "x-7z",
+        "application/x-rar": "vnd.rar x-rar-compressed rar",
+        "application/gzip": "x-gzip x-gtar-compressed",
+        "application/x-iso9660-image": "x-iso9660 x-cd-image",
+        "application/vnd.ms-cab-compressed": "x-cab x-cab-compressed",
+        "application/vnd.ms-tnef": "ms-tnef x-tnef",
+        "application/vnd.ms-htmlhelp": "x-chm",
+        "application/java-archive": "x-java-archive x-jar",
+        "application/pdf": "x-pdf acrobat",
+        "application/onenote": "msonenote x-onenote",
+        "text/rtf": "rtf x-rtf",
+        "application/x-ole-storage": "vnd.ms-excel vnd.ms-powerpoint vnd.ms-outlook x-msi x-ole",
+    }.items()
+    for other in (f"application/{each}" for each in others.split())
+} | {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/x-png": "image/png", "text/richtext": "text/rtf"}
+
+
+def called(kind: str) -> str:
+    """Return what a type is called here, in lower case; one that is not known otherwise as it came."""
+    return _CALLED.get(kind, kind)
+
+
+def is_major(text: str, *, begins: bool = False) -> bool:
+    """True where the text is what stands before the "/" of a type, or `begins` so."""
+    if not begins:
+        return text in _MAJORS
+    return any(f"{major}/".startswith(text) or text.startswith(f"{major}/") for major in _MAJORS)
+
+
 # Ends of names that promise a type, and what content may be behind them. Only where a lie is of use to somebody.
 _PROMISES: dict[str, tuple[str, ...]] = {
     "pdf": ("application/pdf",),

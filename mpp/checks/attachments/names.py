@@ -193,7 +193,7 @@ SCRIPT = frozenset(
         "mdz",
     ]
 )
-_HARMLESS = frozenset(
+HARMLESS = frozenset(
     [
         "txt",
         "pdf",
@@ -262,7 +262,7 @@ def _deceives(name: str, ends: set[str]) -> bool:
     if base != base.rstrip(" .") and base.rstrip(" ."):
         return True
     stems = base.lower().split(".")
-    doubled = len(stems) > 2 and bool(ends & (EXECUTABLE | SCRIPT)) and stems[-2].strip() in _HARMLESS
+    doubled = len(stems) > 2 and bool(ends & (EXECUTABLE | SCRIPT)) and stems[-2].strip() in HARMLESS
     return doubled or "   " in base or len(name.encode("utf-8", "replace")) > LONGEST
 
 

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterator, Mapping, Sequence, Set
 
+from mpp.checks.attachments.item import Limits
 from mpp.checks.attachments.settings import AttachmentList, AttachmentRule
 from mpp.mail.escape import printable
 from mpp.settings.problem import Path, Problem
@@ -12,9 +13,12 @@ _WHAT = ("types", "names", "flags", "lists")
 
 
 def attachment_problems(
-    rules: Sequence[AttachmentRule], lists: Mapping[str, AttachmentList], policies: Set[str]
+    rules: Sequence[AttachmentRule], lists: Mapping[str, AttachmentList], policies: Set[str], message_size: int
 ) -> Iterator[Problem]:
-    """Names twice, policies and lists that are not there, rules that never hold, words that no action uses."""
+    """Names twice, policies and lists that are not there, rules that never hold, words that no action uses.
+
+    `message_size`: octets of a mail at most.
+    """
     names: dict[str, int] = {}
     for number, rule in enumerate(rules):
         path: Path = ("attachments", number)
@@ -25,6 +29,10 @@ def attachment_problems(
             )
         yield from _missing(path, "policies", rule.policies, {"default", *policies}, "policy", "policies")
         yield from _missing(path, "lists", rule.lists, set(lists), "list", "attachment_lists")
+        largest = message_size if rule.nested == "outer" else max(message_size, Limits().octets)
+        if rule.above >= largest:
+            what = f"never holds: no file that is looked into has more than {largest} octets"
+            yield Problem((*path, "above"), what, "write less")
         earlier = next((each for each in range(number) if _covers(rules[each], rule)), None)
         if earlier is not None:
             what = f"never holds: attachments[{earlier + 1}] before it holds for every file that it holds for"

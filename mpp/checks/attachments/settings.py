@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
+from mpp.checks.attachments.globs import read_file_name, read_type
 from mpp.checks.attachments.item import Flag
 from mpp.checks.content import pcre
 from mpp.settings.model import Section
@@ -36,14 +37,8 @@ def read_entry(value: str) -> str:
     return value
 
 
-def read_glob(value: str) -> str:
-    """Return a pattern of names or types in which * and ? stand for any."""
-    if not value or len(value) > 200:
-        raise ValueError('is no pattern; write "*.exe" or "application/x-*"')
-    return value
-
-
-Glob = Annotated[str, AfterValidator(read_glob)]
+Type = Annotated[str, AfterValidator(read_type)]
+FileName = Annotated[str, AfterValidator(read_file_name)]
 
 
 class AttachmentList(Section):
@@ -60,8 +55,8 @@ class AttachmentRule(Section):
     """What becomes of files that are so and so. The first rule that holds for a file decides; what it does not say may be anything."""
 
     name: Name = Field(examples=["programs"], description="Its name in findings, traces, logs and refusals")
-    types: tuple[Glob, ...] = Field((), description='True type, by content: "application/x-*"; none: any')
-    names: tuple[Glob, ...] = Field((), description='Name, letter case has no say: "*.exe", "invoice*"; none: any')
+    types: tuple[Type, ...] = Field((), description='True type, by content: "application/x-*"; none: any')
+    names: tuple[FileName, ...] = Field((), description='Name, letter case has no say: "*.exe", "invoice*"; none: any')
     flags: tuple[Flag, ...] = Field((), description="What inspection says of it; one of these is enough; none: any")
     lists: tuple[Name, ...] = Field((), description="Names of lists; one that bans it is enough; none: any")
     above: Size = Field(0, ge=0, description="Only files of more octets than this")

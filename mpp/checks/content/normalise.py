@@ -48,11 +48,17 @@ def _gate() -> Search:
 
 def normalised(text: str, *, everywhere: bool = False) -> str:
     """Return the text as rules see it by default. `everywhere`: look-alikes become Latin in words of one script too."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text.translate(_CLEAN))
-        text = text.translate(_ALIKE) if everywhere else _WORD.sub(_latin, text)
+    text = plain(text, everywhere=everywhere)
     whole = _whole_words(text)
     return f"{text}\n{whole}" if whole else text
+
+
+def plain(text: str, *, everywhere: bool = False) -> str:
+    """Return the text with plain letters, without what has no width."""
+    if text.isascii():
+        return text
+    text = unicodedata.normalize("NFKC", text.translate(_CLEAN))
+    return text.translate(_ALIKE) if everywhere else _WORD.sub(_latin, text)
 
 
 def _latin(match: re.Match[str]) -> str:

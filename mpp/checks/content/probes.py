@@ -82,6 +82,11 @@ def words_of(condition: Condition) -> dict[str, float]:
     return words
 
 
+def is_word(text: str) -> bool:
+    """True where texts can hold it, as a word of a dictionary or as several."""
+    return " " in text or _WORD.fullmatch(text) is not None
+
+
 class Probes:
     def __init__(self, rules: Sequence[Sequence[Condition]], shelf: Shelf | None = None) -> None:
         """Raises PatternError, OSError and UnicodeError; the settings check asks before."""

@@ -4,16 +4,20 @@
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Sequence, Set
+from math import fsum
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from mpp.checks.content import pcre
 from mpp.checks.content.fill import groups_of
+from mpp.checks.content.normalise import plain
 from mpp.checks.content.postfix.actions import meaning
 from mpp.checks.content.postfix.read import read_table
-from mpp.checks.content.probes import options_of, words_of
+from mpp.checks.content.probes import is_word, options_of, words_of
+from mpp.checks.content.scopes import OCTETS
 from mpp.checks.content.settings import Condition, Filter
 from mpp.checks.content.tables import kind_of
 from mpp.mail.escape import printable
@@ -98,6 +102,30 @@ def _patterns(path: KeyPath, condition: Condition) -> Iterator[Problem]:
         if not condition.negate and pattern.search(b"") is not None and pattern.search(b"x") is not None:
             what = f'"{printable(source, 60)}" matches every mail, the empty text too'
             yield Problem((*path, "match", item), what, "write what has to be there at least", "warning")
+        yield from _never_there((*path, "match", item), source, condition)
+    for item, line in enumerate(condition.words):
+        (word,) = words_of(condition.model_copy(update={"words": (line,), "words_file": ""}))
+        if is_word(word):
+            yield from _never_there((*path, "words", item), word, condition)
+        else:
+            what = (
+                f'"{printable(line, 60)}" is found nowhere: words are letters, digits and "_", with .\'- between them'
+            )
+            yield Problem((*path, "words", item), what, "write it in match, as a pattern")
+
+
+def _never_there(path: KeyPath, text: str, condition: Condition) -> Iterator[Problem]:
+    """Letters that the text as rules see it has in another form: what is copied from a mail may hold some."""
+    if condition.raw or condition.where in OCTETS:
+        return
+    text = re.sub(r"\\.|\[[^\]]*\]|\(\?[^)]*", " ", text)  # what no letter of the text stands in
+    for word in re.findall(r"\S*[^\x00-\x7f]\S*", text):
+        if plain(word) != word:
+            what = (
+                f'holds "{printable(word, 60)}", which texts hold as "{printable(plain(word), 60)}" when rules see them'
+            )
+            yield Problem(path, what, "write it so, or raw = true", "warning")
+            return
 
 
 def _cure(cause: str) -> str:
@@ -131,15 +159,29 @@ def file_problems(filters: Sequence[Filter]) -> Iterator[Problem]:
             *(((*path, "conditions", n), each) for n, each in enumerate(rule.conditions)),
         ):
             try:
-                if condition.words_file and len(words_of(condition)) > _MOST_WORDS:
-                    what = f"has more than {_MOST_WORDS} words"
-                    yield Problem(
-                        (*where, "words_file"), what, "split it: each message is asked for all of them", "warning"
-                    )
+                yield from _words(where, condition)
             except (OSError, UnicodeError) as error:
                 cause = (error.strerror if isinstance(error, OSError) else None) or "it is no UTF-8"
                 what = f'"{printable(condition.words_file)}" cannot be read: {printable(cause)}'
                 yield Problem((*where, "words_file"), what, "name a UTF-8 file that node.user may read")
+
+
+def _words(path: KeyPath, condition: Condition) -> Iterator[Problem]:
+    """Raises OSError and UnicodeError for the file of a dictionary."""
+    words = words_of(condition)
+    if len(words) > _MOST_WORDS:
+        what = f"has more than {_MOST_WORDS} words"
+        yield Problem((*path, "words_file"), what, "split it: each message is asked for all of them", "warning")
+    most = fsum(score for score in words.values() if score > 0)
+    if words and most < condition.words_above:
+        what = f"({condition.words_above:g}) is never reached: the scores of all words are {most:g} together"
+        yield Problem((*path, "words_above"), what, f"write at most {most:g}" if most > 0 else "write scores above 0")
+    if condition.words_file and not words:
+        yield Problem((*path, "words_file"), "holds no word", "write one a line", "warning")
+    lost = [word for word in words if not is_word(word)] if condition.words_file else []
+    if lost:
+        what = f'has {len(lost)} words that are found nowhere, as "{printable(lost[0], 60)}"'
+        yield Problem((*path, "words_file"), what, "write them in match, as patterns", "warning")
 
 
 def _table(path: KeyPath, rule: Filter) -> Iterator[Problem]:

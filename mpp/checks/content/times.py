@@ -25,11 +25,17 @@ def read_times(text: str) -> Times:
     """Read one text. Raises ValueError with what to write instead."""
     days: set[int] = set()
     begin, end = 0, 24 * 60
+    if len(_SPAN.findall(text)) > 1:
+        raise ValueError(f'holds "{text}", which has two spans, and one would count; write two texts')
     for word in text.lower().split():
         if match := _SPAN.fullmatch(word):
             begin, end = int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
             if max(begin, end) > 24 * 60:
                 raise ValueError(f'holds "{text}", later than 24:00; write "Mon-Fri 08:00-18:00"')
+            if begin == end:
+                raise ValueError(
+                    f'holds "{text}", which ends when it begins, so it is never; write "00:00-24:00" for all day'
+                )
             continue
         for piece in word.split(","):
             first, dash, last = piece.partition("-")

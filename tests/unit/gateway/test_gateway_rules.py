@@ -167,10 +167,39 @@ def attachment(more, name="a"):
         ),
         ("[attachment_lists.usual]\nentries = ['ban x']\n", "is named by no rule, so it bans nothing"),
         (attachment('text = "x"'), 'is of no use with action = "ban"'),
+        (attachment('above = "100M"'), "f:9: attachments[1].above never holds"),
+        (attachment('above = "60M"\nnested = "outer"'), "never holds: no file that is looked into has more than"),
+        (
+            attachment('types = ["image/*",\n"executable"]'),
+            'f:10: attachments[1].types[2] "executable" is no type but a flag; write flags = ["executable"]',
+        ),
+        (attachment('types = ["Macros"]'), 'write flags = ["macro"]'),
+        (attachment('types = [".exe"]'), 'write names = ["*.exe"]'),
+        (attachment('types = ["text/html; charset=utf-8"]'), "is no type, which has neither blanks nor parameters"),
+        (attachment('types = ["image"]'), 'fits no type; write "application/pdf"'),
+        (attachment('types = ["app/pdf"]'), "fits no type"),
+        (attachment('types = ["zip*"]'), "fits no type"),
+        (attachment('types = ["application/x-msdownload"]'), 'write "application/vnd.microsoft.portable-executable"'),
+        (attachment('names = ["exe"]'), 'write "*.exe" for an end of names'),
+        (attachment('names = [".EXE"]'), 'write "*.exe" for an end of names'),
+        (attachment('names = ["image/png"]'), "write types = [...]"),
+        (attachment(r"names = ['.*\.exe$']"), "is a regular expression"),
+        (attachment('names = ["*.exe|*.scr"]'), "is a regular expression"),
+        (attachment('names = ["*.exe "]'), "ends with a blank"),
+        (attachment('senders = ["*@example.org"]'), 'write "example.org" for all of a domain'),
     ],
 )
-def test_attachments(text, line):
+def test_rules_for_attachments_that_cannot_be_meant_are_told(text, line):
     assert any(line in str(each) for each in told(GOOD + text)), told(GOOD + text)
+
+
+@pytest.mark.parametrize(
+    "what",
+    ['types = ["*"]', 'types = ["*/x-tar", "im*", "*zip", "?mage/png", "application/*", "IMAGE/PNG", "x-epoc/x-sisx-app"]',
+     'names = ["README", ".htaccess", "winmail.dat", "*.docm", "invoice*", "copy (1).*", "~$*"]', 'above = "51M"'],
+)  # fmt: skip
+def test_patterns_that_files_can_fit_are_good(what):
+    assert told(GOOD + attachment(what)) == []
 
 
 def test_rules_for_attachments_that_differ_are_good():

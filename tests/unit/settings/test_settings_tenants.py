@@ -2,7 +2,7 @@
 
 from mpp.gateway.rules import tenants
 from mpp.gateway.settings import Settings
-from mpp.settings.tenants import Directory, Group, Keep, Tenant
+from mpp.settings.tenants import Directory, Group, Keep, Tenant, address_keys
 from mpp.verdict.policy import Policy, PolicyRule
 from mpp.verdict.select import PolicySelector
 
@@ -26,6 +26,17 @@ def test_tenant_of_an_address():
     }.items():
         assert directory.tenant(address) == tenant, address
     assert directory.names == ("default", "acme", "lab")
+
+
+def test_a_domain_of_other_letters_is_meant_in_either_form():
+    for written, came in (
+        ("b\u00fccher.example", "xn--bcher-kva.example"),
+        ("xn--bcher-kva.example", "b\u00fccher.example"),
+    ):
+        directory = Directory({"lab": Tenant(domains=(written,))}, {})
+        assert directory.tenant(f"a@{came}") == directory.tenant(f"a@{written}") == "lab"
+        assert address_keys(f"a@{came}") >= {f"a@{written}", f".{written}"}
+    assert address_keys("a@xn--\xfc.example") >= {"a@xn--\xfc.example"}  # no label at all
 
 
 def test_without_tenants_all_is_of_the_default_one():

@@ -84,6 +84,7 @@ def test_no_endpoints(text):
     (read_domain, "localhost", "localhost"),
     (read_recipient, "User@Example.org", "user@example.org"),
     (read_recipient, ".example.org", ".example.org"),
+    (read_recipient, '"A b"@example.org', '"a b"@example.org'),
     (read_server, "unix:/run/c.ctl", "unix:/run/c.ctl"),
     (read_server, "tls:[::1]:783", "tls:[::1]:783"),
     (read_host_port, "", ""),
@@ -103,7 +104,8 @@ def test_texts(read, text, value):
 @pytest.mark.parametrize(("read", "text"), [
     (read_domain, ""), (read_domain, "."), (read_domain, "a..b"), (read_domain, "a b"), (read_domain, "u@a.b"),
     (read_domain, "-a.b"), (read_domain, "a.b."), (read_domain, "*.b"), (read_domain, "a/b"),
-    (read_recipient, "@example.org"), (read_recipient, "user@"), (read_recipient, "user@a b"),
+    (read_recipient, "@example.org"), (read_recipient, "user@"), (read_recipient, "user@a b"), (read_recipient, "*@example.org"), (read_recipient, "<user@example.org"),
+    (read_recipient, "a b@example.org"), (read_recipient, "a@example.org, b@example.org"),
     (read_server, "lmtp:h:1"), (read_server, "tls:unix:/x"), (read_server, "h"), (read_server, "tls:"),
     (read_host_port, "unix:/x"), (read_host_port, "lmtp:h:1"), (read_host_port, "9125"),
     (read_hostname, "a b"), (read_hostname, ".a"), (read_hostname, "bücher.example"), (read_hostname, "a(b"),

@@ -315,7 +315,8 @@ def test_times(text, when, holds):
     [
         {"match": ["x"], "where": "nowhere"}, {"match": ["x"], "action": "score"}, {"match": ["x"], "action": "copy"},
         {"match": ["x"], "times": ["Funday"]}, {"match": ["x"], "header": "no field"}, {"map": "hash:/x"},
-        {"map": "pcre:/x", "match": ["y"]}, {"match": ["x"], "to": ["nobody"]},
+        {"map": "pcre:/x", "match": ["y"]}, {"match": ["x"], "to": ["nobody"]}, {"match": ["x"], "times": ["08:00-08:00"]},
+        {"match": ["x"], "times": ["08:00-12:00 13:00-17:00"]}, {"match": ["x"], "recipients": ["*@example.org"]},
     ],
 )  # fmt: skip
 def test_rules_that_cannot_be(keys):
@@ -340,6 +341,47 @@ def test_what_is_wrong_with_rules_is_told_with_its_place():
     same = [rule(match=["a"], action="reject"), rule(name="s", match=["a"], action="accept")]
     assert problems(*same) == [(("filters", 1, "action"), "error")]
     assert problems(rule(match=["a"], action=["score"], score=1, of=2)) == [(("filters", 0, "of"), "error")]
+
+
+@pytest.mark.parametrize(
+    ("keys", "key", "severity"),
+    [
+        ({"words": ["good", "c++"]}, ("words", 1), "error"),
+        ({"words": ["$100 = 2"]}, ("words", 0), "error"),
+        ({"words": ["Pfizer\u2122"]}, ("words", 0), "error"),
+        ({"words": ["\uff50ills"]}, ("words", 0), "warning"),
+        ({"match": ["x", "Pfizer\u2122"]}, ("match", 1), "warning"),
+        ({"match": ["\u0440ills"]}, ("match", 0), "warning"),  # a Cyrillic letter, as copied from a mail
+    ],
+)
+def test_what_no_text_ever_holds_is_told(keys, key, severity):
+    assert problems(rule(**keys)) == [(("filters", 0, *key), severity)]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"words": ["free money", "e-mail", "it's = 2", "\u044d\u0442\u043e"]},
+        {"match": ["sch\xf6n", "\\b\u044d\u0442\u043e", "[\u0430a]bc"]},
+        {"match": ["Pfizer\u2122"], "raw": True},
+        {"match": ["Pfizer\u2122"], "where": "line"},
+    ],
+)
+def test_what_texts_hold_is_good(keys):
+    assert problems(rule(**keys)) == []
+
+
+def test_words_that_never_add_up_are_told(tmp_path):
+    def told(**keys):
+        return [(each.path[2:], each.severity) for each in file_problems([rule(**keys)])]
+
+    assert told(words=["a", "b = 1.5", "c = -3"], words_above=2.6) == [(("words_above",), "error")]
+    assert told(words=["a", "b = 1.5", "c = -3"], words_above=2.5) == []
+    assert told(words=["a = 0"]) == [(("words_above",), "error")]
+    (path := tmp_path / "words").write_text("# none\n")
+    assert told(words_file=str(path)) == [(("words_file",), "warning")]
+    path.write_text("good\nc++\nc#\n")
+    assert told(words_file=str(path)) == [(("words_file",), "warning")]
 
 
 @pytest.mark.parametrize(
