@@ -73,6 +73,12 @@ class Catalog:
             with told(), self.engine.connect() as connection:
                 connection.exec_driver_sql("pragma wal_checkpoint(passive)")
 
+    def keep_pages(self, octets: int) -> None:
+        """Have SQLite keep that much of its file in memory, for one thread that is about to write much of it. Raises CatalogError."""
+        if self.sqlite:
+            with told(), self.engine.connect() as connection:
+                connection.exec_driver_sql(f"pragma cache_size=-{octets >> 10}")
+
     def close(self) -> None:
         self.engine.dispose()
 
@@ -140,15 +146,19 @@ def inserting(dialect: Dialect, table: Table) -> sqlite_dialect.Insert | postgre
     return sqlite_dialect.insert(table) if dialect.name == "sqlite" else postgresql.insert(table)
 
 
-def add_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, keep: bool = False) -> None:
+def add_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, keep: bool = False) -> int:
     """Insert many rows with the same columns, among them all that have a default; with `keep` those that are there already stay.
+
+    Returns how many were added.
 
     The statement's text is handed to the driver as it is: SQLAlchemy's own way looks at each value of each row again, which costs more than
     the database.
     """
-    if rows:
-        statement, names = _insertion(connection.dialect, table, tuple(rows[0]), keep)
-        connection.exec_driver_sql(statement, list(map(itemgetter(*names), rows)) if names else list(map(dict, rows)))
+    if not rows:
+        return 0
+    statement, names = _insertion(connection.dialect, table, tuple(rows[0]), keep)
+    values = list(map(itemgetter(*names), rows)) if names else list(map(dict, rows))
+    return connection.exec_driver_sql(statement, values).rowcount
 
 
 @lru_cache(64)

@@ -28,7 +28,7 @@ _SHOWN_FIELDS = (("author", b"from"), ("subject", b"subject"), ("message_id", b"
 _LENGTH = struct.Struct("<I")
 _PLAIN, _BASE64 = 0, 1
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-_decode = json.JSONDecoder().decode
+_decode = json.JSONDecoder().raw_decode  # what is written has no blanks around it
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +111,9 @@ def _between(raw: bytes, cuts: Sequence[Cut]) -> Iterator[bytes]:
 def read_description(content: bytes) -> dict[str, Any]:
     """Return the description of a content. Raises ValueError where it is none."""
     end = _LENGTH.size + _LENGTH.unpack_from(content)[0] if len(content) >= _LENGTH.size else -1
-    described = _decode(content[_LENGTH.size : end].decode()) if 0 < end <= len(content) else None
-    if not isinstance(described, dict) or described.get("v") != 1:
+    head = content[_LENGTH.size : end].decode() if 0 < end <= len(content) else "null"
+    described, read = _decode(head)
+    if read != len(head) or not isinstance(described, dict) or described.get("v") != 1:
         raise ValueError("no description of a message that this MPP reads")
     return described
 

@@ -46,6 +46,8 @@ def fates(told: Iterable[Told]) -> Fates:
 
 def outdated(connection: Connection, known: Fates) -> Iterator[tuple[str, Key, dict[str, Any]]]:
     """Yield tenant, copy and right values of each row that is older than the last event about it."""
+    if not known:
+        return
     c = copies.c
     every = select(c.tenant, c.message, c.recipient, c.state, c.on_hold, c.changed)
     rows = connection.execute(every.execution_options(yield_per=1000))

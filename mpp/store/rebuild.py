@@ -29,7 +29,8 @@ from mpp.store.rows import Place, copy_rows, message_row, segment_row, use_rows
 from mpp.store.schema import blob_uses, blobs, copies, forgotten, messages, segments
 from mpp.store.tenants import Public, read_tenants
 
-BATCH = 500  # messages a transaction
+BATCH = 2000  # messages a transaction
+_PAGES = 64 << 20  # octets of the catalog that are kept in memory meanwhile
 
 
 @dataclass(slots=True)
@@ -47,6 +48,7 @@ class Rebuilt:
 
 def rebuild(catalog: Catalog, data: Path, reader: Reader, events: Iterable[Told], node: str) -> Iterator[Rebuilt]:
     """Add all that lacks; yields what was done so far after each segment, the last time when all is done."""
+    catalog.keep_pages(_PAGES)
     put_back(data, catalog)
     with catalog.read() as connection:
         doomed = {tuple(row) for row in connection.execute(select(forgotten.c.segment, forgotten.c.slot))}
@@ -87,11 +89,11 @@ class _Making:
         """Gather what a record says; what cannot be opened is a fault, or gone."""
         self.done.octets += record.length
         try:
-            content = self._reader.opened(segment, record)
+            content, place = self._reader.opened(segment, record), Place.of(segment, record)
             if record.kind == Kind.MESSAGE:
-                self._message(read_description(content), Place.of(segment, record))
+                self._message(read_description(content), place)
             else:
-                self._blob(content, record, Place.of(segment, record))
+                self._blob(content, record, place)
         except ForgottenError:
             self.done.gone += 1
         except (DamageError, ValueError) as error:
@@ -103,10 +105,10 @@ class _Making:
         self.done.messages += 1
         self._rows[messages].append(message_row(described, place))
         known = self._fates.get((described["tenant"], described["id"]), {})
-        rows = copy_rows(described)
-        self._rows[copies] += [
-            {**row, **known[row["recipient"]].values} if row["recipient"] in known else row for row in rows
-        ]
+        for row in copy_rows(described):
+            if row["recipient"] in known:
+                row |= known[row["recipient"]].values
+            self._rows[copies].append(row)
         self._rows[blob_uses] += use_rows(described)
 
     def _blob(self, data: bytes, record: Record, place: Place) -> None:
@@ -118,9 +120,9 @@ class _Making:
     def flush(self) -> None:
         with self._catalog.write() as connection:
             for table, rows in self._rows.items():
-                add_rows(connection, table, rows, keep=True)  # what is there already stays as it is
-            for table in (messages, blobs):
-                self._find_again(connection, table)
+                added = add_rows(connection, table, rows, keep=True)  # what is there already stays as it is
+                if added < len(rows) and table in (messages, blobs):
+                    self._find_again(connection, table)
         self._rows = {table: [] for table in self._rows}
 
     def _find_again(self, connection: Connection, table: Table) -> None:
