@@ -4,7 +4,6 @@ Asked by mpp.gateway.pipeline before any scanner, and by `mpp scan`. Never waits
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from mpp.mail.mailboxes import addresses
 from mpp.settings.tenants import Directory
@@ -29,7 +28,7 @@ def listed(lists: Lists, directory: Directory, transaction: Transaction, now: fl
         about = Recipient(address, directory.tenant(address), directory.groups(address))
         for finding in _findings(lists.find(sender, about, now)):
             whom.setdefault(finding, []).append(address)
-    return [replace(finding, recipients=frozenset(found)) for finding, found in whom.items()]
+    return [finding._replace(recipients=frozenset(found)) for finding, found in whom.items()]
 
 
 def all_blocked(findings: Sequence[Finding], transaction: Transaction) -> bool:

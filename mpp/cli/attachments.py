@@ -82,13 +82,12 @@ def _become(
     rulings: "list[Ruling]", message: "Message", transaction: "Transaction", settings: "Settings", addresses: list[str]
 ) -> dict[str, Any]:
     """Return what becomes of the mail for these recipients, by these rules alone."""
-    from dataclasses import replace
 
     from mpp.checks.attachments.acting import act
     from mpp.verdict.decide import decide
 
     found = act(rulings, message, transaction, settings.inspection, {})
-    plan = decide(transaction, settings.marks, [replace(each, recipients=frozenset(addresses)) for each in found])
+    plan = decide(transaction, settings.marks, [each._replace(recipients=frozenset(addresses)) for each in found])
     return {address: plan.fates[address].disposition.value for address in addresses}
 
 

@@ -10,10 +10,9 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 from mpp.mail.escape import printable
 from mpp.settings.values import read_endpoint
@@ -25,8 +24,7 @@ P = TypeVar("P", bound=asyncio.Protocol)
 Buffer = bytes | memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(NamedTuple):
     """One server of a pool as its settings write it."""
 
     name: str  # as written: in logs, metrics and evidence

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from mpp.mail.edits import Edit
 
@@ -78,8 +79,7 @@ class Action:
     edit: Edit | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing that one check saw.
 
     `verdict` is set where the finding alone puts the message into a class (virus, banned, unchecked);

@@ -1,5 +1,4 @@
 import math
-from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +26,10 @@ FINDINGS = st.lists(
         failure=st.sampled_from([None, None, None, *OnFailure]),
         recipients=st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from([*ADDRESSES, "other@x"]))),
         refusal=st.one_of(st.just(""), st.sampled_from(["552 5.3.4 Too large", "451 4.3.4 Later"]), TEXT),
+        listed=st.none(),
+        counts=st.just(Counts.FULL),
+        limit=st.just(""),
+        actions=st.just(()),
     ),
     max_size=6,
 )
@@ -131,11 +134,11 @@ def test_what_runs_in_shadow_changes_no_fate(transaction, findings):
 def test_what_only_marks_withholds_nothing(transaction, findings):
     """Taken away, the findings that only mark change marks at most: no mail is withheld that was not without them."""
     limited = [
-        replace(each, counts=Counts.MARKS, refusal="", failure=None)
+        each._replace(counts=Counts.MARKS, refusal="", failure=None)
         for each in findings
         if each.verdict in (None, Verdict.VIRUS, Verdict.BANNED) and each.score >= 0
     ]
-    rest = [replace(each, counts=Counts.FULL) for each in findings if each.score == 0 and each.verdict is None]
+    rest = [each._replace(counts=Counts.FULL) for each in findings if each.score == 0 and each.verdict is None]
     goes_on = (Disposition.DELIVER, Disposition.TAG)
     alone = decide(transaction, Marks(), rest).fates
     for address, fate in decide(transaction, Marks(), [*rest, *limited]).fates.items():

@@ -6,7 +6,6 @@ is `unchecked`, and the policy says what that means; that nobody can look at all
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
 from mpp.checks.attachments.acting import CHECK, act, to_clean
@@ -67,7 +66,7 @@ class Attachments:
             theirs = act(rulings, message, transaction, self._inspection, cleaned)
             theirs += self._unchecked(items, rulings)
             whom = frozenset(addresses if len(groups) > 1 else ())
-            told += [replace(each, recipients=whom) for each in theirs]
+            told += [each._replace(recipients=whom) for each in theirs]
         return told
 
     def _judged(self, transaction: Transaction, items: Sequence[Item]) -> list[Group]:

@@ -6,7 +6,6 @@ settings. Reads no clock: the time of day comes in. Never waits; never raises fo
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from operator import attrgetter
 
@@ -192,5 +191,5 @@ def _finding(rule: Filter, held: Held) -> Finding:
 def _for(finding: Finding, rule: Filter, whom: Sequence[str], transaction: Transaction) -> Finding:
     """Limit a finding to the recipients that the rule holds for, and to nothing where it only counts."""
     everybody = len(whom) == len(transaction.envelope.recipients)
-    limited = replace(finding, recipients=frozenset() if everybody else frozenset(whom))
-    return replace(limited, counts=Counts.NOTHING, limit=f"filters.{rule.name}.dry_run") if rule.dry_run else limited
+    limited = finding._replace(recipients=frozenset() if everybody else frozenset(whom))
+    return limited._replace(counts=Counts.NOTHING, limit=f"filters.{rule.name}.dry_run") if rule.dry_run else limited

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol
 
@@ -202,7 +202,7 @@ class Layers:
             findings = scaled(findings, terms.scale, check.name)
             if terms.shadow:
                 limit = f"scanners.{check.name}.shadow"
-                findings = [replace(finding, counts=Counts.NOTHING, limit=limit) for finding in findings]
+                findings = [finding._replace(counts=Counts.NOTHING, limit=limit) for finding in findings]
         return findings, run
 
 

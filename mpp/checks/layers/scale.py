@@ -8,7 +8,7 @@ changes is a row of its own, so that the symbols keep the points that people kno
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from math import fsum
 from typing import Annotated
@@ -84,7 +84,7 @@ def scaled(findings: list[Finding], scale: Scale, check: str) -> list[Finding]:
 
 
 def _weighed(finding: Finding, weight: float) -> Finding:
-    return replace(finding, score=round(within(finding.score) * weight, 3))
+    return finding._replace(score=round(within(finding.score) * weight, 3))
 
 
 def _rows(findings: Sequence[Finding], scale: Scale, check: str) -> list[Finding]:

@@ -5,7 +5,6 @@ layers. A scanner in shadow, one that failed and one that was not asked have no 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from math import fsum
 
 from mpp.checks.layers.conditions import SURE
@@ -31,7 +30,7 @@ def limited(findings: list[Finding], votes: Sequence[Vote]) -> list[Finding]:
 
 def limit_to(finding: Finding, counts: Counts, limit: str) -> Finding:
     """Return the finding with no more of a say than `counts`, and the name of what limits it."""
-    return replace(finding, counts=counts, limit=limit) if _RANK[counts] > _RANK[finding.counts] else finding
+    return finding._replace(counts=counts, limit=limit) if _RANK[counts] > _RANK[finding.counts] else finding
 
 
 def in_favour(findings: Iterable[Finding], vote: Vote) -> set[str]:

@@ -9,7 +9,6 @@ always: it names the points of each rule, and costs spamd no more than SYMBOLS.
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from math import fsum
 
 from mpp.checks.scanners.kinds import Spamd
@@ -50,7 +49,7 @@ class SpamdCheck(ServedCheck[Spamd]):
         findings = await self._ask_each(self.users(transaction), buffers, transaction, deadline)
         if size < len(message.raw):
             told = f"of {len(message.raw)} octets spamd got {size}: large attachments were left out (shorten)"
-            findings = [replace(each, evidence=told) if each.symbol == SPAM_SCANNED else each for each in findings]
+            findings = [each._replace(evidence=told) if each.symbol == SPAM_SCANNED else each for each in findings]
         return findings
 
     def _body(self, message: Message) -> list[bytes | memoryview]:

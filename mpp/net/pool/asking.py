@@ -6,8 +6,7 @@ seconds) by which it must be done; it may run more than once, and at two servers
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from mpp.net.connect import Server
 
@@ -17,8 +16,7 @@ Strategy = Literal["expected", "weighted", "round-robin", "two-choices", "hash-u
 Probe = Callable[[Server, float], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
+class Asking(NamedTuple):
     """What the pool knows of a job beside what it does."""
 
     size: int = 0  # octets: how long an answer takes is learned against it

@@ -5,7 +5,6 @@ For the pool. While a name cannot be resolved its last addresses stay in use.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from ipaddress import ip_address
 
 from mpp.net.connect import Server
@@ -28,7 +27,7 @@ def is_name(server: Server) -> bool:
 
 def servers_at(server: Server, addresses: tuple[str, ...]) -> tuple[Server, ...]:
     """Return a server for each address, with names that tell them apart."""
-    return tuple(replace(server, name=f"{server.name}@{address}", address=address) for address in sorted(addresses))
+    return tuple(server._replace(name=f"{server.name}@{address}", address=address) for address in sorted(addresses))
 
 
 async def system_resolve(name: str) -> tuple[tuple[str, ...], float]:
