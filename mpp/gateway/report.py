@@ -48,8 +48,9 @@ def _several(values: Collection[str]) -> str | list[str] | None:
     return shown[0] if len(shown) == 1 else shown or None
 
 
-_recipient, _rule, _state = attrgetter("address"), attrgetter("rule"), attrgetter("state")
-_host, _cause, _symbol = attrgetter("host"), attrgetter("cause"), attrgetter("symbol")
+_address, _symbol = attrgetter("address"), attrgetter("symbol")
+_told = attrgetter("rule", "state", "host", "cause")  # of a copy
+_NOTHING: tuple[tuple[str, ...], ...] = ((),) * 4
 
 
 class Reporter:
@@ -62,6 +63,7 @@ class Reporter:
         took, client, parts, table = now - received.arrived, received.client, transaction.assembly, self._table
         trace = trace_of(received, result, took, now_ms(), parts.revision, parts.directory.tenant, transaction.refused)
         copies = trace.copies[len(transaction.refused) :]
+        rules, states, hosts, causes = zip(*map(_told, copies), strict=True) if copies else _NOTHING
         log(
             "info",
             "message",
@@ -69,16 +71,16 @@ class Reporter:
             client=client.address,
             helo=client.helo,
             sender=trace.reverse_path,
-            recipients=_several(list(map(_recipient, received.envelope.recipients))),
+            recipients=_several(tuple(map(_address, received.envelope.recipients))),
             size=trace.size,
             verdict=trace.verdict or None,
             score=trace.score if trace.verdict else None,
-            rules=_several(dict.fromkeys(map(_rule, copies))),
-            findings=_several(list(map(_symbol, trace.findings))),
+            rules=_several(dict.fromkeys(rules)),
+            findings=_several(tuple(map(_symbol, trace.findings))),
             engines=[opinion.word for opinion in opinions(result.judged)] if result.judged.runs else None,
-            outcome=_several(list(map(_state, copies))),
-            hops=_several(dict.fromkeys(map(_host, copies))),
-            causes=_several(dict.fromkeys(map(_cause, copies))),
+            outcome=_several(states),
+            hops=_several(dict.fromkeys(hosts)),
+            causes=_several(dict.fromkeys(causes)),
             reply=trace.reply,
             checked_ms=trace.checked_ms,
             ms=trace.took_ms,

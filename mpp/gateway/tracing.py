@@ -3,9 +3,10 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
+from typing import Any
 
 from mpp.gateway.assembly import Assembly
-from mpp.gateway.delivery import Outcome, State
+from mpp.gateway.delivery import State
 from mpp.gateway.received import Received, Result
 from mpp.mail.edits import Edit
 from mpp.mail.envelope import Client
@@ -16,6 +17,8 @@ from mpp.verdict.signatures import broken_signatures
 
 Refused = tuple[str, Reply]  # a recipient, and what it was told
 _NO_FATES: Mapping[str, Fate] = {}
+_NO_TIMES: Mapping[str, float] = {}
+_UNDECIDED: Any = Fate("", "", verdict="")  # type: ignore[arg-type]  # of a message that was not judged
 _FIELDS = re.compile(rb"^([!-9;-~]{1,80})[ \t]*:", re.MULTILINE)
 _NAME = re.compile(rb"[!-9;-~]{1,80}")
 
@@ -30,21 +33,38 @@ def trace_of(
     refused: Sequence[Refused] = (),
 ) -> Trace:
     """Return the trace of a message that came to its reply; `refused` are the recipients that RCPT refused."""
-    plan, transaction = result.plan, result.transaction
+    plan, transaction, judged = result.plan, result.transaction, result.judged
+    message = transaction.message if transaction is not None else None
+    header = message.header_length if message is not None else 0
     fates = plan.fates if plan is not None else _NO_FATES
     whose = tenant if received.direction != "outbound" else partial(_always, tenant(received.envelope.reverse_path))
-    copies = list(_refused(refused, whose))
+    copies = [*_refused(refused, whose)] if refused else []
     edits: tuple[Edit, ...] = ()
     archive = {entry.recipient.address for entry in received.accepted if entry.policy[1].archive}
     stored = False
-    message = transaction.message if transaction is not None else None
-    header = message.header_length if message is not None else 0
     for address, outcome in result.outcomes.items():
-        fate = fates.get(address)
-        copies.append(_copy(address, outcome, fate, received.data, header, whose(address)))
-        stored = stored or _is_stored(outcome, fate, archived=address in archive)
-        if fate is not None:
-            edits = edits or fate.edits
+        state, words = outcome.state, outcome.reply.words
+        fate = fates.get(address, _UNDECIDED)
+        edits = edits or fate.edits
+        named = _named(fate.edits, received.data, header) if fate.edits else ()
+        copies.append(
+            CopyTrace(
+                address,
+                state,
+                fate.disposition,
+                fate.rule,
+                fate.verdict,
+                fate.score,
+                words,
+                outcome.host,
+                outcome.cause,
+                named,
+                whose(address),
+            )
+        )
+        # Held, or kept beside what was delivered now (mpp.gateway.holding).
+        if state is State.HELD or (state is State.ACCEPTED and outcome.host != "memo"):
+            stored = stored or state is State.HELD or bool(fate.held_too) or address in archive
     return Trace(
         received.id,
         at_ms,
@@ -59,8 +79,8 @@ def trace_of(
         round(result.checked_s * 1000, 1),
         plan.verdict if plan is not None else "",
         plan.score if plan is not None else 0.0,
-        tuple(result.judged.findings),
-        {run.check: round(run.took_s * 1000, 1) for run in result.judged.runs},
+        tuple(judged.findings),
+        {run.check: round(run.took_s * 1000, 1) for run in judged.runs} if judged.runs else _NO_TIMES,
         plan.why if plan is not None else (),
         broken_signatures(message, edits) if edits and message is not None else (),
         tuple(copies),
@@ -68,31 +88,6 @@ def trace_of(
         settings,
         stored,
     )
-
-
-def _is_stored(outcome: Outcome, fate: Fate | None, *, archived: bool) -> bool:
-    """True where the message itself is kept for this recipient: held, or beside what was delivered now (mpp.gateway.holding)."""
-    if outcome.state is State.HELD:
-        return True
-    beside = archived or (fate is not None and bool(fate.held_too))
-    return beside and outcome.state is State.ACCEPTED and outcome.host != "memo"
-
-
-def _copy(address: str, outcome: Outcome, fate: Fate | None, data: bytes, header: int, tenant: str) -> CopyTrace:
-    copy = CopyTrace(
-        address,
-        outcome.state,
-        reply=outcome.reply.words,
-        host=outcome.host,
-        cause=outcome.cause,
-        tenant=tenant,
-    )
-    if fate is not None:
-        copy.disposition, copy.rule = fate.disposition, fate.rule
-        copy.verdict, copy.score = fate.verdict, fate.score
-        if fate.edits:
-            copy.edits = _named(fate.edits, data, header)
-    return copy
 
 
 def _always(tenant: str, _address: str) -> str:

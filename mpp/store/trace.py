@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import compress
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Literal
 
 from mpp.mail.envelope import Client
@@ -92,6 +92,7 @@ _TRACE = {
 }  # fmt: skip
 _copy_values, _client_values = attrgetter(*_COPY.values()), attrgetter(*_CLIENT)
 _trace_values = attrgetter(*_TRACE.values())
+_cut = itemgetter(slice(LONGEST_TEXT))
 _encode = json.JSONEncoder(
     separators=(",", ":"), check_circular=False
 ).encode  # ASCII: one line, whatever the texts hold
@@ -110,10 +111,10 @@ def as_object(trace: Trace) -> dict[str, Any]:
     made |= _filled(_TRACE, _trace_values(trace))
     made["client"] = _filled(_CLIENT, _client_values(trace.client))
     if trace.findings:
-        made["findings"] = [_finding(finding) for finding in trace.findings[:MOST_FINDINGS]]
-    made["rcpt"] = [_copy(copy) for copy in trace.copies]
+        made["findings"] = list(map(_finding, trace.findings[:MOST_FINDINGS]))
+    made["rcpt"] = list(map(_copy, trace.copies))
     if trace.why:
-        made["why"] = [sentence[:LONGEST_TEXT] for sentence in trace.why[:MOST_SENTENCES]]
+        made["why"] = list(map(_cut, trace.why[:MOST_SENTENCES]))
     return made
 
 
