@@ -9,6 +9,7 @@ that were put above it for the scan. Never raises for what a server does; ValueE
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from mpp.checks.scanners.kinds import Rspamd, Spamd
@@ -79,7 +80,7 @@ def _spamd(scanner: Spamd, raw: bytes, lesson: Lesson, recipient: str, contexts:
 
     async def teach(server: Server) -> bool:
         until = asyncio.get_running_loop().time() + scanner.connect_timeout
-        reply = await exchange(await connect(server, until, context), request, (octets,))
+        reply = await exchange(partial(connect, server, until, context), request, (octets,))
         return bool(reply.did_set or reply.did_remove)
 
     return teach

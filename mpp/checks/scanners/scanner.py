@@ -198,12 +198,12 @@ class ServedCheck(ScannerCheck[P]):
 
         return watched
 
-    async def connect(self, server: Server, deadline: float) -> Connection:
-        """Open a connection to a server. Raises OSError."""
+    async def connect(self, server: Server, deadline: float, first: bytes = b"") -> Connection:
+        """Open a connection to a server, and say `first`. Raises OSError."""
         attempt = _current.get(None)
         if attempt is not None:
             attempt.in_hand = False  # what fails before it is open is no fault of the message
-        connection = await connect(server, self.connect_deadline(deadline), self.context)
+        connection = await connect(server, self.connect_deadline(deadline), self.context, first)
         if attempt is not None:
             attempt.in_hand = True
         return connection

@@ -8,7 +8,8 @@ always: it names the points of each rule, and costs spamd no more than SYMBOLS.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from math import fsum
 
 from mpp.checks.scanners.kinds import Spamd
@@ -29,6 +30,7 @@ from mpp.verdict.transaction import Transaction
 TOTAL = "SPAMD_SCORE"  # a symbol of ours, for points that the report names no rule for
 
 MAX_REPORT = 256 << 10  # octets; a usual one has a few KiB
+AT_ONCE = 64 << 10  # octets of a message that goes out in one piece, with the request
 _EVERYONE: frozenset[str] = frozenset()
 _SMALL = b"Subject: which version?\r\n\r\n"
 
@@ -93,7 +95,9 @@ class SpamdCheck(ServedCheck[Spamd]):
 
     async def ping(self, connection: Connection) -> None:
         """A PING waits for a free child: its answer says that one is there."""
-        await converse(connection, Request("PING"))
+        codec = SpamdCodec()
+        await connection.write((codec.send(Request("PING")),))
+        await _answer(connection, codec)
 
     async def _ask(
         self,
@@ -107,7 +111,7 @@ class SpamdCheck(ServedCheck[Spamd]):
 
         async def job(server: Server, until: float) -> Reply:
             request = Request("REPORT", size, user)
-            return await exchange(await self.connect(server, until), request, message)
+            return await exchange(partial(self.connect, server, until), request, message)
 
         try:
             reply = await self.ask(job, size, transaction, deadline=deadline, key=user)
@@ -125,22 +129,30 @@ class SpamdCheck(ServedCheck[Spamd]):
     async def tell(self, server: Server, deadline: float) -> About:
         """Its HEADERS method alone names its version; what it tells of a mail of two lines is not looked at."""
         request = Request("HEADERS", len(_SMALL))
-        reply = await exchange(await self.connect(server, deadline), request, (_SMALL,))
+        reply = await exchange(partial(self.connect, server, deadline), request, (_SMALL,))
         return About(*described(reply.body, server))
 
 
-async def exchange(connection: Connection, request: Request, message: tuple[Buffer, ...]) -> Reply:
-    """Return spamd's answer to one request, and close. Raises OSError and RemoteProtocolError, for its error codes too."""
+async def exchange(
+    connect: Callable[[bytes], Awaitable[Connection]], request: Request, message: tuple[Buffer, ...]
+) -> Reply:
+    """Return spamd's answer to one request, on a connection of its own: `connect` opens it and says what it is given.
+
+    Raises OSError and RemoteProtocolError, for spamd's error codes too.
+    """
+    codec = SpamdCodec(max_body=MAX_REPORT)
+    first = codec.send(request)
+    if request.length <= AT_ONCE:
+        first, message = b"".join((first, *message)), ()
+    connection = await connect(first)
     try:
-        return await converse(connection, request, *message)
+        await connection.write(message)
+        return await _answer(connection, codec)
     finally:
         connection.close()
 
 
-async def converse(connection: Connection, request: Request, *message: Buffer) -> Reply:
-    """Return spamd's answer on a fresh connection. Raises as `exchange` does."""
-    codec = SpamdCodec(max_body=MAX_REPORT)
-    await connection.write((codec.send(request), *message))
+async def _answer(connection: Connection, codec: SpamdCodec) -> Reply:
     while (reply := codec.next_event()) is NEED_DATA:
         codec.receive_data(await connection.read())
     if reply.code:

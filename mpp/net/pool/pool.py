@@ -23,7 +23,6 @@ from mpp.net.pool.ticket import How, Run, Ticket
 from mpp.protocols.errors import RemoteProtocolError
 
 TOO_LATE = "no answer in time"
-SENDING = 3  # turns of the loop in which a job begins, its connection opens, and its request goes out
 _ANY = Asking()
 
 
@@ -59,12 +58,6 @@ class _Asked:
     tasks: dict[Run, asyncio.Task[None]] = field(default_factory=dict)
     expiry: asyncio.Handle | None = None  # one timer for the wait and for all runs, set while there is either
     late: bool = False
-    answers: list[Any] = field(default_factory=list)  # the one that counts, from its arrival on
-
-    def give(self) -> None:
-        """Hand over the answer, where one has come."""
-        if self.answers and not self.result.done():
-            self.result.set_result(self.answers[0])
 
     def rest(self) -> None:
         """Take the timer back where nobody waits and nothing runs."""
@@ -141,7 +134,6 @@ class Pool:
     def _expire(self, ticket: Ticket, asked: _Asked) -> None:
         """The time is over: tell who waits, and end what runs, a copy that nobody waits for too."""
         asked.late = True
-        asked.give()
         if not asked.result.done():
             asked.result.set_exception(self._too_late(ticket))
             self._core.give_up(ticket)
@@ -165,16 +157,22 @@ class Pool:
         self._following.clear()
         self._core.use((), time.monotonic())
 
-    def _step(self) -> None:
-        """Carry out what the dispatcher wants now, and come back when it may want more."""
+    def _step(self, idle: asyncio.Task[None] | None = None) -> tuple[Run, _Asked] | None:
+        """Carry out what the dispatcher wants now, and come back when it may want more.
+
+        Returns the run that is for the task `idle`, where there is one; each other gets a task of its own.
+        """
         core, now = self._core, time.monotonic()
+        taken: tuple[Run, _Asked] | None = None
         for run in core.step(now):
             asked = self._asked.get(run.ticket)
             if asked is None:
                 core.dropped(run)
-                continue
-            task = asyncio.create_task(self._attempt(run, asked), name=f"pool {run.member.key}")
-            asked.tasks[run] = task
+            elif idle is not None and taken is None:
+                asked.tasks[run] = idle
+                taken = run, asked
+            else:
+                asked.tasks[run] = asyncio.create_task(self._work(run, asked), name="pool")
         for ticket in core.hopeless():
             self._failed(ticket)
         for member in core.trials(now):
@@ -186,6 +184,7 @@ class Pool:
                 member.told_dead = member.dead
                 self._tell(member)
         self._wind(core.wait_s(now))
+        return taken
 
     def _wind(self, wait_s: float | None) -> None:
         """Set the timer, unless it is set to a moment that is early enough."""
@@ -203,10 +202,18 @@ class Pool:
         self._timer = None
         self._step()
 
-    async def _attempt(self, run: Run, asked: _Asked) -> None:
-        """Do a job at a server whose place is taken, and tell the dispatcher what became of it.
+    async def _work(self, run: Run, asked: _Asked) -> None:
+        """Carry out a run, and then those that its place becomes free for: the next request leaves in the same turn of the loop."""
+        task = asyncio.current_task()
+        assert task is not None
+        going: tuple[Run, _Asked] | None = (run, asked)
+        while going is not None:
+            going = await self._attempt(*going, task)
 
-        While others wait, the next job is on its way before anything is made of the result: until then a server stands idle.
+    async def _attempt(self, run: Run, asked: _Asked, task: asyncio.Task[None]) -> tuple[Run, _Asked] | None:
+        """Do a job at a server whose place is taken, and tell the dispatcher what became of it; return what `task` does next.
+
+        Whoever waits for the result wakes when the next job is on its way: until then a server stands idle.
         """
         core, ticket = self._core, run.ticket
         try:
@@ -216,27 +223,23 @@ class Pool:
             core.failed(run, how(error, now >= ticket.deadline), cause_of(error), now)
             self._step()
             self._failed(ticket)
+            return None
         except BaseException as error:  # cancelled, or a fault of the job itself: the place must come back
             if asked.late:
                 core.failed(run, "silent", TOO_LATE, time.monotonic())
             else:
                 core.dropped(run)
             self._step()
-            asked.give()
             if not isinstance(error, Exception) or asked.result.done():
                 raise
             asked.result.set_exception(error)
-        else:
-            if core.answered(run, time.monotonic()):
-                asked.answers.append(result)
-            if core.queue:  # else nothing begins now; what is to be told the timer tells
-                self._step()
-                for _ in range(SENDING):
-                    await asyncio.sleep(0)
-            asked.give()
+            return None
         finally:
             del asked.tasks[run]
             asked.rest()
+        if core.answered(run, time.monotonic()) and not asked.result.done():
+            asked.result.set_result(result)
+        return self._step(task) if core.queue else None  # nothing begins now: what is to be told the timer tells
 
     def _ended(self, run: Run, asked: _Asked, _: asyncio.Task[None]) -> None:
         """Take the place back from a task that was cancelled before it had begun."""
@@ -250,7 +253,6 @@ class Pool:
         asked = self._asked.get(ticket)
         if asked is None:
             return
-        asked.give()
         if ticket.over and ticket.error is not None and not asked.result.done():
             asked.result.set_exception(ticket.error)
 

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,50 @@ async def test_octets_go_and_come(serve: Serve, unix: bool) -> None:
     assert await connection.read() == b""
 
 
+@pytest.mark.parametrize("unix", [False, True])
+async def test_what_is_said_first_leaves_in_the_first_turn_of_the_loop(tmp_path: Path, unix: bool) -> None:
+    family, where = (socket.AF_UNIX, str(tmp_path / "s")) if unix else (socket.AF_INET, ("127.0.0.1", 0))
+    with socket.socket(family) as listening:
+        listening.setblocking(False)
+        listening.bind(where)
+        listening.listen()
+        server = server_of(f"unix:{where}" if unix else f"127.0.0.1:{listening.getsockname()[1]}")
+        opening = asyncio.create_task(connect(server, soon(), None, b"hello"))
+        await asyncio.sleep(0)
+        peer = listening.accept()[0]
+        assert peer.recv(9, socket.MSG_DONTWAIT) == b"hello"
+        connection = await opening
+        peer.sendall(b"world")
+        assert await connection.read() == b"world"
+        connection.close()
+        peer.close()
+
+
+async def test_an_opening_may_be_broken_off_at_any_turn(serve: Serve) -> None:
+    server = await serve(silent)
+    for turns in range(200):
+        opening = asyncio.create_task(connect(server, soon(), None, b"hello"))
+        for _ in range(turns % 5):
+            await asyncio.sleep(0)
+        opening.cancel()
+        with suppress(asyncio.CancelledError):
+            (await opening).close()
+
+
+async def test_what_does_not_fit_at_first_follows_in_order(serve: Serve) -> None:
+    wanted = bytes(range(256)) * (32 << 10)
+    got = asyncio.get_running_loop().create_future()
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.05)
+        got.set_result(await reader.readexactly(len(wanted) + 3))
+
+    connection = await connect(await serve(hear), soon(), None, wanted)
+    await connection.write((b"end",))
+    assert await got == wanted + b"end"
+    connection.close()
+
+
 async def test_small_writes_do_not_wait_for_acknowledgements(serve: Serve) -> None:
     connection = await connect(await serve(silent), soon())
     assert connection._transport is not None
@@ -71,6 +116,13 @@ async def test_a_refused_connection_is_an_oserror() -> None:
         await connect(server_of("127.0.0.1:1"), soon())
     with pytest.raises(UnreachedError, match="No such file"):
         await connect(server_of("unix:/nonexistent/socket"), soon())
+
+
+async def test_a_refusal_is_told_in_the_words_of_the_system() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    with pytest.raises(UnreachedError, match=r"^Connection refused$"):
+        await connect(server_of(f"127.0.0.1:{port}"), soon(), None, b"hello")
 
 
 async def test_a_handshake_that_hangs_ends_at_the_deadline(serve: Serve) -> None:
