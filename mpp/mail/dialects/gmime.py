@@ -14,7 +14,7 @@ from mpp.mail.words import decode_words, header_text
 
 _END = re.compile(rb"^\r?\n", re.MULTILINE)
 _FIELD = re.compile(rb"^([^\x00- \x7f:]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)(?:\n|\Z)", re.MULTILINE)
-_FOLD = re.compile(rb"\r?\n")
+_FOLD = re.compile(rb"[\r\n]")  # where lines end in LF too, a CR is no more than a fold's
 _BLANKS = re.compile(rb"[ \t\r\n]*+")
 _COMMENT_MARK = re.compile(rb"\\.|[()]", re.DOTALL)
 _TOKEN = re.compile(rb"[^\x00- \x7f()<>@,;:\\\"/\[\]?=]++")
@@ -25,6 +25,10 @@ _LOOSE = re.compile(rb"[^;]*+")
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _NO_ESCAPE = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n)(?:..)?", re.DOTALL)
 _QP_END = re.compile(rb"=[0-9A-Fa-f]?\Z")
+# Encoded words one behind the other are one text in base64, and that ends with its padding.
+_PADDED = re.compile(
+    r"(=\?([^?]++)\?B\?[^?=]*+=[^?]*+)\?=(?:[ \t]++=\?\2\?B\?[^?]*+\?=)++", re.IGNORECASE
+)
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
 _MESSAGES = frozenset({"message/rfc822", "message/global", "message/news"})
 _MOST_FIELDS = 20_000
@@ -165,7 +169,7 @@ def _parameter(raw: bytes, at: int, found: dict[str, str], continued: dict[str, 
         found.setdefault(name, join([Section(0, value, True)]))
     elif name not in found:
         text = decode_charset(value, "")
-        found[name] = decode_words(text) if "=?" in text and not starred else text
+        found[name] = decode_words(_PADDED.sub(r"\1?=", text)) if "=?" in text and not starred else text
     return at
 
 

@@ -4,7 +4,10 @@ import base64
 
 import pytest
 
+from mpp.mail.dialects.gmime import GMime
+from mpp.mail.dialects.reader import read
 from mpp.mail.message import Message
+from mpp.mail.mime import Limits
 
 EVIL = b"MZ\x90 evil"
 ENCODED = base64.b64encode(EVIL)
@@ -129,6 +132,21 @@ def test_names_of_all_readings_are_there():
     )
     leaves = Message(mail(b"boundary=b", b"b", header, b"x")).every_leaf()
     assert {leaf.name for leaf in leaves} == {"a.png", "a.exe"}
+
+
+def test_encoded_words_may_end_with_the_padding_of_the_first():
+    words = b'"=?utf-8?B?YS5leGU=?=\r\n =?UTF-8?B?IC50eHQ=?="'  # to GMime what follows is lost: "a.exe"
+    header = (b"Content-Type: application/x (c)", b"Content-Disposition: attachment; filename=" + words)
+    leaves = Message(mail(b"boundary=b", b"b", header, b"x")).every_leaf()
+    assert {leaf.name for leaf in leaves} == {"a.exe .txt", "a.exe"}
+
+
+def test_a_cr_at_the_end_of_a_boundary_does_not_count_to_all():
+    """To GMime the last line is no delimiter then, but a part of the file."""
+    raw = mail(b'boundary="boundary\r"', b"boundary\r", BASE64, b"TVqQIGV2aWwh", b"\n")
+    root = read(raw, GMime(), Limits(), set())
+    assert root
+    assert [leaf.decode() for leaf in root.leaves()] == [EVIL + b"!" + base64.b64decode(b"boundary")]
 
 
 def test_readings_are_told_apart_by_what_they_hold():
