@@ -7,6 +7,7 @@ cab, iso, xar, rpm and warc.
 import ctypes
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -15,7 +16,7 @@ import libarchive.ffi
 from libarchive.exception import ArchiveError
 
 from mpp.checks.attachments.budget import Meter
-from mpp.checks.attachments.item import Flag, Member, UnreadableError
+from mpp.checks.attachments.item import BombError, Flag, Member, UnreadableError
 from mpp.checks.attachments.names import escapes
 
 _is_encrypted = libarchive.ffi.libarchive.archive_entry_is_encrypted
@@ -50,10 +51,12 @@ def _read(data: bytes, meter: Meter, password: str = "", first: int = 0) -> Iter
         with _reader(data, password) as archive:
             for entry in islice(archive, first, None):
                 meter.budget.entry()
-                member = _member(entry, meter)
+                member, bomb = _member(entry, meter)
                 if Flag.ENCRYPTED in member.flags and not member.data:
                     member.readable = False
                 yield member
+                if bomb:
+                    raise bomb
     except (ArchiveError, UnicodeError) as error:
         raise UnreadableError(str(error), _flags_of(error)) from error
 
@@ -80,7 +83,8 @@ def _opens(data: bytes, place: int, password: str, meter: Meter) -> bool:
     return False
 
 
-def _member(entry: Any, meter: Meter) -> Member:
+def _member(entry: Any, meter: Meter) -> tuple[Member, BombError | None]:
+    """Return a member, and what has to be raised behind it: of one that grows too much its name and its beginning tell what it is."""
     name = entry.pathname or ""
     member = Member(name if isinstance(name, str) else name.decode("utf-8", "replace"))
     if entry.issym or entry.isdev or (entry.islnk and escapes(entry.linkname or "")):
@@ -88,19 +92,25 @@ def _member(entry: Any, meter: Meter) -> Member:
     if _is_encrypted(entry._entry_p) > 0:
         member.flags.add(Flag.ENCRYPTED)
     if not entry.isfile:
-        return member
-    if entry.size and not _holes(entry._entry_p):
-        meter.announced(entry.size)
+        return member, None
     pieces: list[bytes] = []
+    bomb: BombError | None = None
     try:
+        if entry.size and not _holes(entry._entry_p):
+            meter.announced(entry.size)
         for block in _blocks(entry._archive_p):
             meter.take(len(block))
             pieces.append(block)
     except (ArchiveError, UnicodeError) as error:
         member.readable = False
         member.flags |= _flags_of(error) or {Flag.DAMAGED}
+    except BombError as error:
+        bomb = error
+        member.flags.add(Flag.BOMB)
+        with suppress(ArchiveError, UnicodeError):
+            pieces = pieces or list(islice(_blocks(entry._archive_p), 1))
     member.data = b"".join(pieces)
-    return member
+    return member, bomb
 
 
 def _blocks(archive: Any) -> Iterator[bytes]:

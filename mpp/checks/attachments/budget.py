@@ -71,3 +71,10 @@ class Meter:
         """A member says that it is so large: what cannot be kept is not even begun."""
         if self._unpacked + octets > self._most:
             raise BombError(f"announces more than {self._most} octets")
+
+    def only_begun(self, octets: int) -> bool:
+        """All members say that they are so large together: return True where that is a bomb, of which a beginning is opened."""
+        bomb = self._unpacked + octets > self._most
+        if bomb:
+            self._most = min(self._most, self.budget.limits.ratio_from)
+        return bomb

@@ -17,7 +17,7 @@ import zstandard
 from libarchive.exception import ArchiveError
 
 from mpp.checks.attachments.budget import Meter
-from mpp.checks.attachments.item import Member, UnreadableError
+from mpp.checks.attachments.item import BombError, Flag, Member, UnreadableError
 
 _PIECE = 1 << 20
 _STEP = 1 << 12  # octets; so little that what comes of it stays within a few MiB
@@ -55,7 +55,7 @@ _BROKEN = (zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, EOFError, V
 def decompressed(data: bytes, name: str, kind: str, meter: Meter) -> Iterator[Member]:
     """Yield the one file within, named as the file without its last end. Raises UnreadableError and BombError.
 
-    Where it breaks off, what came before is yielded first.
+    Where it breaks off or grows too much, what came before is yielded first.
     """
     pieces: list[bytes] = []
     unpack = _streams(data, kind) if kind in _MAKERS else _by_libarchive(data, kind)
@@ -67,6 +67,9 @@ def decompressed(data: bytes, name: str, kind: str, meter: Meter) -> Iterator[Me
             pieces.append(piece)
     except (*_BROKEN, ArchiveError) as error:
         broken = str(error) or type(error).__name__
+    except BombError:
+        yield Member(inner_name(name), b"".join(pieces), {Flag.BOMB})
+        raise
     if pieces or not broken:
         yield Member(inner_name(name), b"".join(pieces))
     if broken:

@@ -10,7 +10,7 @@ from zlib import crc32
 from mpp.checks.attachments import active, compressed, dde, office, zips
 from mpp.checks.attachments.archives import members
 from mpp.checks.attachments.budget import Meter
-from mpp.checks.attachments.item import Flag, Means, Member, UnreadableError
+from mpp.checks.attachments.item import BombError, Flag, Means, Member, UnreadableError
 from mpp.checks.attachments.kinds import is_program
 from mpp.checks.attachments.locked import locked
 from mpp.checks.attachments.mails import mail_members
@@ -183,7 +183,7 @@ def _archive(data: bytes, meter: Meter, means: Means) -> Iterator[Found]:
     seen: set[str | tuple[int, int]] = set()
     meter.budget.announced(data.count(zips.LISTED))
     listed = zips.directory(data)
-    meter.announced(sum(entry.file_size for entry in listed))  # many entries can name the same octets
+    bomb = meter.only_begun(sum(entry.file_size for entry in listed))  # many entries can name the same octets
     failure: UnreadableError | None = None
     try:
         for member in _opened(data, meter, means):
@@ -194,6 +194,8 @@ def _archive(data: bytes, meter: Meter, means: Means) -> Iterator[Found]:
             yield member
     except UnreadableError as error:
         failure = error
+    if bomb:
+        raise BombError("announces more than may come of it")
     if data[:2] == b"PK":
         yield from zips.unseen(listed, seen, meter)
         yield from zips.renamed(data, listed, meter)

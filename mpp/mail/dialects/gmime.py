@@ -26,9 +26,7 @@ _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _NO_ESCAPE = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n)(?:..)?", re.DOTALL)
 _QP_END = re.compile(rb"=[0-9A-Fa-f]?\Z")
 # Encoded words one behind the other are one text in base64, and that ends with its padding.
-_PADDED = re.compile(
-    r"(=\?([^?]++)\?B\?[^?=]*+=[^?]*+)\?=(?:[ \t]++=\?\2\?B\?[^?]*+\?=)++", re.IGNORECASE
-)
+_PADDED = re.compile(r"(=\?([^?]++)\?B\?[^?=]*+=[^?]*+)\?=(?:[ \t]++=\?\2\?B\?[^?]*+\?=)++", re.IGNORECASE)
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
 _MESSAGES = frozenset({"message/rfc822", "message/global", "message/news"})
 _MOST_FIELDS = 20_000

@@ -56,4 +56,4 @@ def test_the_facts_of_the_labels_are_found(corpora: Path):
     helper.close()
     assert missed == []
     assert unseen == []
-    assert len(unopened) <= 10, unopened  # beyond repair, one that never ends, images that grow too much
+    assert len(unopened) <= 7, unopened  # headers beyond repair, and an image that libarchive is never done with

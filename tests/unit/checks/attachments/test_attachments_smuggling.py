@@ -1,6 +1,7 @@
 """Ways past an attachment policy that senders of malware use: each is seen through, or said of the file."""
 
 import base64
+import gzip
 import struct
 import zlib
 from hashlib import sha256
@@ -243,3 +244,18 @@ def test_streams_of_pdf_are_read_through_their_filters(filters, coded) -> None: 
 )
 def test_what_starts_something_by_a_click_is_a_script(name: str) -> None:
     assert Flag.SCRIPT in seen(name, b"words")[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.zip", zipped({"a.txt": b"hi", "run.exe": PROGRAM + bytes(30 << 20)})),
+        ("run.exe.gz", gzip.compress(PROGRAM + bytes(30 << 20))),
+        ("a.iso.gz", gzip.compress(zipped({"run.exe": PROGRAM}) + bytes(30 << 20))),
+    ],
+    ids=["zip", "gzip", "zip in gzip"],
+)
+def test_what_is_blown_up_is_looked_into_up_to_the_limit(name: str, data: bytes) -> None:
+    found, flags = seen(name, data)
+    assert "run.exe" in found
+    assert flags >= {Flag.BOMB, Flag.EXECUTABLE}
