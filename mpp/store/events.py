@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, tuple_
+from sqlalchemy import Connection, RowMapping, func, select, tuple_
 
 from mpp.settings.tenants import DEFAULT_TENANT
+from mpp.store.catalog import add_rows
 from mpp.store.clock import now_ms
 from mpp.store.rows import text
 from mpp.store.schema import events
@@ -41,10 +42,17 @@ def record(connection: Connection, told: Sequence[Event]) -> None:
     for tenant, group in groupby(sorted(told, key=_tenant), key=_tenant):
         if connection.dialect.name == "postgresql":  # SQLite's write lock is held already
             connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"mpp events {tenant}", 0))))
-        last = connection.execute(select(func.max(events.c.number)).where(events.c.tenant == tenant)).scalar() or 0
+        last = last_number(connection, tenant)
         rows = [_row(event, last + number, at) for number, event in enumerate(group, 1)]
         for start in range(0, len(rows), BATCH):
-            connection.execute(insert(events), rows[start : start + BATCH])
+            add_rows(connection, events, rows[start : start + BATCH])
+
+
+def last_number(connection: Connection, tenant: str) -> int:
+    """Return the number of a tenant's newest event, 0 where it has none."""
+    own = select(events.c.number).where(events.c.tenant == tenant)
+    # Not by max(): PostgreSQL goes through all of them for it as long as it knows of few.
+    return connection.scalar(own.order_by(events.c.number.desc()).limit(1)) or 0
 
 
 def _tenant(event: Event) -> str:

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, func, select
 
 from mpp.store.catalog import Catalog, add_rows
 from mpp.store.errors import StoreError
+from mpp.store.events import last_number
 from mpp.store.keyfile import write_all
 from mpp.store.owner import as_owner
 from mpp.store.schema import events
@@ -61,12 +62,8 @@ class Journal:
 
     def ahead(self, catalog: Catalog) -> bool:
         """True where the catalog lacks the last events: it was lost, or is an old copy of itself."""
-        c = events.c
         with catalog.read() as connection:
-            newest = {
-                tenant: connection.scalar(select(func.max(c.number)).where(c.tenant == tenant)) for tenant in self._last
-            }
-        return any((newest[tenant] or 0) < last for tenant, last in self._last.items())
+            return any(last_number(connection, tenant) < last for tenant, last in self._last.items())
 
     def take(self, catalog: Catalog) -> int:
         """Append what the catalog has more, durably. Returns how many events that were."""
