@@ -4,6 +4,7 @@ import asyncio
 import base64
 import re
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -130,8 +131,8 @@ async def test_spamd_finds_the_same_in_a_message_without_its_attachments(spamd: 
 
 async def test_what_spamd_is(spamd: str) -> None:
     server = server_of(spamd)
-    connection = await connect(server, asyncio.get_running_loop().time() + 10)
-    reply = await exchange(connection, Request("HEADERS", len(HAM)), (HAM,))
+    opened = partial(connect, server, asyncio.get_running_loop().time() + 10, None)
+    reply = await exchange(opened, Request("HEADERS", len(HAM)), (HAM,))
     text, rules = described(reply.body, server)
     assert re.fullmatch(r"SpamAssassin 4\.\d+\.\d+, 2 children", text)
     assert rules is not None
