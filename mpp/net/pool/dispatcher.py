@@ -175,15 +175,11 @@ class Dispatcher:
 
     def wait_s(self, now: float) -> float | None:
         """Return the seconds after which `step` may have more to do by itself; None: never."""
-        running = changed = dead = False
-        for member in self.members:
-            running = running or bool(member.runs)
-            changed, dead = changed or member.changed or member.learned, dead or member.dead
-        if not (running or changed or dead or self.queue):
-            return None
+        dead = [member for member in self.members if member.dead]
         most = AGAIN_S if self.queue else 2 * AGAIN_S if dead else HEAR_S
-        if not running:
-            return most
+        if not [member for member in self.members if member.runs]:
+            to_tell = [member for member in self.members if member.changed or member.learned]
+            return most if to_tell or dead or self.queue else None
         left = self._overdue_at - now
         return min(max(left, 0.002) if left > 0 else AGAIN_S, most)
 
@@ -219,10 +215,22 @@ class Dispatcher:
     def _give(self, ticket: Ticket, free: dict[Member, int], now: float) -> list[Run]:
         """Give a ticket its place, where there is one for it; `free` are the places of the servers that are up."""
         able = [member for member, places in free.items() if places > 0 and member not in ticket.barred]
-        if not able:
-            return []
+        while able and (member := self._choose(able, ticket, free, now)) is not None:
+            place = self.node.take(member.key, member.places())
+            if place is not None:
+                self.queue.remove(ticket)
+                free[member] -= 1
+                run = self._begin(ticket, member, place, now)
+                return [run, *self._measure(ticket, free, now)] if len(free) > 1 else [run]
+            able.remove(member)  # another worker was quicker
+            free[member] = 0
+        return []
+
+    def _choose(self, able: list[Member], ticket: Ticket, free: dict[Member, int], now: float) -> Member | None:
+        """Return the server that a ticket is given to, by the strategy among those of the first group that is able."""
+        if len(free) == 1:
+            return able[0]
         group = min([member.group for member in able])
-        able = [member for member in able if member.group == group]
         situation = Situation(
             speeds=self.speeds,
             up=[member for member in free if member.group == group],
@@ -233,15 +241,7 @@ class Dispatcher:
             free=free,
             draw=self._jitter,
         )
-        while able and (member := CHOICES[self.strategy](able, situation)) is not None:
-            place = self.node.take(member.key, member.places())
-            if place is not None:
-                self.queue.remove(ticket)
-                free[member] -= 1
-                return [self._begin(ticket, member, place, now), *self._measure(ticket, free, now)]
-            able.remove(member)  # another worker was quicker
-            free[member] = 0
-        return []
+        return CHOICES[self.strategy]([member for member in able if member.group == group], situation)
 
     def _waiting_with(self, ticket: Ticket) -> int:
         """Return how many wait at the node for what this ticket waits for, itself among them."""

@@ -153,7 +153,7 @@ class LocalNode:
 
     def others(self) -> tuple[int, float]:
         waiting = [each for each in self._shared.workers if each is not self and each._waiting]
-        return sum(each._waiting for each in waiting), min((each._oldest for each in waiting), default=0.0)
+        return (sum(each._waiting for each in waiting), min(each._oldest for each in waiting)) if waiting else (0, 0.0)
 
     def wake(self) -> None:
         waiting = [each for each in self._shared.workers if each is not self and each._waiting]

@@ -56,13 +56,7 @@ class _Asked:
     job: Job[Any]
     result: asyncio.Future[Any]
     tasks: dict[Run, asyncio.Task[None]] = field(default_factory=dict)
-    expiry: asyncio.Handle | None = None  # one timer for the wait and for all runs, set while there is either
     late: bool = False
-
-    def rest(self) -> None:
-        """Take the timer back where nobody waits and nothing runs."""
-        if self.expiry is not None and not self.tasks and self.result.done():
-            self.expiry.cancel()
 
 
 class Pool:
@@ -81,13 +75,15 @@ class Pool:
         """`tell` hears of each server that dies or comes back."""
         self._core = Dispatcher(node, settings.strategy, jitter)
         self._resolve, self._tell = resolve, tell
-        self._asked: dict[Ticket, _Asked] = {}
+        self._asked: dict[Ticket, _Asked] = {}  # while somebody waits or something runs
         self._following: dict[Server, asyncio.Task[None]] = {}
         self._addresses: dict[Server, tuple[Server, ...]] = {}
         self._trials: set[asyncio.Task[None]] = set()
         self._resolved = asyncio.Event()
         self._timer: asyncio.Handle | None = None
         self._due_at = 0.0  # of the timer; uvloop's may not know
+        self._expiry: asyncio.Handle | None = None  # one timer for all: most have their answer long before
+        self._expires_at = 0.0  # of that timer
         self.configure(settings, probe)
 
     def configure(self, settings: PoolSettings, probe: Probe) -> None:
@@ -116,7 +112,8 @@ class Pool:
         core, loop = self._core, asyncio.get_running_loop()
         ticket = core.arrive(asking, deadline, time.monotonic())
         asked = self._asked[ticket] = _Asked(job, loop.create_future())
-        asked.expiry = loop.call_at(deadline, self._expire, ticket, asked)
+        if self._expiry is None or deadline < self._expires_at:
+            self._expire_at(deadline)
         self._step()
         try:
             result: T = await asked.result
@@ -126,18 +123,36 @@ class Pool:
                 self._stop(asked)
             raise
         finally:
-            self._asked.pop(ticket, None)
             if not ticket.over:
                 core.give_up(ticket)
-            asked.rest()
+            self._rest(ticket, asked)
 
-    def _expire(self, ticket: Ticket, asked: _Asked) -> None:
-        """The time is over: tell who waits, and end what runs, a copy that nobody waits for too."""
-        asked.late = True
-        if not asked.result.done():
-            asked.result.set_exception(self._too_late(ticket))
-            self._core.give_up(ticket)
-        self._stop(asked)
+    def _rest(self, ticket: Ticket, asked: _Asked) -> None:
+        """Forget what nobody waits for where nothing of it runs."""
+        if not asked.tasks and asked.result.done():
+            self._asked.pop(ticket, None)
+
+    def _expire_at(self, deadline: float) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self._expiry = asyncio.get_running_loop().call_at(deadline, self._expire)
+        self._expires_at = deadline
+
+    def _expire(self) -> None:
+        """For some the time is over: tell who waits, and end what runs, a copy that nobody waits for too."""
+        self._expiry = None
+        now = asyncio.get_running_loop().time()
+        for ticket, asked in [each for each in self._asked.items() if each[0].deadline <= now]:
+            asked.late = True
+            if not asked.result.done():
+                asked.result.set_exception(self._too_late(ticket))
+                self._core.give_up(ticket)
+            self._stop(asked)
+        left = [ticket.deadline for ticket, asked in self._asked.items() if not asked.late]
+        if left:
+            self._expire_at(
+                max(min(left), now + 0.001)
+            )  # uvloop's timers know milliseconds, and may be early by half of one
 
     def _stop(self, asked: _Asked) -> None:
         for run, task in asked.tasks.items():
@@ -173,18 +188,24 @@ class Pool:
                 taken = run, asked
             else:
                 asked.tasks[run] = asyncio.create_task(self._work(run, asked), name="pool")
-        for ticket in core.hopeless():
-            self._failed(ticket)
-        for member in core.trials(now):
+        if core.queue:
+            for ticket in core.hopeless():
+                self._failed(ticket)
+        if [member for member in core.members if member.dead or member.told_dead]:
+            self._care(now)
+        self._wind(core.wait_s(now))
+        return taken
+
+    def _care(self, now: float) -> None:
+        """See after servers that are dead, or were."""
+        for member in self._core.trials(now):
             task = asyncio.create_task(self._try(member), name=f"try {member.key}")
             self._trials.add(task)
             task.add_done_callback(self._trials.discard)
-        for member in core.members:
+        for member in self._core.members:
             if member.told_dead != member.dead:
                 member.told_dead = member.dead
                 self._tell(member)
-        self._wind(core.wait_s(now))
-        return taken
 
     def _wind(self, wait_s: float | None) -> None:
         """Set the timer, unless it is set to a moment that is early enough."""
@@ -236,7 +257,7 @@ class Pool:
             return None
         finally:
             del asked.tasks[run]
-            asked.rest()
+            self._rest(ticket, asked)
         if core.answered(run, time.monotonic()) and not asked.result.done():
             asked.result.set_result(result)
         return self._step(task) if core.queue else None  # nothing begins now: what is to be told the timer tells
@@ -244,7 +265,7 @@ class Pool:
     def _ended(self, run: Run, asked: _Asked, _: asyncio.Task[None]) -> None:
         """Take the place back from a task that was cancelled before it had begun."""
         if asked.tasks.pop(run, None) is not None:
-            asked.rest()
+            self._rest(run.ticket, asked)
             self._core.dropped(run)
             self._step()
 

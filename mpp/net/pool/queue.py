@@ -5,28 +5,20 @@ the order of arrival, so that a flood for one does not starve another.
 """
 
 from collections import deque
-from collections.abc import Iterator
 
 from mpp.net.pool.ticket import Ticket
 
 
-class FairQueue:
+class FairQueue(dict[Ticket, None]):
+    """The keys are all who wait, the one that came first at the head."""
+
     def __init__(self) -> None:
+        super().__init__()
         self._first: deque[Ticket] = deque()
         self._turns: dict[str, deque[Ticket]] = {}  # in the order of whose turn it is; no tenant without a ticket
-        self._arrivals: dict[Ticket, None] = {}  # all who wait, the one that came first at the head
-
-    def __len__(self) -> int:
-        return len(self._arrivals)
-
-    def __iter__(self) -> Iterator[Ticket]:
-        return iter(list(self._arrivals))
-
-    def __contains__(self, ticket: Ticket) -> bool:
-        return ticket in self._arrivals
 
     def push(self, ticket: Ticket, *, first: bool = False) -> None:
-        self._arrivals[ticket] = None
+        self[ticket] = None
         if first:
             self._first.append(ticket)
         else:
@@ -34,9 +26,9 @@ class FairQueue:
 
     def remove(self, ticket: Ticket) -> None:
         """Take a ticket out: it has its place, or no longer wants one."""
-        if ticket not in self._arrivals:
+        if ticket not in self:
             return
-        del self._arrivals[ticket]
+        del self[ticket]
         if ticket in self._first:
             self._first.remove(ticket)
             return
@@ -48,7 +40,7 @@ class FairQueue:
 
     def oldest(self) -> float | None:
         """Return when the one at the head of all arrived, None where nobody waits."""
-        return next(iter(self._arrivals)).arrived if self._arrivals else None
+        return next(iter(self)).arrived if self else None
 
     def first(self) -> list[Ticket]:
         """Return what goes before the turns, in order; each may be barred from some servers."""

@@ -15,6 +15,7 @@ REFERENCE = 12.0  # log2 of the octets that levels are told for
 NOISE = 0.35  # variance of the logarithm of one answer's time, before it is known
 DRIFT = 0.02  # by which doubt grows in a second
 DOUBT = 1.0  # variance of a level of which nothing is known, and the most
+OFTEN_S = 0.005  # answers of one server that follow each other faster say nothing more
 KEPT = 512  # residuals that the quantiles come from
 TAIL = 2.4  # what the 99th percentile is before there are answers: a lognormal of the usual spread
 LATE = 1.3  # times the 99th percentile: beyond it an answer is overdue
@@ -63,10 +64,12 @@ class Speeds:
         return exp(level.mean + self.slope * _offset(size) + self._tail + 0.5 * sqrt(level.variance)) * LATE
 
     def learn(self, level: Level, size: int, seconds: float, now: float) -> float:
-        """Take an answer in; returns how far it was from what the level says, in logarithms."""
+        """Take an answer in, of many at once a few; returns how far it was from what the level says, in logarithms."""
         x, y = _offset(size), log(max(seconds, 1e-6))
-        doubt = level.doubt(now)
         residual = y - level.mean - self.slope * x
+        if level.known and now - level.at < OFTEN_S:
+            return residual
+        doubt = level.doubt(now)
         if not level.known:
             level.known, residual, level.mean = True, 0.0, y - self.slope * x
             level.variance, level.at = self._noise, now

@@ -158,6 +158,21 @@ async def test_waiting_for_a_place_ends_at_the_deadline() -> None:
     assert await pool.run(host_of, soon()) == "1"
 
 
+async def test_each_job_ends_at_its_own_deadline() -> None:
+    """One timer serves all of them, whichever comes first."""
+    pool, gate = pool_of("1"), Gate()
+    last = asyncio.create_task(pool.run(gate, soon()))
+    await gate.reached(1)
+    for seconds in (0.04, 0.02):
+        with failed_with("in time"):
+            await asyncio.gather(pool.run(gate, soon(seconds)), pool.run(gate, soon(seconds / 2)))
+        with failed_with("in time"):
+            await pool.run(gate, soon(0.01))
+    assert not last.done()
+    gate.open.set()
+    assert await last == "1"
+
+
 @pytest.mark.parametrize("steps", range(4))
 async def test_a_job_cancelled_at_any_step_gives_its_place_back(steps: int) -> None:
     pool, gate = pool_of("1"), Gate()
