@@ -211,6 +211,10 @@ class Connection(asyncio.Protocol):
                 await self._reader
             finally:
                 self._reader = None
+        return self.take()
+
+    def take(self) -> bytes:
+        """Return what has come, b"" where there is nothing. Raises OSError where the connection has failed."""
         if not self._unread:
             if self._error is not None:
                 raise ConnectionResetError(str(self._error)) from self._error

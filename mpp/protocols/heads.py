@@ -53,22 +53,24 @@ class Answers:
 
         Returns its first line, and values by lower-case name, several of one name joined by commas.
         """
-        if not self._start.startswith(self.buffer[: len(self._start)]):
-            raise self._no_answer(bytes(self.buffer[:80]))
-        end = self.buffer.find(b"\r\n\r\n", self._searched)
-        if end > MAX_HEAD or (end < 0 and len(self.buffer) > MAX_HEAD + 3):
+        buffer = self.buffer
+        if not buffer:
+            return None
+        end = buffer.find(b"\r\n\r\n", self._searched)
+        if end > MAX_HEAD or (end < 0 and len(buffer) > MAX_HEAD + 3):
             raise RemoteProtocolError(f"a head of more than {MAX_HEAD} octets")
         if end < 0:
-            self._searched = max(0, len(self.buffer) - 3)
+            if not self._start.startswith(buffer[: len(self._start)]):
+                raise self._no_answer(bytes(buffer[:80]))
+            self._searched = max(0, len(buffer) - 3)
             return None
-        first, _, rest = bytes(self.buffer[:end]).partition(b"\r\n")
-        del self.buffer[: end + 4]
+        first, _, rest = bytes(buffer[:end]).partition(b"\r\n")
+        del buffer[: end + 4]
         self._searched = 0
-        fields = read_fields(rest)
         match = self._first.fullmatch(first)
         if not match:
             raise self._no_answer(first)
-        return match, fields
+        return match, read_fields(rest)
 
     def _no_answer(self, octets: bytes) -> RemoteProtocolError:
         return RemoteProtocolError(f"not an answer of {self._protocol}: {printable(octets, 80)}")

@@ -8,17 +8,15 @@ from `send`, RemoteProtocolError from `next_event`, and nothing else.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mpp.mail.escape import printable
 from mpp.protocols.errors import NEED_DATA, LocalProtocolError, NeedData, RemoteProtocolError
 from mpp.protocols.heads import Answers, Chunked, write_head
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     method: Literal["GET", "POST"]
     target: str  # "/checkv2"
     host: str
@@ -26,12 +24,11 @@ class Request:
     fields: Sequence[tuple[str, str]] = ()  # beside Host and Content-Length; one without a value is left out
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     status: int
     reason: str  # cleaned
-    fields: Mapping[str, str] = field(default_factory=dict)  # by lower-case name, cleaned
-    body: bytes = b""
+    fields: Mapping[str, str]  # by lower-case name, cleaned
+    body: bytes
 
 
 class State(Enum):
@@ -51,9 +48,9 @@ class HttpCodec:
         self.state = State.IDLE
         self._max_body = max_body
         self._answers = Answers("HTTP/1.1", _STATUS, b"HTTP/1.")
-        self._head = Response(0, "")
+        self._head: tuple[int, str, dict[str, str]] = 0, "", {}  # of the answer whose body is to come
         self._keep = True  # the server leaves the connection open
-        self._body = bytearray()
+        self._body = bytearray()  # of an answer that does not say its length
         self._framing: Chunked | int | None = None  # octets of the body; None: to the end of the connection
 
     @property
@@ -88,12 +85,11 @@ class HttpCodec:
                 return self._answers.more()
         if self.state is not State.BODY:
             return NEED_DATA
-        if not self._read_body():
+        body = self._take_body()
+        if body is None:
             return self._answers.more()
-        head, body = self._head, bytes(self._body)
         self.state = State.IDLE if self._keep else State.DONE
-        self._body = bytearray()
-        return Response(head.status, head.reason, head.fields, body)
+        return Response(*self._head, body)
 
     def _read_head(self) -> bool:
         """Take a head off the buffer. What comes before the final one (1xx) is passed over."""
@@ -104,7 +100,7 @@ class HttpCodec:
         status = int(match[2])
         if status < 200:
             return True
-        self._head = Response(status, printable(match[3] or b"", 200), fields)
+        self._head = status, printable(match[3] or b"", 200), fields
         options = fields.get("connection", "").lower()
         self._keep = "close" not in options if match[1] != b"0" else "keep-alive" in options
         self._framing = self._framing_of(status, fields)
@@ -130,17 +126,21 @@ class HttpCodec:
             raise RemoteProtocolError(f"a body of {announced} octets, more than {self._max_body}")
         return int(announced)
 
-    def _read_body(self) -> bool:
-        """Move what is there of the body out of the buffer; True where it is complete."""
-        buffer = self._answers.buffer
-        if isinstance(self._framing, Chunked):
-            self._body += self._framing.take(buffer)
-        else:
-            wanted = None if self._framing is None else self._framing - len(self._body)
-            self._body += buffer[:wanted]
-            del buffer[:wanted]
+    def _take_body(self) -> bytes | None:
+        """Take the body off the buffer; None while it is not complete."""
+        buffer, framing = self._answers.buffer, self._framing
+        if isinstance(framing, int):
+            if len(buffer) < framing:
+                return None
+            whole = bytes(buffer[:framing])
+            del buffer[:framing]
+            return whole
+        self._body += buffer if framing is None else framing.take(buffer)
+        if framing is None:
+            buffer.clear()
         if len(self._body) > self._max_body:
             raise RemoteProtocolError(f"a body of more than {self._max_body} octets")
-        if isinstance(self._framing, Chunked):
-            return self._framing.done
-        return self._answers.eof if self._framing is None else len(self._body) == self._framing
+        if not (self._answers.eof if framing is None else framing.done):
+            return None
+        body, self._body = bytes(self._body), bytearray()
+        return body

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mpp.mail.escape import printable
 from mpp.protocols.errors import (
@@ -33,22 +33,19 @@ class Options:
     host: str
 
 
-@dataclass(frozen=True, slots=True)
-class Begin:
+class Begin(NamedTuple):
     """A content begins: as the body of an HTTP response (RESPMOD) or request (REQMOD)."""
 
     method: Method
     url: str
     host: str
     length: int  # octets of the content
-    type: str = "message/rfc822"
     preview: int | None = None  # octets shown first; None: all at once
     allow_204: bool = True
     fields: Sequence[tuple[str, str]] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     length: int  # octets of the content that follow; at least 1
 
 
@@ -67,8 +64,7 @@ class Continue:
     """The service wants to see the rest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     status: int
     reason: str  # cleaned
     fields: Mapping[str, str]  # by lower-case name, cleaned
@@ -108,6 +104,9 @@ _NEXT = {
 }
 _STATUS = re.compile(rb"ICAP/1\.0 ([1-5][0-9]{2})(?: ([^\r\n]*))?")
 _ASKED = write_head("GET /message.eml HTTP/1.1", [("Host", "mail")])  # what a RESPMOD is the answer to
+_ABOUT = b"Content-Type: message/rfc822\r\nContent-Length: %d\r\n\r\n"
+_DOWNLOAD = _ASKED + b"HTTP/1.1 200 OK\r\n" + _ABOUT
+_UPLOAD = b"POST /message.eml HTTP/1.1\r\nHost: mail\r\n" + _ABOUT
 _PLACE = re.compile(r"(req-hdr|res-hdr|req-body|res-body|opt-body|null-body)=([0-9]{1,6})")
 
 
@@ -148,12 +147,11 @@ class IcapCodec:
     def _begin(self, event: Begin) -> bytes:
         if self.state is not State.IDLE:
             raise LocalProtocolError(f"Begin in {self.state.name}")
-        about = [("Content-Type", event.type), ("Content-Length", str(event.length))]
         if event.method == "RESPMOD":
-            heads = _ASKED + write_head("HTTP/1.1 200 OK", about)
+            heads = _DOWNLOAD % event.length
             places = f"req-hdr=0, res-hdr={len(_ASKED)}, res-body={len(heads)}"
         else:
-            heads = write_head("POST /message.eml HTTP/1.1", [("Host", "mail"), *about])
+            heads = _UPLOAD % event.length
             places = f"req-hdr=0, req-body={len(heads)}"
         fields = [
             ("Host", event.host),
@@ -183,37 +181,33 @@ class IcapCodec:
             if self._answers.buffer and self.state is State.IDLE:
                 raise RemoteProtocolError("spoke without a request")
             return NEED_DATA
-        if self._head is None and (event := self._read_head()) is not None:
-            return event
         if self._head is None:
-            return self._answers.more()
+            found = self._answers.take_head()
+            if found is None:
+                return self._answers.more()
+            match, fields = found
+            status = int(match[1])
+            if status < 200:
+                event = Continue()
+                self._advance(event, RemoteProtocolError)
+                return event
+            self._head = status, printable(match[2] or b"", 200), fields
         return self._answer(*self._head)
-
-    def _read_head(self) -> Event | None:
-        """Take a head off the buffer: Continue is an event of its own, any other head is kept in `_head`."""
-        found = self._answers.take_head()
-        if found is None:
-            return None
-        match, fields = found
-        status = int(match[1])
-        if status < 200:
-            event = Continue()
-            self._advance(event, RemoteProtocolError)
-            return event
-        self._head = status, printable(match[2] or b"", 200), fields
-        return None
 
     def _answer(self, status: int, reason: str, fields: dict[str, str]) -> Event | NeedData:
         """Return the answer where the HTTP head within it is there too."""
-        length, body = _places(fields.get("encapsulated", ""))
-        buffer = self._answers.buffer
-        if len(buffer) < length:
-            return self._answers.more()
-        http = bytes(buffer[:length])
-        del buffer[:length]
+        length, body, http = 0, False, b""
+        if places := fields.get("encapsulated"):
+            length, body = _places(places)
+            buffer = self._answers.buffer
+            if len(buffer) < length:
+                return self._answers.more()
+            http = bytes(buffer[:length])
+            del buffer[:length]
         self._head = None
         self._keep = "close" not in fields.get("connection", "").lower() and status < 400
-        self._chunks = Chunked()
+        if body:
+            self._chunks = Chunked()
         self.state = State.BODY if body else self._ended()
         return Answer(status, reason, fields, http, body)
 

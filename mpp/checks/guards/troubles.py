@@ -22,11 +22,14 @@ class Troubles:
 
     rows: SharedRows = field(default_factory=lambda: SharedRows(1, 64, 3))
     slot: int = 0
+    _own: dict[str, int] = field(default_factory=dict)  # our row of a scanner: held, so it stays where it is
 
     def answered(self, scanner: str, digest: bytes, now: float) -> None:
         """A scanner gave an answer: it works, and the message is no trouble to it."""
         words = self.rows.words
-        if row := self.rows.claim(self.slot, key_of(scanner)):
+        row = self._own.get(scanner) or self.rows.claim(self.slot, key_of(scanner))
+        if row:
+            self._own[scanner] = row
             words[row + HOLD] = 1  # stays, however many messages give trouble
             words[row + _WORD] = int(now * 1000) + 1
         for trouble in self.rows.find_all(key_of((scanner, digest))) if words[NOTED] else ():

@@ -17,7 +17,7 @@ from mpp.net.connect import Connection, Server
 from mpp.net.pool.asking import PoolError
 from mpp.protocols.clamd import Begin, Chunk, ClamdCodec, Clean, End, Failed, Found, Ping, Told, TooLarge, Version
 from mpp.protocols.errors import RemoteProtocolError
-from mpp.verdict.finding import VIRUS_SCANNED, Finding
+from mpp.verdict.finding import Finding
 from mpp.verdict.transaction import Transaction
 
 CHUNK = 256 << 10  # octets under one length
@@ -39,20 +39,19 @@ class ClamdCheck(ServedCheck[Clamd]):
         if len(raw) > self.settings.max_size:
             return [self.too_large(len(raw))]
 
-        async def job(server: Server, deadline: float) -> Answer:
-            return await self._sessions.speak(server, deadline, lambda session: _scan(session, raw))
-
+        job = self._sessions.job(lambda session: _scan(session, raw))
         try:
             answer = await self.ask(job, len(raw), transaction)
         except PoolError as error:
             return [self.failed(error.server, error.cause)]
         if isinstance(answer, TooLarge):
             return [self.too_large(len(raw), "clamd's StreamMaxLength")]
-        scanned = Finding(self.name, VIRUS_SCANNED)
-        return [scanned] if isinstance(answer, Clean) else [scanned, self._names.classed(self.name, answer.name)]
+        if isinstance(answer, Clean):
+            return [self.answered]
+        return [self.answered, self._names.classed(self.name, answer.name)]
 
-    async def ping(self, connection: Connection) -> None:
-        session = Session(connection, ClamdCodec())
+    async def ping(self, server: Server, connection: Connection) -> None:
+        session = Session(server, connection, ClamdCodec())
         await connection.write((session.codec.send(Ping()),))
         if not isinstance(event := await session.answer(session.codec.next_event), Told):
             raise RemoteProtocolError(f"{type(event).__name__} is no answer to PING")

@@ -15,7 +15,6 @@ from mpp.checks.scanners.scanner import ServedCheck, Tools, beside_loop
 from mpp.checks.scanners.session import Session, Sessions
 from mpp.mail.message import Message
 from mpp.mail.part import Part
-from mpp.net.connect import Server
 from mpp.net.pool.asking import PoolError
 from mpp.protocols.errors import RemoteProtocolError
 from mpp.protocols.http import HttpCodec, Request
@@ -42,20 +41,17 @@ class HttpCheck(ServedCheck[Http]):
             body, fields = json.dumps(about).encode(), [("Content-Type", "application/json")]
         fields += [("Accept", "application/json"), ("Authorization", self._secret)]
 
-        async def job(server: Server, deadline: float) -> list[Finding]:
-            request = Request("POST", self.settings.path, self.settings.host or server.host, len(body), fields)
-
-            async def talk(session: Session[HttpCodec]) -> list[Finding]:
-                session.whole = await session.connection.write((session.codec.send(request), body))
-                response = await session.answer(session.codec.next_event)
-                if response.status != 200:
-                    raise RemoteProtocolError(f"the service says {response.status} {response.reason}")
-                return read_answer(response.body, self.name, transaction.id)
-
-            return await self._sessions.speak(server, deadline, talk)
+        async def talk(session: Session[HttpCodec]) -> list[Finding]:
+            host = self.settings.host or session.server.host
+            request = Request("POST", self.settings.path, host, len(body), fields)
+            session.whole = await session.connection.write((session.codec.send(request), body))
+            response = await session.answer(session.codec.next_event)
+            if response.status != 200:
+                raise RemoteProtocolError(f"the service says {response.status} {response.reason}")
+            return read_answer(response.body, self.name, transaction.id)
 
         try:
-            return await self.ask(job, len(message.raw), transaction)
+            return await self.ask(self._sessions.job(talk), len(message.raw), transaction)
         except PoolError as error:
             return [self.failed(error.server, error.cause)]
 

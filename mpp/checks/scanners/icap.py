@@ -9,6 +9,7 @@ import asyncio
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from mpp.checks.scanners.kinds import Icap
 from mpp.checks.scanners.scanner import About, ServedCheck, Tools
@@ -19,7 +20,7 @@ from mpp.net.connect import Connection, Server
 from mpp.net.pool.asking import PoolError
 from mpp.protocols.errors import RemoteProtocolError
 from mpp.protocols.icap import Answer, Begin, Continue, Data, Done, End, EndOfPreview, IcapCodec, Options, Piece
-from mpp.verdict.finding import VIRUS_SCANNED, Finding, Verdict
+from mpp.verdict.finding import Finding, Verdict
 from mpp.verdict.transaction import Transaction
 
 CHANGED = "ICAP-changed"  # a symbol of ours: it gave back something else, and named no threat
@@ -42,6 +43,7 @@ class _Known:
     preview: int | None
     allow_204: bool
     name: str
+    host: str
 
 
 class IcapCheck(ServedCheck[Icap]):
@@ -59,30 +61,22 @@ class IcapCheck(ServedCheck[Icap]):
         if len(raw) > self.settings.max_size:
             return [self.too_large(len(raw))]
         fields = [("X-Client-IP", transaction.client.address)] if self.settings.tell_client else []
-
-        async def job(server: Server, deadline: float) -> list[Finding]:
-            async def talk(session: Talk) -> list[Finding]:
-                known = self._known.get(server)
-                if known is None or known.until < asyncio.get_running_loop().time():
-                    known = self._known[server] = await self._options(session, _host(server))
-                return await self._scan(session, server, known, raw, fields)
-
-            return await self._sessions.speak(server, deadline, talk)
-
+        job = self._sessions.job(partial(self._scan, raw, fields))
         try:
             found = await self.ask(job, len(raw), transaction)
         except PoolError as error:
             return [self.failed(error.server, error.cause)]
-        return [Finding(self.name, VIRUS_SCANNED), *found]
+        return [self.answered, *found]
 
-    async def ping(self, connection: Connection) -> None:
-        await self._options(Session(connection, IcapCodec()), "localhost")
+    async def ping(self, server: Server, connection: Connection) -> None:
+        await self._options(Session(server, connection, IcapCodec()))
 
     async def tell(self, server: Server, deadline: float) -> About:
-        known = await self._sessions.speak(server, deadline, lambda session: self._options(session, _host(server)))
+        known = await self._sessions.speak(server, deadline, self._options)
         return About(f"{known.name}, ISTag {known.tag}")
 
-    async def _options(self, session: Talk, host: str) -> _Known:
+    async def _options(self, session: Talk) -> _Known:
+        host = _host(session.server)
         await session.connection.write((session.codec.send(Options(self._url(host), host)),))
         answer, _ = await _answer(session, b"")
         fields = answer.fields
@@ -97,19 +91,21 @@ class IcapCheck(ServedCheck[Icap]):
             _number(fields.get("preview", "")) if self.settings.preview else None,
             "204" in fields.get("allow", ""),
             fields.get("service", "an ICAP service"),
+            host,
         )
 
-    async def _scan(
-        self, session: Talk, server: Server, known: _Known, raw: bytes, fields: list[tuple[str, str]]
-    ) -> list[Finding]:
-        codec, connection = session.codec, session.connection
+    async def _scan(self, raw: bytes, fields: list[tuple[str, str]], session: Talk) -> list[Finding]:
+        codec, connection, server = session.codec, session.connection, session.server
+        known = self._known.get(server)
+        if known is None or known.until < asyncio.get_running_loop().time():
+            known = self._known[server] = await self._options(session)
         # A small message goes at once: asking whether its rest is wanted would cost more than the rest.
         preview = None if known.allow_204 and len(raw) <= SMALL else known.preview
         begin = codec.send(
             Begin(
                 self.settings.method,
-                self._url(_host(server)),
-                _host(server),
+                self._url(known.host),
+                known.host,
                 len(raw),
                 preview=preview,
                 allow_204=known.allow_204,
@@ -125,7 +121,7 @@ class IcapCheck(ServedCheck[Icap]):
             begin = b""
             first = await session.heard(codec.next_event)
             if isinstance(first, Answer):
-                return self._found(*await _rest(session, first, raw), server, known)
+                return self._found(first, await _came_back(session, first, raw), server, known)
             if not isinstance(first, Continue):
                 raise RemoteProtocolError(f"{type(first).__name__} is no answer to a preview")
         session.whole = await connection.write(_pieces(codec, begin, raw, start))
@@ -137,7 +133,7 @@ class IcapCheck(ServedCheck[Icap]):
             self._known.pop(server, None)  # new signatures or settings there: what it can do may be new too
         if answer.status not in (200, 201, 204):
             raise RemoteProtocolError(f"the service says {answer.status} {answer.reason}")
-        for name in self.settings.threat_fields:
+        for name in self.settings.threat_fields if answer.fields else ():
             if value := answer.fields.get(name.lower()):
                 return [self._threat(name, value)]
         if answer.status == 204:
@@ -189,10 +185,11 @@ async def _answer(session: Talk, raw: bytes) -> tuple[Answer, bool]:
     answer = await session.heard(session.codec.next_event)
     if not isinstance(answer, Answer):
         raise RemoteProtocolError(f"{type(answer).__name__} is no answer")
-    return await _rest(session, answer, raw)
+    return answer, await _came_back(session, answer, raw)
 
 
-async def _rest(session: Talk, answer: Answer, raw: bytes) -> tuple[Answer, bool]:
+async def _came_back(session: Talk, answer: Answer, raw: bytes) -> bool:
+    """Return whether `raw` comes back with an answer. Raises OSError and RemoteProtocolError."""
     same, length = True, 0
     while answer.body and not isinstance(event := await session.heard(session.codec.next_event), Done):
         if isinstance(event, Data):
@@ -200,8 +197,8 @@ async def _rest(session: Talk, answer: Answer, raw: bytes) -> tuple[Answer, bool
             length += len(event.octets)
         if length > len(raw) + SPARE:
             raise RemoteProtocolError(f"gives back more than {len(raw) + SPARE} octets")
-    await session.settle()
-    return answer, same and length == len(raw)
+    session.settle()
+    return same and length == len(raw)
 
 
 def _number(text: str) -> int | None:

@@ -97,7 +97,7 @@ def _rspamd(scanner: Rspamd, raw: bytes, lesson: Lesson, contexts: Contexts) -> 
         until = asyncio.get_running_loop().time() + scanner.connect_timeout
         connection = await connect(server, until, context)
         try:
-            return await learn_at(connection, raw, lesson, password)
+            return await learn_at(server, connection, raw, lesson, password)
         finally:
             connection.close()
 

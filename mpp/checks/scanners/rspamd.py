@@ -20,13 +20,14 @@ from mpp.net.connect import Connection, Server
 from mpp.net.pool.asking import PoolError
 from mpp.protocols.errors import RemoteProtocolError
 from mpp.protocols.http import HttpCodec, Request, Response
-from mpp.verdict.finding import SPAM_SCANNED, Finding, Verdict
+from mpp.verdict.finding import Finding, Verdict
 from mpp.verdict.transaction import Transaction
 
 MAX_SYMBOLS = 500
 TOTAL = "RSPAMD_SCORE"  # a symbol of ours, for points that no symbol has
 ACTION = "RSPAMD_ACTION"  # a symbol of ours: what rspamd itself would do
 _LATER = "451 4.7.1 Please try again later"
+_decode = json.JSONDecoder().decode
 
 
 class RspamdCheck(ServedCheck[Rspamd]):
@@ -48,16 +49,13 @@ class RspamdCheck(ServedCheck[Rspamd]):
             session.whole = await session.connection.write((head + raw,) if len(raw) <= 8192 else (head, raw))
             return self._findings(await session.answer(session.codec.next_event))
 
-        async def job(server: Server, deadline: float) -> list[Finding]:
-            return await self._sessions.speak(server, deadline, talk)
-
         try:
-            return await self.ask(job, len(raw), transaction)
+            return await self.ask(self._sessions.job(talk), len(raw), transaction)
         except PoolError as error:
             return [self.failed(error.server, error.cause)]
 
-    async def ping(self, connection: Connection) -> None:
-        await _ping(Session(connection, HttpCodec(max_body=MAX_ANSWER)))
+    async def ping(self, server: Server, connection: Connection) -> None:
+        await _ping(Session(server, connection, HttpCodec(max_body=MAX_ANSWER)))
 
     async def tell(self, server: Server, deadline: float) -> About:
         return About(await self._sessions.speak(server, deadline, _ping))
@@ -67,26 +65,26 @@ class RspamdCheck(ServedCheck[Rspamd]):
         if response.status != 200:
             raise RemoteProtocolError(f"rspamd says {response.status} {response.reason}")
         try:
-            answer = json.loads(response.body)
+            text = response.body.decode()
+            answer = _decode(text)
             symbols: Mapping[str, Any] = answer["symbols"]
             action, total = str(answer["action"]), read_score(answer["score"])
-            found = [self._symbol(name, symbols[name]) for name in sorted(symbols)[:MAX_SYMBOLS]]
+            plain = text.isascii() and text.isprintable() and "\\" not in text
+            found = [self._symbol(name, symbols[name], plain) for name in sorted(symbols)[:MAX_SYMBOLS]]
             missing = round(total - fsum(each.score for each in found), 3)
         except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise RemoteProtocolError(f"no verdict of rspamd: {printable(repr(error), 200)}") from None
         if missing:
             found.append(Finding(self.name, TOTAL, missing, "Points of rspamd that no symbol has"))
-        return [Finding(self.name, SPAM_SCANNED), *found, *self._action(action)]
+        return [self.answered, *found, *self._action(action)]
 
-    def _symbol(self, name: str, symbol: Mapping[str, Any]) -> Finding:
-        options = ", ".join(map(str, symbol.get("options") or ()))
-        return Finding(
-            self.name,
-            printable(name, 128),
-            read_score(symbol.get("score", 0)),
-            printable(str(symbol.get("description") or ""), 500),
-            printable(options, 500),
-        )
+    def _symbol(self, name: str, symbol: Mapping[str, Any], plain: bool) -> Finding:
+        """Return the finding of a symbol; `plain` is whether nothing in the answer need be escaped."""
+        options, description = symbol.get("options"), str(symbol.get("description") or "")
+        evidence = ", ".join(map(str, options)) if options else ""
+        if not plain or len(name) + len(description) + len(evidence) > 128:
+            name, description, evidence = printable(name, 128), printable(description, 500), printable(evidence, 500)
+        return Finding(self.name, name, read_score(symbol.get("score", 0)), description, evidence)
 
     def _action(self, action: str) -> list[Finding]:
         text = f"rspamd's own action would be: {printable(action, 60)}"
@@ -106,9 +104,11 @@ async def _ping(session: Session[HttpCodec]) -> str:
     return response.fields.get("server", "rspamd")
 
 
-async def learn_at(connection: Connection, raw: bytes, lesson: Literal["spam", "ham"], password: str) -> bool:
+async def learn_at(
+    server: Server, connection: Connection, raw: bytes, lesson: Literal["spam", "ham"], password: str
+) -> bool:
     """Teach the controller at the other end; False where it knew already. Raises OSError and RemoteProtocolError."""
-    session = Session(connection, HttpCodec(max_body=MAX_ANSWER))
+    session = Session(server, connection, HttpCodec(max_body=MAX_ANSWER))
     request = Request("POST", f"/learn{lesson}", "rspamd", len(raw), [("Password", password)])
     await connection.write((session.codec.send(request), raw))
     response = await session.answer(session.codec.next_event)
@@ -140,5 +140,7 @@ def envelope_fields(transaction: Transaction, settings: Rspamd) -> list[tuple[st
         ("Settings-ID", settings.settings_id),
         ("Pass", "all" if settings.pass_all else ""),
     ]
+    if "".join([value for _, value in fields]).isprintable():
+        return fields
     # Control characters of a sender's making have no place in a field.
     return [(name, value if value.isprintable() else printable(value, 1000)) for name, value in fields]

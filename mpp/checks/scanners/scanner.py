@@ -21,7 +21,7 @@ from mpp.net.tls import client_contexts
 from mpp.protocols.errors import ClosedEarlyError, RemoteProtocolError
 from mpp.settings.common import Tls
 from mpp.settings.problem import Path, Problem
-from mpp.verdict.finding import SCANNER_FAILED, TOO_LARGE, Finding
+from mpp.verdict.finding import SCANNER_FAILED, SPAM_SCANNED, TOO_LARGE, VIRUS_SCANNED, Finding
 from mpp.verdict.transaction import Transaction
 
 ANSWER_S = 10.0  # for a server to tell what it is
@@ -101,6 +101,7 @@ class ScannerCheck(Generic[S]):
         self.name = settings.name
         self.layer = settings.layer
         self.spam = isinstance(settings, SpamScanner)
+        self.answered = Finding(settings.name, SPAM_SCANNED if self.spam else VIRUS_SCANNED)
 
     def deadline(self) -> float:
         """Return the moment by which an answer asked for now must be there."""
@@ -213,11 +214,11 @@ class ServedCheck(ScannerCheck[P]):
         soon = asyncio.get_running_loop().time() + PROBE_CONNECT_S
         connection = await connect(server, min(deadline, soon), self.context)
         try:
-            await self.ping(connection)
+            await self.ping(server, connection)
         finally:
             connection.close()
 
-    async def ping(self, connection: Connection) -> None:
+    async def ping(self, server: Server, connection: Connection) -> None:
         """Ask a server that was just connected to whether it works; a kind without a question for that asks nothing.
 
         May wait as long as a busy server needs. Raises OSError and RemoteProtocolError.

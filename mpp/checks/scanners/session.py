@@ -5,9 +5,11 @@ said a word, the same is said again in a fresh one.
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from mpp.net.connect import Connection, Server
+from mpp.net.pool.asking import Job
 from mpp.net.pool.kept import Kept
 from mpp.protocols.errors import NeedData, RemoteProtocolError
 
@@ -32,7 +34,8 @@ R = TypeVar("R")
 class Session(Generic[C]):
     """One connection with its codec. `whole` is for the talk to unset where not all was sent before the answer."""
 
-    def __init__(self, connection: Connection, codec: C) -> None:
+    def __init__(self, server: Server, connection: Connection, codec: C) -> None:
+        self.server = server
         self.connection = connection
         self.codec = codec
         self.silent = True  # nothing was heard since the talk began
@@ -49,16 +52,16 @@ class Session(Generic[C]):
     async def answer(self, event: Callable[[], R | NeedData]) -> R:
         """Return the event that ends the talk. Raises as `heard`, and where more was said than one answer."""
         found = await self.heard(event)
-        await self.settle()
+        self.settle()
         return found
 
-    async def settle(self) -> None:
+    def settle(self) -> None:
         """Raises RemoteProtocolError where something came behind the answer.
 
         A server that says "OK" and "FOUND" to one message is not to be believed either way.
         """
         if self.connection.readable:
-            self.codec.receive_data(await self.connection.read())
+            self.codec.receive_data(self.connection.take())
         if not isinstance(self.codec.next_event(), NeedData):
             raise RemoteProtocolError("more than one answer to one request")
 
@@ -79,20 +82,24 @@ class Sessions(Generic[C]):
         while session := self._kept.take(server):
             session.silent = True
             try:
-                return await self._talk(session, server, talk)
+                return await self._talk(session, talk)
             except (ConnectionError, RemoteProtocolError):
                 if not session.silent:
                     raise
-        return await self._talk(Session(await self._connect(server, deadline), self._codec()), server, talk)
+        return await self._talk(Session(server, await self._connect(server, deadline), self._codec()), talk)
 
-    async def _talk(self, session: Session[C], server: Server, talk: Callable[[Session[C]], Awaitable[R]]) -> R:
+    def job(self, talk: Callable[[Session[C]], Awaitable[R]]) -> Job[R]:
+        """Return the job for a pool that is such a talk."""
+        return partial(self.speak, talk=talk)
+
+    async def _talk(self, session: Session[C], talk: Callable[[Session[C]], Awaitable[R]]) -> R:
         fit = False
         try:
             result = await talk(session)
             fit = session.whole and session.codec.reusable
         finally:
             if fit:
-                self._kept.keep(server, session)
+                self._kept.keep(session.server, session)
             else:
                 session.connection.close()
         return result

@@ -93,7 +93,7 @@ class SpamdCheck(ServedCheck[Spamd]):
             return dict.fromkeys(users, _EVERYONE)
         return {user: frozenset(recipients) for user, recipients in users.items()} or {"": _EVERYONE}
 
-    async def ping(self, connection: Connection) -> None:
+    async def ping(self, server: Server, connection: Connection) -> None:
         """A PING waits for a free child: its answer says that one is there."""
         codec = SpamdCodec()
         await connection.write((codec.send(Request("PING")),))

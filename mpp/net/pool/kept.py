@@ -5,7 +5,6 @@ is not given out; one that nobody takes is closed after a while.
 """
 
 import asyncio
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from mpp.net.connect import Connection, Server
@@ -22,28 +21,22 @@ class Session(Protocol):
 S = TypeVar("S", bound=Session)
 
 
-@dataclass(slots=True, eq=False)
-class _Idle(Generic[S]):
-    session: S
-    until: float  # the loop's time
-
-
 class Kept(Generic[S]):
     """The idle sessions of one adapter, by server; the one last used is given out first."""
 
     def __init__(self, keep_s: float = KEEP_S) -> None:
         self._keep_s = keep_s
-        self._idle: dict[Server, list[_Idle[S]]] = {}  # of each server the one that ends first at the head
+        self._idle: dict[Server, list[tuple[S, float]]] = {}  # and its end, the loop's time; the first at the head
         self._timer: asyncio.TimerHandle | None = None  # one for all: a session comes and goes with each message
 
     def take(self, server: Server) -> S | None:
         """Return a session that was fit a moment ago; the server may still be closing it, so be ready to begin anew."""
-        idle = self._idle.get(server, [])
+        idle = self._idle.get(server)
         while idle:
-            entry = idle.pop()
-            if not entry.session.connection.readable:
-                return entry.session
-            entry.session.connection.close()
+            session, _ = idle.pop()
+            if not session.connection.readable:
+                return session
+            session.connection.close()
         return None
 
     def keep(self, server: Server, session: S) -> None:
@@ -53,7 +46,7 @@ class Kept(Generic[S]):
             session.connection.close()
             return
         loop = asyncio.get_running_loop()
-        idle.append(_Idle(session, loop.time() + self._keep_s))
+        idle.append((session, loop.time() + self._keep_s))
         if self._timer is None:
             self._timer = loop.call_later(self._keep_s, self._expire)
 
@@ -62,9 +55,9 @@ class Kept(Generic[S]):
         loop, left = asyncio.get_running_loop(), []
         now = loop.time()
         for server, idle in list(self._idle.items()):
-            while idle and idle[0].until <= now:
-                idle.pop(0).session.connection.close()
+            while idle and idle[0][1] <= now:
+                idle.pop(0)[0].connection.close()
             left += idle[:1]
             if not idle:
                 del self._idle[server]
-        self._timer = loop.call_at(min(entry.until for entry in left), self._expire) if left else None
+        self._timer = loop.call_at(min(until for _, until in left), self._expire) if left else None
