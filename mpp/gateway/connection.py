@@ -110,22 +110,19 @@ class Connection(asyncio.Protocol):
         ):  # only content that is on its way is still answered
             self._end(SHUTDOWN)
             return
-        out: list[bytes] = []
+        out = b""
         while not (session.closing or self._full) and (event := codec.next_event()) is not NEED_DATA:
             try:
                 answer = session.handle(event)
             except Exception as error:  # noqa: BLE001 the edge of a command: the client hears of it and may go on
                 answer = self._fault(error)
-            if isinstance(answer, Reply):
-                out.append(codec.send(answer))
-                if session.wants_tls:
-                    break
-            else:
+            if not isinstance(answer, Reply):
                 self.busy = True
                 self._work = self._loop.create_task(self._finish(event, answer))
                 break
+            out += codec.send(answer)
         if out and self._transport is not None:
-            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+            self._transport.write(out)
         if session.wants_tls:
             self.busy = True
             self._work = self._loop.create_task(self._upgrade())
@@ -167,8 +164,12 @@ class Connection(asyncio.Protocol):
         if self.session.gone:
             self._close()
             return
-        self._pump()
-        self._read_on()
+        if codec.ahead or self.session.closing or self._stopping:
+            self._pump()
+        else:
+            self._rest(answered=True)
+        if self._paused:
+            self._read_on()
 
     def _fault(self, error: Exception) -> Reply:
         """Something of ours failed: the operator hears what, the client that it should try again."""

@@ -8,9 +8,10 @@ UTF-8, and no address that is no mailbox. Never raises: what cannot be read is `
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
+from typing import ClassVar
 
 from mpp.mail.address import AddressError, parse_address
 from mpp.mail.envelope import Parameters
@@ -20,8 +21,9 @@ from mpp.protocols.smtp.reply import Reply
 MAX_NAME = 255  # octets of a HELO name
 SHOWN = 256  # octets of a refused command told to the caller
 MAX_LOCAL = 255  # octets of a local part: RFC 5321, 4.5.3.1.1 says 64, but VERP and SRS in use are longer
-_CACHED = 512  # octets: longer lines are rare, and would make the cache large
+KNOWN = 512  # octets: longer lines are rare, and would make the cache large
 
+BARE = Reply(521, "5.5.2", "Bare CR or LF in a command, lines must end in CR LF")
 UNKNOWN = Reply(500, "5.5.2", "Command not recognized")
 NOT_IMPLEMENTED = Reply(502, "5.5.1", "Command not implemented")
 NOT_SMTP = Reply(554, "5.5.1", "This is a mail server, goodbye")
@@ -46,17 +48,21 @@ class Hello:
 class Mail:
     reverse_path: str  # "" is the null reverse-path; without source route
     parameters: Parameters
+    plain: bool = field(default=False, compare=False)  # nothing has to be offered for it
 
 
 @dataclass(frozen=True, slots=True)
 class Rcpt:
     address: str  # without source route; "postmaster" may have no domain
     parameters: Parameters
+    plain: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
     """Answer 354, and Content follows."""
+
+    plain: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +153,7 @@ class _Refused(Exception):  # noqa: N818 not an error of ours
 
 
 def parse_command(line: bytes) -> Parsed:
-    """Read one command line without its CRLF. Frozen events: the same line may give the same object again."""
-    return _parse_cached(line) if len(line) <= _CACHED else _parse(line)
-
-
-def _parse(line: bytes) -> Parsed:
+    """Read one command line without its CRLF."""
     verb, _, argument = line.partition(b" ")
     verb = verb.upper()
     if verb.startswith(b"BDAT"):
@@ -167,7 +169,15 @@ def _parse(line: bytes) -> Parsed:
         return Invalid(refused.reply, line[:SHOWN])
 
 
-_parse_cached = lru_cache(2048)(_parse)
+def read_line(line: bytes) -> Parsed:
+    """Read what stands up to an LF. Another host may have read two lines where a CR or LF is alone."""
+    bare = len(line) < 2 or line[-2] != 13 or line.find(b"\r") < len(line) - 2
+    return Fatal(BARE) if bare else parse_command(line[:-2])
+
+
+known_line = lru_cache(2048)(read_line)
+"""The same for lines of at most KNOWN octets, which come again and again. Frozen events: it gives the same object again."""
+
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
 
@@ -259,13 +269,14 @@ def _mail(argument: bytes) -> Command:
         raise _Refused(BAD_SENDER)
     if not address.isascii() and "SMTPUTF8" not in values:
         raise _Refused(UTF8_SENDER)
-    return Mail(address, values)
+    return Mail(address, values, not values)
 
 
 def _rcpt(argument: bytes) -> Command:
     path, parameters = _path(_text(argument), _TO, "TO", "5.1.3")
     values = _parameters(parameters, _RCPT_PARAMETERS)
-    return Rcpt(_address(path, BAD_RECIPIENT), values)
+    address = _address(path, BAD_RECIPIENT)
+    return Rcpt(address, values, not values and address.isascii())
 
 
 BAD_SENDER = Reply(501, "5.1.7", "Bad sender address syntax")

@@ -33,14 +33,15 @@ class Content:
 class _Pieces:
     """What both ways of sending content have in common."""
 
+    held = 0  # octets kept
+    size = 0  # octets that came, without transparency dots
+    too_large = discarded = False
+    _bare = _nul = _long_line = False
+    _open_line = 0  # octets of the line that the last piece left unfinished
+
     def __init__(self, max_size: int, max_line: int) -> None:
-        self.held = 0  # octets kept
-        self.size = 0  # octets that came, without transparency dots
-        self.too_large = self.discarded = False
         self._data = BytesIO()  # grows in place, and gives its octets without a copy
         self._max_size, self._max_line = max_size, max_line
-        self._bare = self._nul = self._long_line = False
-        self._open_line = 0  # octets of the line that the last piece left unfinished
 
     def discard(self) -> None:
         """Keep nothing of what came and comes."""
@@ -51,8 +52,8 @@ class _Pieces:
         self._data = BytesIO()
         self.held = 0
 
-    def _look(self, piece: bytes) -> None:
-        """Judge a piece that cuts no CRLF in two."""
+    def _take(self, piece: bytes, *, stuffed: bool) -> None:
+        """Judge and keep a piece that cuts no CRLF in two, without the dots where it is stuffed."""
         self._bare = self._bare or bare(piece)
         self._nul = self._nul or piece.find(0) >= 0
         if self._max_line and not self._long_line:
@@ -62,7 +63,8 @@ class _Pieces:
             )
             self._open_line = len(others[-1]) if others else self._open_line + len(first)
 
-    def _keep(self, piece: bytes) -> None:
+        if stuffed:
+            piece = piece.replace(b"\r\n.", b"\r\n")
         self.size += len(piece)
         if self._max_size and self.size > self._max_size:
             self.too_large = True
@@ -85,10 +87,8 @@ class Lines(_Pieces):
     and no CRLF-dot lies across its border.
     """
 
-    def __init__(self, max_size: int, max_line: int) -> None:
-        super().__init__(max_size, max_line)
-        self._tail = b"\r\n"
-        self._at_start = True
+    _tail = b"\r\n"
+    _at_start = True
 
     def feed(self, octets: bytes) -> bytes | None:
         """Take octets; return those behind the end of data (b"" too), or None where the end has not come."""
@@ -113,18 +113,14 @@ class Lines(_Pieces):
             # The piece begins with the CRLF that we put there ourselves, and maybe with its transparency dot.
             start = 3 if whole.startswith(b"\r\n.") and end > 2 else 2
             self._at_start = False
-        piece = whole[start:end]
-        self._look(piece)
-        self._keep(piece.replace(b"\r\n.", b"\r\n") if stuffed else piece)
+        self._take(whole[start:end], stuffed=stuffed)
 
 
 class Chunks(_Pieces):
     """Content by BDAT: any octets, as many as announced, over one chunk or several."""
 
-    def __init__(self, max_size: int, max_line: int) -> None:
-        super().__init__(max_size, max_line)
-        self._tail = b""  # a CR whose LF may come
-        self._last = b""  # octet of all that came
+    _tail = b""  # a CR whose LF may come
+    _last = b""  # octet of all that came
 
     def announce(self, size: int) -> None:
         """Take the size of the next chunk: what would be too large is not kept in the first place."""
@@ -138,14 +134,12 @@ class Chunks(_Pieces):
         self._tail = b"\r" if whole.endswith(b"\r") else b""
         self._last = whole[-1:] or self._last
         piece = whole[: len(whole) - len(self._tail)]
-        self._look(piece)
-        self._keep(piece)
+        self._take(piece, stuffed=False)
 
     def content(self) -> Content:
         """All chunks, ended by a CRLF where the client sent none (a next hop without CHUNKING needs it)."""
         if self._tail:
-            self._look(self._tail)
-            self._keep(self._tail)
+            self._take(self._tail, stuffed=False)
         if self.held and self._last not in b"\r\n":
             self._data.write(b"\r\n")
         return self._content(chunked=True)

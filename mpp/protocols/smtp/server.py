@@ -12,10 +12,12 @@ Only CRLF ends a command. A line with a CR or LF of its own is `Fatal`, since an
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from mpp.protocols.errors import NEED_DATA, LocalProtocolError, NeedData
 from mpp.protocols.smtp.commands import (
+    BARE,
+    KNOWN,
     SHOWN,
     UNKNOWN,
     Bdat,
@@ -36,7 +38,8 @@ from mpp.protocols.smtp.commands import (
     Verify,
     Xclient,
     Xforward,
-    parse_command,
+    known_line,
+    read_line,
 )
 from mpp.protocols.smtp.data import Chunks, Content, Lines
 from mpp.protocols.smtp.order import IN_ORDER, PARAMETER_OFFERED_AS, State, out_of_order
@@ -90,9 +93,7 @@ _TOO_LARGE = Reply(552, "5.3.4", "Message is larger than allowed here")
 _DISCARDED = Reply(452, "4.3.1", "Too much mail at the moment, please try again later")
 _UTF8_RECIPIENT = Reply(553, "5.6.7", "Address is not ASCII, MAIL needs SMTPUTF8")
 _LINE_TOO_LONG = Reply(500, "5.5.2", "Command line too long")
-_BARE = Reply(521, "5.5.2", "Bare CR or LF in a command, lines must end in CR LF")
 
-_UNUSUAL = (Invalid, Fatal, Bdat)
 _CLOSING = frozenset({421, 521})  # we close the connection after them
 
 
@@ -224,15 +225,21 @@ class ServerCodec:
 
         To Content over LMTP the reply is given once for each accepted recipient. Raises LocalProtocolError.
         """
-        copies = self.accepted if self.lmtp and isinstance(self._owed, Content) else 1
-        self._answered(reply)
-        return reply.wire if copies == 1 else reply.wire * copies
+        event, self._owed = self._owed, None
+        if event is None:
+            raise LocalProtocolError("no reply is owed")
+        copies = self.accepted if self.lmtp and isinstance(event, Content) else 1
+        if (follow := self._FOLLOW.get(type(event))) is not None:
+            follow(self, event, reply)
+        if reply.code in _CLOSING:
+            self._read = self._read_nothing
+        return reply.wire * copies
 
     def send_each(self, replies: Sequence[Reply]) -> bytes:
         """Return the octets that answer Content: over LMTP a reply for each accepted recipient in their order, else one."""
         if not isinstance(self._owed, Content) or len(replies) != (self.accepted if self.lmtp else 1):
             raise LocalProtocolError(f"{len(replies)} replies are not what is owed")
-        self._answered(replies[-1])
+        self.send(replies[-1])
         return b"".join([reply.wire for reply in replies])
 
     def hello_reply(self, name: str) -> Reply:
@@ -254,23 +261,13 @@ class ServerCodec:
         self._end_transaction()
         self.state = State.NEW
 
-    def _answered(self, reply: Reply) -> None:
-        event, self._owed = self._owed, None
-        if event is None:
-            raise LocalProtocolError("no reply is owed")
-        if (follow := self._FOLLOW.get(type(event))) is not None:
-            follow(self, event, reply)
-        if reply.code in _CLOSING:
-            self._read = self._read_nothing
-
     def _after_hello(self, _event: Event, reply: Reply) -> None:
         if reply.code < 300:
             self._end_transaction()
             self.state = State.READY
 
-    def _after_mail(self, event: Event, reply: Reply) -> None:
-        if reply.code < 300 and isinstance(event, Mail):
-            self._end_transaction()
+    def _after_mail(self, event: Mail, reply: Reply) -> None:
+        if reply.code < 300:
             self.state = State.MAIL
             self._utf8 = "SMTPUTF8" in event.parameters
 
@@ -308,7 +305,7 @@ class ServerCodec:
     def _after_last(self, _event: Event, _reply: Reply) -> None:
         self._read = self._read_nothing
 
-    _FOLLOW: ClassVar[dict[type, Callable[["ServerCodec", Event, Reply], None]]] = {
+    _FOLLOW: ClassVar[dict[type, Callable[["ServerCodec", Any, Reply], None]]] = {
         Hello: _after_hello,
         Mail: _after_mail,
         Rcpt: _after_rcpt,
@@ -337,23 +334,26 @@ class ServerCodec:
 
     def _read_command(self) -> Event | NeedData:
         buffer, start = self._buffer, self._position
-        end = buffer.find(b"\n", start)
-        length = (end + 1 or len(buffer)) - start
+        end = buffer.find(b"\n", start) + 1
+        length = (end or len(buffer)) - start
         if length > self.max_command:
             self._overlong = buffer[start : start + min(self.max_command, SHOWN)]
             self._overlong_bare, self._last_octet = False, b""
             self._read = self._read_overlong
             return self._read_overlong()
-        if end < 0:
+        if not end:
             return NEED_DATA
-        self._position = end + 1
-        line = buffer[start : end - 1]
-        if end == start or buffer[end - 1] != 13 or line.find(b"\r") >= 0:  # `in` would try it as a number first
-            return Fatal(_BARE)
-        event = parse_command(line)
-        if isinstance(event, _UNUSUAL):
-            return self._begin_chunk(event, self._refusal(event), line) if isinstance(event, Bdat) else event
-        refusal = None if type(event) in IN_ORDER[self.state] and self._plain(event) else self._refusal(event)
+        self._position = end
+        event = (known_line if length <= KNOWN else read_line)(buffer[start:end])
+        kind = type(event)
+        if kind in IN_ORDER[self.state] and event.plain:  # type: ignore[union-attr]  # Mail, Rcpt or Data: the usual command
+            return event  # type: ignore[return-value]
+        if kind is Invalid or kind is Fatal:
+            return event  # type: ignore[return-value]
+        line = buffer[start : end - 2]
+        refusal = self._refusal(event)  # type: ignore[arg-type]
+        if isinstance(event, Bdat):
+            return self._begin_chunk(event, refusal, line)
         return event if refusal is None else Invalid(refusal, line[:SHOWN])
 
     def _read_overlong(self) -> Event | NeedData:
@@ -369,14 +369,8 @@ class ServerCodec:
         self._position = end + 1
         self._read = self._read_command
         if self._overlong_bare or not rest.endswith(b"\r\n"):
-            return Fatal(_BARE)
+            return Fatal(BARE)
         return Invalid(_LINE_TOO_LONG, self._overlong)
-
-    def _plain(self, event: Command) -> bool:
-        """True where `_refusal` has nothing to look at in MAIL, RCPT or DATA but their order: the usual command."""
-        if isinstance(event, Rcpt):
-            return not event.parameters and (self._utf8 or event.address.isascii())
-        return not (isinstance(event, Mail) and event.parameters)
 
     def _refusal(self, event: Command) -> Reply | None:
         """Say what the dialogue as it stands has against a command that is well-formed."""
