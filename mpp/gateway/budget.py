@@ -73,12 +73,11 @@ class Budget:
     def _hold(self, reservation: Reservation, more: int) -> None:
         reservation.octets += more
         self.used += more
-        network = self._by_network.get(reservation.network, 0) + more
-        if network:
-            self._by_network[reservation.network] = network
-        else:
-            self._by_network.pop(reservation.network, None)
+        network = reservation.network
+        self._by_network[network] = held = self._by_network.get(network, 0) + more
+        if not held:
+            del self._by_network[network]
         if not reservation.octets:
             self._arriving.pop(reservation, None)
         elif not reservation.complete:
-            self._arriving.setdefault(reservation)
+            self._arriving[reservation] = None  # its place in the order stays that of its start

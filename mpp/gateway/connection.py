@@ -138,8 +138,10 @@ class Connection(asyncio.Protocol):
         """
         now, codec = self._loop.time(), self._codec
         if codec.receiving or codec.held:  # between two chunks as well
+            held = codec.held
+            if held or self._began:
+                self.session.hold(held)
             self._began = self._began or now
-            self.session.hold(codec.held)
             self.deadline = now + self._limits.data_timeout
         else:
             self._began = 0.0

@@ -114,17 +114,28 @@ async def _transaction(delivery: Delivery, hop: Hop) -> dict[str, Outcome]:
         if not recipients:
             return outcomes
     hop.transactions += 1
-    answers, data = await _envelope(delivery, hop, recipients)
-    taken: list[str] = []
-    if answers[0].code >= 400:
-        refusal = _outcome(answers[0], host)
-        outcomes.update((recipient.address, refusal) for recipient in recipients)
+    commands = _commands(delivery, codec.extensions, recipients)
+    if "PIPELINING" in codec.extensions:
+        answers = await hop.ask(*commands, deadline=deadline)
     else:
-        for recipient, reply in zip(recipients, answers[1:], strict=False):
-            if reply.code < 400:
-                taken.append(recipient.address)
+        answers = await _one_by_one(hop, commands, deadline)
+    taken: list[str] = []
+    refusal = data = None
+    for asked, reply in answers:
+        kind, code = type(asked), reply.code
+        if code == 421:
+            hop.abort()
+            raise HopError(f"421 in answer to {kind.__name__}", reply=reply)
+        if kind is Data:
+            data = reply
+        elif kind is Mail and code >= 400:
+            refusal = _outcome(reply, host)
+            outcomes.update((recipient.address, refusal) for recipient in recipients)
+        elif isinstance(asked, Rcpt) and refusal is None:
+            if code < 400:
+                taken.append(asked.address)
             else:
-                outcomes[recipient.address] = _outcome(reply, host)
+                outcomes[asked.address] = _outcome(reply, host)
     if data is None or data.code != 354:
         if data is not None:
             outcomes.update((address, _outcome(data, host)) for address in taken)
@@ -153,46 +164,36 @@ async def _transaction(delivery: Delivery, hop: Hop) -> dict[str, Outcome]:
     return outcomes
 
 
-async def _envelope(
-    delivery: Delivery, hop: Hop, recipients: Sequence[Recipient]
-) -> tuple[list[ServerReply], ServerReply | None]:
-    """Send XFORWARD, MAIL, RCPT and DATA, in one write where the hop pipelines; return the replies to MAIL and RCPT, and
-    the one to DATA.
-
-    The reply to DATA is None where it was not sent. Raises HopError, also for a 421 in the middle.
-    """
-    extensions, deadline = hop.codec.extensions, delivery.deadline
+def _commands(delivery: Delivery, extensions: dict[str, str], recipients: Sequence[Recipient]) -> list[Command]:
+    """Return XFORWARD, MAIL, RCPT and DATA."""
     commands: list[Command] = []
     if "XFORWARD" in extensions and delivery.target.route.forward == "xforward":
         introduction, identified = _introduction(delivery.client, extensions["XFORWARD"])
         commands += introduction
         if identified:
             commands.append(Xforward({"IDENT": delivery.id}))
-    before = len(commands)
-    mail = Mail(delivery.envelope.reverse_path, _mail_parameters(delivery, extensions))
-    commands.append(mail)
+    commands.append(Mail(delivery.envelope.reverse_path, _mail_parameters(delivery, extensions)))
     dsn = "DSN" in extensions
     for recipient in recipients:
         parameters = _kept(recipient.parameters, _DSN_RCPT) if dsn and recipient.parameters else _NONE
         commands.append(Rcpt(recipient.address, parameters))
-    if "PIPELINING" in extensions:
-        answers = await hop.ask(*commands, _DATA, deadline=deadline)
-    else:
-        answers = []
-        for command in commands:
-            answers += await hop.ask(command, deadline=deadline)
-            if command is mail and not answers[-1].reply.positive:
-                break
-        if any(answer.reply.positive for answer in answers[before + 1 :]):
-            answers += await hop.ask(_DATA, deadline=deadline)
-    said: list[ServerReply] = []
-    for asked, reply in answers[before:]:
-        if reply.code == 421:
-            hop.abort()
-            raise HopError(f"421 in answer to {type(asked).__name__}", reply=reply)
-        said.append(reply)
-    data = said.pop() if answers[-1].command is _DATA else None
-    return said, data
+    commands.append(_DATA)
+    return commands
+
+
+async def _one_by_one(hop: Hop, commands: Sequence[Command], deadline: float) -> list[Answer]:
+    """Send a group to a hop that does not pipeline: nothing behind a refused MAIL, no DATA where no recipient was taken."""
+    answers: list[Answer] = []
+    taken = False
+    for command in commands:
+        if command is _DATA and not taken:
+            break
+        answers += await hop.ask(command, deadline=deadline)
+        positive = answers[-1].reply.positive
+        if isinstance(command, Mail) and not positive:
+            break
+        taken = taken or (isinstance(command, Rcpt) and positive)
+    return answers
 
 
 def _unfit(delivery: Delivery, hop: Hop, host: str) -> dict[str, Outcome]:
@@ -277,8 +278,6 @@ _PLAIN = {421: 451, 521: 550}  # they end a session
 async def settle(deliveries: Sequence[Delivery], hops: Hops) -> list[dict[str, Outcome]]:
     """Deliver several groups at the same time; return the outcomes of each. Raises ClientGone where none of them was
     delivered for that reason."""
-    if len(deliveries) == 1:
-        return [await deliver(deliveries[0], hops)]
     results = await asyncio.gather(*(deliver(delivery, hops) for delivery in deliveries), return_exceptions=True)
     outcomes: list[dict[str, Outcome]] = []
     gone = Outcome(State.DEFERRED, Reply(451, "4.4.2", "Connection lost"), "", "the client had gone")

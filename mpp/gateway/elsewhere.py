@@ -73,7 +73,7 @@ class Elsewhere:
         return outcomes | {_BESIDE + address: outcome for address, outcome in self.outcomes.items()}
 
 
-_NOWHERE = Elsewhere()  # of most mail; never written to, since no address is in it
+NOWHERE = Elsewhere()  # of most mail; never written to, since no address is in it
 
 
 async def find_elsewhere(
@@ -85,7 +85,7 @@ async def find_elsewhere(
         if fate.copies or fate.to:
             addresses |= dict.fromkeys(fate.copies if address in known else (*fate.copies, *fate.to))
     if not addresses:
-        return _NOWHERE
+        return NOWHERE
     found = Elsewhere()
     had = await assembly.memo.accepted(reverse_path, [_BESIDE + address for address in addresses], mark)
     for address in addresses:

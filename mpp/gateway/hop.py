@@ -189,17 +189,18 @@ class Hop(asyncio.Protocol):
 
     def _read(self) -> None:
         """Take all answers that are there. Those asked for hold, whatever the hop says behind them."""
-        broken = ""
+        broken, next_event, answers = "", self.codec.next_event, self._answers
         try:
-            while (event := self.codec.next_event()) is not NEED_DATA:
-                if event.command is None:
-                    self.unasked = event.reply
-                    broken = f"unasked reply {event.reply.code}"
+            while (event := next_event()) is not NEED_DATA:
+                command, reply = event
+                if command is None:
+                    self.unasked = reply
+                    broken = f"unasked reply {reply.code}"
                     break
-                self._answers.append(event)
+                answers.append(event)
         except ProtocolError as error:
             broken = str(error)
-        if self._waiter is not None and len(self._answers) >= self._wanted:
+        if len(answers) >= self._wanted and self._waiter is not None:
             self._hand_over(self._waiter)
         if broken:
             self._fail(broken)

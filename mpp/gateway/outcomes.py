@@ -5,8 +5,8 @@ never 5xx: what the retry must know goes into the memo.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 from mpp.gateway.delivery import Outcome, State
 from mpp.protocols.smtp.reply import Reply
@@ -20,8 +20,7 @@ UNARCHIVED, UNHELD = "delivered, to be archived: ", "delivered, the original to 
 _DONE = (State.ACCEPTED, State.HELD, State.UNARCHIVED)  # not to be done again by a retry
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The one reply of SMTP, and what has to be kept for the retry before it is given."""
 
     reply: Reply

@@ -8,16 +8,17 @@ its sender. Called by mpp.gateway.session with a complete transaction; never rai
 
 import asyncio
 import time
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 
 from mpp.checks.layers.conditions import settled
 from mpp.checks.layers.judge import Judged
 from mpp.checks.lists import all_blocked, listed
 from mpp.checks.structure.check import judge as judge_structure
 from mpp.gateway.assembly import Assembly, Judges
-from mpp.gateway.delivery import ClientGone, Content, Delivery, Outcome, State, settle
-from mpp.gateway.elsewhere import NO_WAY, Elsewhere, Group, find_elsewhere
+from mpp.gateway.delivery import ClientGone, Content, Delivery, Outcome, State, deliver, settle
+from mpp.gateway.elsewhere import NO_WAY, NOWHERE, Elsewhere, Group, find_elsewhere
 from mpp.gateway.holding import hold_and_archive
 from mpp.gateway.log import event as log
 from mpp.gateway.outcomes import NOBODY, join, kept_apart
@@ -50,13 +51,15 @@ DEFERRALS = 3  # by failing scanners, before limits.deferrals ends them
 _UNJUDGED = Plan(Verdict.CLEAN, 0.0, {}, ("checks are off",))
 _DELIVER = Fate(Disposition.DELIVER, "checks")
 _GOES_ON = (Disposition.DELIVER, Disposition.TAG)
+_address, _failure = attrgetter("address"), attrgetter("failure")
 
 
 async def process(received: Received, assembly: Assembly) -> Result:
     """Judge, decide and carry out; return what the client is told."""
     data, settings = received.data, assembly.settings
     mark = digest(data) if len(data) <= LARGE else await asyncio.to_thread(digest, data)
-    known = await assembly.memo.accepted(received.envelope.reverse_path, _addresses(received), mark)
+    envelope = received.envelope
+    known = await assembly.memo.accepted(envelope.reverse_path, map(_address, envelope.recipients), mark)
     message = Message(data, assembly.message_limits)
     judged = UNEXAMINED
     plan = _UNJUDGED
@@ -73,7 +76,7 @@ async def process(received: Received, assembly: Assembly) -> Result:
         if settings.checks:
             until = min(received.arrived + settings.limits.checks_timeout, received.deadline)
             judged = await judge(message, transaction, until, assembly)
-            failed = any(finding.failure is OnFailure.DEFER for finding in judged.findings)
+            failed = OnFailure.DEFER in map(_failure, judged.findings)
             transaction.overdue = failed and _overdue(mark, assembly)
             plan = decide(transaction, settings.marks, judged.findings)
             assembly.layers.learn(judged, transaction, plan)
@@ -181,40 +184,62 @@ async def _carry_out(
     unread: bool = False,
 ) -> Result:
     """Give each recipient what the plan says, and join what came of it into the reply."""
-    outcomes = await _thrown_away(received, plan, assembly)
-    for address, said in known.items():
-        outcomes[address] = Outcome(State.ACCEPTED, Reply(250, "2.0.0", said), "memo")
-    elsewhere = await find_elsewhere(
-        received.envelope.reverse_path, plan, mark, known, received.listener.name, assembly
+    outcomes = (
+        {address: Outcome(State.ACCEPTED, Reply(250, "2.0.0", said), "memo") for address, said in known.items()}
+        if known
+        else {}
     )
-    groups: dict[Group, dict[str, Recipient]] = {}
-    for group, recipient in elsewhere.groups(plan):
-        groups.setdefault(group, {})[recipient.address] = recipient
     own: dict[str, Group] = {}
+    groups: dict[Group, dict[str, Recipient]] = {}
+    thrown_away: dict[str, str] = {}
+    more = bool(known)  # something beside delivering the message and answering with what was said to that
     for entry in received.accepted:
-        address = entry.recipient.address
+        recipient, archive = entry.recipient, entry.policy[1].archive
+        address = recipient.address
+        fate = plan.fates.get(address, _DELIVER)
+        more = more or archive or bool(fate.copies or fate.to or fate.held_too)
+        disposition = fate.disposition
         if address in outcomes:
             continue
-        fate = plan.fates.get(address, _DELIVER)
-        if fate.disposition in _GOES_ON:
+        if disposition in _GOES_ON:
             own[address] = group = entry.target, fate.edits
-            groups.setdefault(group, {})[address] = entry.recipient
-        elif fate.disposition not in (Disposition.QUARANTINE, Disposition.REDIRECT):
+            groups.setdefault(group, {})[address] = recipient
+        elif disposition is Disposition.DISCARD:
+            thrown_away[address] = fate.rule
+        elif disposition is Disposition.QUARANTINE or disposition is Disposition.REDIRECT:
+            more = True
+        else:
             outcomes[address] = _settled(fate)
-    deliveries = [_delivery(received, message, group, list(who.values()), assembly) for group, who in groups.items()]
+    if thrown_away:
+        outcomes |= await _thrown_away(thrown_away, received, plan, assembly)
+    elsewhere = NOWHERE
+    if more:
+        reverse_path, listener = received.envelope.reverse_path, received.listener.name
+        elsewhere = await find_elsewhere(reverse_path, plan, mark, known, listener, assembly)
+        for group, recipient in elsewhere.groups(plan):
+            groups.setdefault(group, {}).setdefault(recipient.address, recipient)
+    deliveries = [_delivery(received, message, group, tuple(who.values()), assembly) for group, who in groups.items()]
     try:
-        for group, taken in zip(groups, await settle(deliveries, assembly.delivering), strict=True):
+        if len(deliveries) == 1:
+            became = [await deliver(deliveries[0], assembly.delivering)]
+        else:
+            became = await settle(deliveries, assembly.delivering)
+        for group, taken in zip(groups, became, strict=True):
             for address, outcome in taken.items():
                 if own.get(address) == group:
                     outcomes[address] = outcome
             elsewhere.take(group, taken)
     except ClientGone:
         return Result(dict.fromkeys(_addresses(received), GONE), GONE, outcomes)
-    elsewhere.settle(plan, outcomes)
-    await hold_and_archive(
-        received, message, plan, judged.findings, outcomes, assembly, handed_on=elsewhere.handed_on, unread=unread
-    )
-    return await _answered(received, plan, outcomes, elsewhere, own, mark, bool(known), assembly)
+    if more or len(outcomes) > 1:  # else there is no other whose mail would tell what has to be kept of a refused one's
+        elsewhere.settle(plan, outcomes)
+        await hold_and_archive(
+            received, message, plan, judged.findings, outcomes, assembly, handed_on=elsewhere.handed_on, unread=unread
+        )
+    for address, (target, _) in own.items():
+        if outcomes[address].state is State.ACCEPTED:
+            assembly.asker.learn(target, address)
+    return await _answered(received, plan, outcomes, elsewhere, mark, bool(known), assembly)
 
 
 async def _answered(
@@ -222,29 +247,22 @@ async def _answered(
     plan: Plan,
     outcomes: dict[str, Outcome],
     elsewhere: Elsewhere,
-    own: Container[str],
     mark: bytes,
     known: bool,
     assembly: Assembly,
 ) -> Result:
     """Return what the client is told, after the memo has what its retry must know."""
-    each_apart = received.listener.address.protocol == "lmtp"
     replies: dict[str, Reply] = {}
-    for entry in received.accepted:
-        address = entry.recipient.address
-        outcome = outcomes[address]
-        replies[address] = outcome.reply
-        if outcome.state is State.ACCEPTED and address in own:
-            assembly.asker.learn(entry.target, address)
-        if each_apart and elsewhere.outcomes and address in plan.fates and elsewhere.failed(plan.fates[address]):
-            replies[address] = NO_WAY
     everybody = elsewhere.beside(outcomes) if elsewhere.outcomes else outcomes
-    if each_apart:
+    if received.listener.address.protocol == "lmtp":
+        for address in _addresses(received):
+            failed = address in plan.fates and elsewhere.failed(plan.fates[address])
+            replies[address] = NO_WAY if failed else outcomes[address].reply
         kept: Mapping[str, str] = kept_apart(everybody, replies)
         reply, refused, done = DISCARDED, NOBODY, not kept
     else:
-        answer = join(everybody)
-        reply, kept, refused, done = answer.reply, answer.accepted, answer.refused, answer.reply.code == 250
+        reply, kept, refused = join(everybody)
+        done = reply.code == 250
     if known or kept or refused:
         await _note(received, everybody, kept, refused, mark, assembly, done=known and done)
     return Result(replies, reply, elsewhere.outcomes | outcomes if elsewhere.outcomes else outcomes)
@@ -278,7 +296,7 @@ def _delivery(
     received: Received,
     message: Message,
     group: Group,
-    recipients: list[Recipient],
+    recipients: tuple[Recipient, ...],
     assembly: Assembly,
 ) -> Delivery:
     target, edits = group
@@ -296,17 +314,16 @@ def _delivery(
     buffers = [top, *apply_edits(message.raw, edits)] if edits else [top, message.raw]
     utf8 = received.eight_bit and received.envelope.smtputf8 and not message.raw[: message.header_length].isascii()
     content = Content(buffers, sum(map(len, buffers)), received.eight_bit, utf8)
-    envelope, who = received.envelope, tuple(recipients)
-    if who != envelope.recipients:
-        envelope = replace(envelope, recipients=who)
+    envelope = received.envelope
+    if recipients != envelope.recipients:
+        envelope = replace(envelope, recipients=recipients)
     return Delivery(target, envelope, content, received.client, received.id, received.deadline, received.gone)
 
 
-async def _thrown_away(received: Received, plan: Plan, assembly: Assembly) -> dict[str, Outcome]:
-    """Discard where the plan says so: its trace is durable before anybody is told that it was accepted (design rule 1)."""
-    rules = {address: fate.rule for address, fate in plan.fates.items() if fate.disposition is Disposition.DISCARD}
-    if not rules:
-        return {}
+async def _thrown_away(
+    rules: Mapping[str, str], received: Received, plan: Plan, assembly: Assembly
+) -> dict[str, Outcome]:
+    """Discard for these recipients: the trace is durable before anybody is told that it was accepted (design rule 1)."""
     try:
         await assembly.recorder.durable(discard_trace(received, plan, now_ms(), assembly))
     except SpoolError as error:

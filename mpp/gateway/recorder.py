@@ -123,7 +123,7 @@ class Recorder:
         self._counted = {}
         at = now_ms()
         for host, number in counted.items():
-            self.add(Trace(f"counted-{at}-{host}", at, "counted", client=Client(host), count=number))
+            self.add(Trace(f"counted-{at}-{host}", at, "counted", client=Client(host), number=number))
 
     def _lost(self, number: int, cause: str) -> None:
         self._table.add(Counter.TRACES_LOST, number)

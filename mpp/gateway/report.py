@@ -5,14 +5,15 @@ Called by mpp.gateway.session. All outside text is escaped by the log.
 
 import asyncio
 from collections.abc import Collection, Coroutine, Sequence
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Literal
 
 from mpp.checks.layers.engines import opinions
 from mpp.gateway import replies
 from mpp.gateway.delivery import State
+from mpp.gateway.log import Value, plain
 from mpp.gateway.log import event as log
-from mpp.gateway.log import plain
 from mpp.gateway.received import Received, Result
 from mpp.gateway.recipients import Transaction
 from mpp.gateway.tracing import Refused, refused_trace, trace_of
@@ -49,8 +50,21 @@ def _several(values: Collection[str]) -> str | list[str] | None:
 
 
 _address, _symbol = attrgetter("address"), attrgetter("symbol")
-_told = attrgetter("rule", "state", "host", "cause")  # of a copy
-_NOTHING: tuple[tuple[str, ...], ...] = ((),) * 4
+_told = attrgetter("rule", "state", "host", "cause", "disposition")  # of a copy
+
+
+@lru_cache(1024)
+def _shown(copies: tuple[tuple[str, str, str, str, str], ...]) -> tuple[Value, Value, Value, Value, list[Counter]]:
+    """Return what the line shows of what became of the copies, and the counters: for most messages the same."""
+    rules, states, hosts, causes = ([copy[at] for copy in copies] for at in range(4))
+    became = {_BECAME.get(state) or disposition or "deliver" for _, state, _, _, disposition in copies}
+    return (
+        _several(dict.fromkeys(rules)),
+        _several(states),
+        _several(dict.fromkeys(hosts)),
+        _several(dict.fromkeys(causes)),
+        [MESSAGES[each] for each in became],
+    )
 
 
 class Reporter:
@@ -63,7 +77,7 @@ class Reporter:
         took, client, parts, table = now - received.arrived, received.client, transaction.assembly, self._table
         trace = trace_of(received, result, took, now_ms(), parts.revision, parts.directory.tenant, transaction.refused)
         copies = trace.copies[len(transaction.refused) :]
-        rules, states, hosts, causes = zip(*map(_told, copies), strict=True) if copies else _NOTHING
+        rules, states, hosts, causes, became = _shown(tuple(map(_told, copies)))
         log(
             "info",
             "message",
@@ -75,20 +89,20 @@ class Reporter:
             size=trace.size,
             verdict=trace.verdict or None,
             score=trace.score if trace.verdict else None,
-            rules=_several(dict.fromkeys(rules)),
+            rules=rules,
             findings=_several(tuple(map(_symbol, trace.findings))),
             engines=[opinion.word for opinion in opinions(result.judged)] if result.judged.runs else None,
-            outcome=_several(states),
-            hops=_several(dict.fromkeys(hosts)),
-            causes=_several(dict.fromkeys(causes)),
+            outcome=states,
+            hops=hosts,
+            causes=causes,
             reply=trace.reply,
             checked_ms=trace.checked_ms,
             ms=trace.took_ms,
         )
         table.add(Counter.BYTES_RECEIVED, trace.size)
         table.observe(Histogram.MESSAGE, took)
-        for became in {_BECAME.get(copy.state) or copy.disposition or "deliver" for copy in copies}:
-            table.add(MESSAGES[became])
+        for counter in became:
+            table.add(counter)
         parts.recorder.add(trace)
 
     @staticmethod

@@ -86,9 +86,7 @@ class MemoChanges:
 
     def __init__(self, table: SlotWriter) -> None:
         self._table = table
-
-    def number(self) -> int:
-        return self._table.table.counter(Counter.MEMO_CHANGES)
+        self.number = table.table.reader(Counter.MEMO_CHANGES)
 
     def add(self) -> None:
         self._table.add(Counter.MEMO_CHANGES)

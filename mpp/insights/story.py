@@ -42,7 +42,7 @@ def story(trace: Trace, events: Sequence[Event] = ()) -> tuple[str, ...]:
     """Return the lines of the story. `events`: what people did with the message later."""
     if trace.kind == "counted":
         return (
-            f"{moment(trace.at_ms)}  [{_shown(trace.client.address)}] was refused {trace.count} times more within this minute",
+            f"{moment(trace.at_ms)}  [{_shown(trace.client.address)}] was refused {trace.number} times more within this minute",
         )
     lines = [_title(trace), *_indented(_came(trace))]
     if trace.kind != "refused":

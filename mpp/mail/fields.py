@@ -53,6 +53,8 @@ class Header:
 
     def values(self, key: bytes) -> list[bytes]:
         """Return the raw values of the fields of that name (lower case) in order."""
+        if key not in self.keys:
+            return []
         found = compress(self._pairs, map(key.__eq__, self.keys))
         return [value.removesuffix(b"\r") for _, value in found]
 

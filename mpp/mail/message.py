@@ -42,20 +42,19 @@ class Message:
 
     def _read_header(self) -> Header:
         if self._header is None:
-            self._header = read_fields(self.raw, 0, self._ends()[0], self.limits.header_fields)
+            self._header = read_fields(self.raw, 0, (self._span or self._ends())[0], self.limits.header_fields)
         return self._header
 
     def _ends(self) -> tuple[int, int]:
         """Find the end of the header, and no further than a header may reach: what is behind that is not looked at."""
-        if self._span is None:
-            if self.raw[:1] in _SPACE:
-                self._span = 0, 0
-                return self._span
-            size = self.limits.header_size
-            self._span = header_end(self.raw, 0, min(len(self.raw), size + 4))
-            if self._span[0] > size:
-                self._span = size, size
-                self._found.exceeded["header-size"] = None
+        raw, size = self.raw, self.limits.header_size
+        if raw[:1] in _SPACE:
+            self._span = 0, 0
+            return self._span
+        self._span = header_end(raw, 0, min(len(raw), size + 4))
+        if self._span[0] > size:
+            self._span = size, size
+            self._found.exceeded["header-size"] = None
         return self._span
 
     def _find(self, key: bytes) -> list[Field] | None:
@@ -80,7 +79,7 @@ class Message:
     @property
     def header_length(self) -> int:
         """Offset of the body, behind the empty line; where the header is too large, how far it was read."""
-        return self._ends()[1]
+        return (self._span or self._ends())[1]
 
     @property
     def fields(self) -> list[Field]:
@@ -90,7 +89,7 @@ class Message:
     @property
     def keys(self) -> list[bytes]:
         """The names of the fields in order, lower case; not to be changed."""
-        return self._read_header().keys
+        return (self._header or self._read_header()).keys
 
     @property
     def line_end(self) -> bytes:
@@ -109,18 +108,18 @@ class Message:
 
     def values(self, key: bytes) -> list[bytes]:
         """Return the raw values of the fields of that name (lower case) in order."""
-        return self._read_header().values(key)
+        return (self._header or self._read_header()).values(key)
 
     def text(self, key: bytes) -> str:
         """Return the first such field unfolded and decoded (RFC 2047), "" where there is none."""
-        values = self._read_header().values(key)
+        values = (self._header or self._read_header()).values(key)
         return header_text(values[0]) if values else ""
 
     @property
     def root(self) -> Part:
         """The outermost part: the message's own body."""
         if self._root is None:
-            self._root = scan(self.raw, self._ends(), self.limits, self._found)
+            self._root = scan(self.raw, self._span or self._ends(), self.limits, self._found)
         return self._root
 
     def leaves(self) -> list[Part]:
@@ -170,6 +169,7 @@ class Message:
         """The limits that were hit: "header-fields", "header-size", "parts", "depth", "delimiters"; reads all.
 
         "mendings" too, once all readings are there."""
-        self.root  # noqa: B018  fills what was found
+        if self._root is None:
+            self.root  # noqa: B018  fills what was found
         found = tuple(self._found.exceeded)
-        return ("header-fields", *found) if self._read_header().exceeded else found
+        return ("header-fields", *found) if (self._header or self._read_header()).exceeded else found

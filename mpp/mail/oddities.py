@@ -33,7 +33,7 @@ def oddities(root: Part, defects: dict[str, None], near_delimiters: int) -> tupl
     if near_delimiters:
         found["near-delimiter"] = None
     source, looked = root.source, 0
-    for part in root.walk():
+    for part in root.walk() if root.children else (root,):
         header = part.source[part.header : part.header_end]
         for odd in _odd_header(header) if len(header) <= _CACHED else _look(header):
             found[odd] = None

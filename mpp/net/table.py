@@ -93,8 +93,13 @@ class NodeTable:
         return sum(self._words[self._connections : self._counters])
 
     def counter(self, counter: Counter) -> int:
+        return self.reader(counter)()
+
+    def reader(self, counter: Counter) -> Callable[[], int]:
+        """Return what reads a counter, for whoever does it with each message."""
         at = self._counters + counter * self.slots
-        return sum(self._words[at : at + self.slots])
+        words, place = self._words, slice(at, at + self.slots)
+        return lambda: sum(words[place])
 
     def gauge(self, gauge: Gauge) -> list[int]:
         """Return the value of each slot."""

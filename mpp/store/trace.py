@@ -7,10 +7,10 @@ JSON object each, of version 1, without what is empty. All texts are as they cam
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from itertools import compress
 from operator import attrgetter, itemgetter
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from mpp.mail.envelope import Client
 from mpp.settings.tenants import DEFAULT_TENANT
@@ -28,8 +28,7 @@ class TraceError(ValueError):
     """This is no trace that this MPP can read."""
 
 
-@dataclass(slots=True)
-class CopyTrace:
+class CopyTrace(NamedTuple):
     """What became of one recipient's copy."""
 
     recipient: str
@@ -45,8 +44,7 @@ class CopyTrace:
     tenant: str = DEFAULT_TENANT
 
 
-@dataclass(slots=True)
-class Trace:
+class Trace(NamedTuple):
     """One transaction. Of kind `refused`: it ended without content; `counted`: refusals beyond those that are told one by
     one; `discard`: written before the reply of a message that is thrown away, and followed by the whole trace.
     """
@@ -56,7 +54,7 @@ class Trace:
     kind: Kind = "message"
     listener: str = ""
     direction: str = ""
-    client: Client = field(default_factory=lambda: Client(""))
+    client: Client = Client("")
     reverse_path: str = ""
     size: int = 0
     message_id: str = ""  # of the header
@@ -65,14 +63,14 @@ class Trace:
     verdict: str = ""
     score: float = 0.0
     findings: tuple[Finding, ...] = ()
-    timings: Mapping[str, float] = field(default_factory=dict)  # milliseconds by check
+    timings: Mapping[str, float] = MappingProxyType({})  # milliseconds by check
     why: tuple[str, ...] = ()  # sentences of the decision
     breaks: tuple[str, ...] = ()  # signatures that the edits break: "domain/selector" of DKIM, types of signed parts
     copies: tuple[CopyTrace, ...] = ()
     reply: str = ""  # ours; "" where each recipient has its own
     settings: str = ""  # revision or digest of the settings that held
     stored: bool = False  # the message itself is in the store, under the same id
-    count: int = 0  # of a `counted` trace
+    number: int = 0  # of a `counted` trace
 
     @property
     def tenants(self) -> frozenset[str]:
@@ -88,7 +86,7 @@ _CLIENT = ("address", "port", "name", "helo", "protocol", "tls", "login")
 _TRACE = {
     "kind": "kind", "listener": "listener", "direction": "direction", "size": "size", "message_id": "message_id",
     "ms": "took_ms", "checked_ms": "checked_ms", "verdict": "verdict", "score": "score", "timings": "timings",
-    "why": "why", "breaks": "breaks", "reply": "reply", "settings": "settings", "stored": "stored", "count": "count",
+    "why": "why", "breaks": "breaks", "reply": "reply", "settings": "settings", "stored": "stored", "count": "number",
 }  # fmt: skip
 _copy_values, _client_values = attrgetter(*_COPY.values()), attrgetter(*_CLIENT)
 _trace_values = attrgetter(*_TRACE.values())
@@ -246,4 +244,4 @@ def seen_by(trace: Trace, tenant: str | None) -> Trace | None:
     findings = tuple(each for each in trace.findings if not each.recipients or each.recipients & own)
     # Where recipients differ a sentence names those it is about, so none that names others' is shown.
     why = tuple(each for each in trace.why if not each.startswith("For "))
-    return replace(trace, copies=copies, findings=findings, why=why)
+    return trace._replace(copies=copies, findings=findings, why=why)

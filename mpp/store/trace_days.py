@@ -341,7 +341,7 @@ def _count(trace: Trace, found: Counter[tuple[str, str]]) -> None:
             found[tenant, "messages"] += 1
             found[tenant, "octets"] += trace.size
         elif trace.kind in ("refused", "counted"):
-            found[tenant, "refusals"] += trace.count or 1
+            found[tenant, "refusals"] += trace.number or 1
     if trace.kind == "message":
         for copy in trace.copies:
             found[copy.tenant, f"disposition {copy.disposition or 'none'}"] += 1

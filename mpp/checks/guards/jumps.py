@@ -61,12 +61,18 @@ def deciding(findings: Iterable[Finding], mark_above: float | None) -> Iterator[
     A scanner is named only where another one looked too, and saw it otherwise: of one alone nobody can tell a wave from a
     fault.
     """
-    counted = [each for each in findings if each.counts is not Counts.NOTHING]
-    sure = [(each, 1.0) for each in counted if each.verdict in SURE]
+    counted, sure, points = [], [], 0.0
+    for each in findings:
+        if each.counts is not Counts.NOTHING:
+            counted.append(each)
+            if each.score > 0:
+                points += each.score
+            if each.verdict in SURE:
+                sure.append((each, 1.0))
     if sure:
         looked = {each.check for each in counted if each.verdict in SURE or each.symbol == VIRUS_SCANNED}
         yield from _alone(sure, 1.0, looked)
-    elif mark_above is not None and sum(each.score for each in counted if each.score > 0) >= mark_above - 0.001:
+    elif mark_above is not None and points >= mark_above - 0.001:
         looked = {each.check for each in counted if each.score or each.symbol == SPAM_SCANNED}
         yield from _alone([(each, within(each.score)) for each in counted if each.score], mark_above, looked)
 
@@ -112,8 +118,9 @@ class Jumps:
         for name in deciding(findings, mark_above):
             self._count(name, window)
             self._look(name, window, now)
-        for name in [name for name in self.demoted if now - self._looked[name] > WINDOW_S / 10]:
-            self._look(name, window, now)
+        for name in tuple(self.demoted):
+            if now - self._looked[name] > WINDOW_S / 10:
+                self._look(name, window, now)
 
     def _look(self, name: str, window: int, now: float) -> None:
         if now - self._looked.get(name, -_LOOK_S) < _LOOK_S:

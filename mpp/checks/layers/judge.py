@@ -146,9 +146,10 @@ class Layers:
 
     def learn(self, judged: Judged, transaction: Transaction, plan: Plan) -> None:
         """Count what decided, and remember what a full examination came to, so that more of the same is known."""
-        marks = [policy.mark_above for _, policy in transaction.policies.values()]
+        policies = transaction.policies.values()
         if self._guard:
-            self._guard.note(judged.findings, next(iter(marks), None), time.monotonic())
+            mark_above = next(iter(policies))[1].mark_above if policies else None
+            self._guard.note(judged.findings, mark_above, time.monotonic())
         if self._memory is None or judged.content is None or judged.known is not None:
             return
         unanswered = (SCANNER_FAILED, SPARED, TOO_LARGE)
@@ -157,7 +158,9 @@ class Layers:
         score = None
         if plan.verdict is not Verdict.CLEAN:
             score = min(weight.firm for weight in weights(judged.findings, transaction))
-            if plan.verdict is not Verdict.SPAM or any(mark is None or score < mark for mark in marks):
+            if plan.verdict is not Verdict.SPAM or any(
+                each.mark_above is None or score < each.mark_above for _, each in policies
+            ):
                 return
         envelope = transaction.envelope
         who = (envelope.reverse_path, *sorted(recipient.address for recipient in envelope.recipients))

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from mpp.mail.escape import printable
 from mpp.protocols.errors import NEED_DATA, LocalProtocolError, NeedData, RemoteProtocolError
 from mpp.protocols.smtp.client_commands import (
+    WRITERS,
     Command,
     Data,
     EndOfData,
@@ -29,7 +30,6 @@ from mpp.protocols.smtp.client_commands import (
     Xclient,
     Xforward,
     attribute_groups,
-    octets_of,
 )
 from mpp.protocols.smtp.dots import SLICE, Buffer, stuffed, stuffed_whole
 
@@ -97,7 +97,8 @@ _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
 _ENHANCED = re.compile(r"([245])\.[0-9]{1,3}\.[0-9]{1,3}(?= |$)")
 _KEYWORD = re.compile(r"[A-Z0-9][A-Z0-9-]*")
 _LAST_OF_GROUP = frozenset((Hello, StartTls, Data, Quit, Xclient))  # RFC 2920, 3.1; VRFY, EXPN are never sent
-_NOTHING_FOLLOWS = frozenset((Greeting, Noop, Quit, Xforward, EndOfData))  # from their acceptance
+_FOLLOWED = frozenset((Hello, StartTls, Xclient))  # their acceptance changes what the codec knows
+_FOLLOWED_LMTP = _FOLLOWED | {Mail, Rcpt, Reset}  # whoever is accepted has an answer after the body
 _GREETING, _END_OF_DATA = Greeting(), EndOfData()
 _KNOWN = 256  # octets read at once that are looked up as a whole
 
@@ -109,12 +110,13 @@ class ClientCodec:
 
     def __init__(self, *, lmtp: bool = False) -> None:
         self.lmtp = lmtp
+        self._followed = _FOLLOWED_LMTP if lmtp else _FOLLOWED
         self.extensions: dict[str, str] = {}  # after EHLO: upper-case keyword, its parameters as they came
         self.closed = False  # the server has closed
         self._asked: deque[Command | Greeting | EndOfData] = deque((_GREETING,))
         self._last: Command | Greeting | None = _GREETING  # unanswered and nothing may be sent before its answer
         self._body_wanted = False  # 354 has come
-        self._accepted: list[str] = []  # recipients of this transaction
+        self._accepted: list[str] = []  # in LMTP: recipients of this transaction
         self._buffer = b""  # not yet cut into lines
         self._whole: deque[bytes] = deque()  # lines not yet looked at
         self._ready: deque[ServerReply] = deque()  # whole replies that came before them, not yet given out
@@ -140,17 +142,17 @@ class ClientCodec:
         """
         if self._body_wanted:
             raise LocalProtocolError("a body is due")
-        octets = []
-        last, lmtp = self._last, self.lmtp
+        octets, last, lmtp = b"", self._last, self.lmtp
         for command in commands:
             if last is not None:
                 raise LocalProtocolError(f"{type(command).__name__} before the answer to {type(last).__name__}")
-            octets.append(octets_of(command, lmtp))
-            if type(command) in _LAST_OF_GROUP:
+            kind = type(command)
+            octets += WRITERS[kind](command, lmtp)
+            if kind in _LAST_OF_GROUP:
                 last = command
         self._last = last
         self._asked += commands
-        return b"".join(octets)
+        return octets
 
     def send_body(self, buffers: Iterable[Buffer]) -> bytes:
         """Return the body in one piece with dots doubled at line starts (RFC 5321, 4.5.2), and the end of data.
@@ -197,8 +199,31 @@ class ClientCodec:
         Raises RemoteProtocolError for garbage, for a reply that nothing asked for (but 421), over a limit of replies,
         and where the server closed with answers due.
         """
-        if self._ready:
-            return self._answer(self._ready.popleft())
+        reply = self._ready.popleft() if self._ready else self._next_reply()
+        if reply is None:
+            return NEED_DATA
+        if not self._asked:
+            if reply.code != 421:
+                raise RemoteProtocolError(f"a reply that nothing asked for: {reply.code} {reply.text[:80]}")
+            return Answer(None, reply)
+        command = self._asked.popleft()
+        if command is self._last:
+            self._last = None
+        kind, code = type(command), reply.code
+        if code < 300 and kind is not Data:
+            if kind in self._followed:
+                self._accepted_command(command, reply)
+        elif code >= 400:
+            if kind is Hello:
+                self.extensions = {}
+        elif kind is Data and code == 354:
+            self._body_wanted = True
+        else:
+            raise RemoteProtocolError(f"{code} in answer to {kind.__name__}")
+        return _new(Answer, (command, reply))
+
+    def _next_reply(self) -> ServerReply | None:
+        """Read the next reply line by line, None where it has not come."""
         lines = self._whole
         if not lines and self._buffer:
             lines.extend(self._buffer.split(b"\n"))
@@ -208,14 +233,14 @@ class ClientCodec:
             if line[-1:] == b"\r":
                 line = line[:-1]
             if not self._lines and line[3:4] != b"-":
-                return self._answer(_single(line) if len(line) <= 128 else _read_single(line))
+                return _single(line) if len(line) <= 128 else _read_single(line)
             if (reply := self._continue(line)) is not None:
-                return self._answer(reply)
+                return reply
         if len(self._buffer) > MAX_LINE + 1:
             raise RemoteProtocolError(f"a reply line of more than {MAX_LINE} octets")
         if self.closed and (self._asked or self._buffer or self._lines):
             raise RemoteProtocolError("the server closed before its reply")
-        return NEED_DATA
+        return None
 
     def _continue(self, line: bytes) -> ServerReply | None:
         """Take one line of a multi-line reply; return the reply where it was the last."""
@@ -233,32 +258,12 @@ class ClientCodec:
         lines, self._lines = self._lines, []
         return _reply(int(match[1]), lines)
 
-    def _answer(self, reply: ServerReply) -> Answer:
-        if not self._asked:
-            if reply.code != 421:
-                raise RemoteProtocolError(f"a reply that nothing asked for: {reply.code} {reply.text[:80]}")
-            return Answer(None, reply)
-        command = self._asked.popleft()
-        if command is self._last:
-            self._last = None
-        kind, code = type(command), reply.code
-        if code >= 400:
-            if kind is Hello:
-                self.extensions = {}
-        elif kind is Data and code == 354:
-            self._body_wanted = True
-        elif code >= 300 or kind is Data:
-            raise RemoteProtocolError(f"{code} in answer to {kind.__name__}")
-        elif kind is Rcpt:
-            self._accepted.append(command.address)  # type: ignore[union-attr]  # kind says so
-        elif kind not in _NOTHING_FOLLOWS:
-            self._accepted_command(command, reply)
-        return _new(Answer, (command, reply))
-
     def _accepted_command(self, command: Command | Greeting | EndOfData, reply: ServerReply) -> None:
         match command:
             case Mail() | Reset():
                 self._accepted = []
+            case Rcpt():
+                self._accepted.append(command.address)
             case Hello():
                 self.extensions = {} if command.verb == "HELO" else parse_extensions(reply.lines[1:])
             case StartTls() | Xclient():

@@ -89,11 +89,6 @@ class Xclient:
 Command = Hello | StartTls | Mail | Rcpt | Data | Reset | Quit | Noop | Xforward | Xclient
 
 
-def octets_of(command: Command, lmtp: bool) -> bytes:
-    """Return the line of a command, with its CRLF."""
-    return _WRITERS[type(command)](command, lmtp)
-
-
 def _write_mail(command: Mail, _lmtp: bool) -> bytes:
     return _line(_mail(command.reverse_path) + _parameters(command.parameters))
 
@@ -189,7 +184,8 @@ def _xtext(value: str) -> bytes:
     return _NOT_XTEXT.sub(lambda match: b"+%02X" % match[0][0], value.encode(errors="replace"))
 
 
-_WRITERS: dict[type, Callable[[Any, bool], bytes]] = {
+# How each command is written, with its CRLF, given whether we speak LMTP.
+WRITERS: dict[type, Callable[[Any, bool], bytes]] = {
     Mail: _write_mail,
     Rcpt: _write_rcpt,
     Data: _bare(b"DATA\r\n"),

@@ -63,8 +63,10 @@ class Reply:
     def _write(self) -> bytes:
         prefix = _prefix(self.code, self.enhanced)
         room = MAX_LINE - len("250-\r\n") - len(prefix)
-        text = ascii_once(self.text)
-        if text is self.text and text and len(text) <= room and text[-1] != " ":  # one plain line, as most
+        text = self.text
+        if (
+            text.isascii() and text.isprintable() and 0 < len(text) <= room and text[-1] != " "
+        ):  # one plain line, as most
             return f"{self.code} {prefix}{text}\r\n".encode("ascii")
         lines = [piece for line in self.text.split("\n") for piece in _fold(ascii_once(line), room)]
         last = lines.pop()

@@ -74,5 +74,5 @@ async def test_ten_refusals_of_a_host_in_a_minute_at_the_whole_node(tmp_path: Pa
     traces = kept(tmp_path)
     told = [trace.id for trace in traces if trace.kind == "refused"]
     assert sorted(told) == sorted([*(f"192.0.2.1-{number}" for number in range(TOLD)), "192.0.2.2-0", "192.0.2.1-99"])
-    assert sum(trace.count for trace in traces if trace.kind == "counted") == 10
+    assert sum(trace.number for trace in traces if trace.kind == "counted") == 10
     assert table.counter(Counter.REFUSALS_COUNTED) == 10

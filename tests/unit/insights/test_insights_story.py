@@ -81,9 +81,7 @@ HELD_TRACE = held_trace()
 STORIES = {
     "clean": (CLEAN, ()),
     "marked": (
-        replace(
-            CLEAN,
-            verdict="spam",
+        CLEAN._replace(verdict="spam",
             score=7.501,
             findings=(
                 Finding("spamd", "HTML_MESSAGE", 0.001, "BODY: HTML included in message"),
@@ -94,16 +92,14 @@ STORIES = {
             timings={"spamd": 250.0, "clamd": 5000.1},
             why=("The score is 7.501: URI_X (spamd) 4, BAYES_99 (spamd) 3.5",
                  "7.501 reaches policies.default.mark_above = 5: spam"),
-            copies=(replace(CLEAN.copies[0], disposition="tag", rule="policies.default.mark_above", verdict="spam", score=7.501,
+            copies=(CLEAN.copies[0]._replace(disposition="tag", rule="policies.default.mark_above", verdict="spam", score=7.501,
                             edits=("-X-Spam-Status", "+X-Spam-Flag", "+X-Spam-Score", "=Subject")),),
             breaks=("example.com/sel",),
         ),
         (),
     ),
     "held and released": (
-        replace(
-            CLEAN,
-            verdict="virus",
+        CLEAN._replace(verdict="virus",
             findings=(Finding("clamd", "Eicar-Test-Signature", verdict=Verdict.VIRUS),),
             copies=HELD_TRACE.copies,
             stored=HELD_TRACE.stored,
@@ -113,9 +109,7 @@ STORIES = {
          Event("command:root", "released", at_ms=1_795_771_700_000, detail={"reply": "250 ok"})),
     ),
     "next hops that did not take it": (
-        replace(
-            CLEAN,
-            copies=(
+        CLEAN._replace(copies=(
                 CopyTrace("a@example.org", "refused", "deliver", "policies.default", "clean", 0.0, "550 5.1.1 no such user", "10.0.0.1:25"),
                 CopyTrace("b@example.org", "deferred", "deliver", "policies.default", "clean", 0.0, "451 4.4.1 down", "10.0.0.2:25", "connection refused"),
                 CopyTrace("c@example.org", "unknown", "deliver", "policies.default", "clean", 0.0, "451 4.4.2 silent", "10.0.0.2:25", "no answer in time"),
@@ -131,11 +125,9 @@ STORIES = {
                       CopyTrace("y@example.org", "deferred", reply="451 4.4.1 Next hop down"))),
         (),
     ),
-    "counted": (Trace("counted-1", 1_795_771_586_736, "counted", client=Client("192.0.2.9"), count=234), ()),
+    "counted": (Trace("counted-1", 1_795_771_586_736, "counted", client=Client("192.0.2.9"), number=234), ()),
     "hostile": (
-        replace(
-            CLEAN,
-            reverse_path="a\x1b[2Jb@\u202eexample.com\r\nForged: line",
+        CLEAN._replace(reverse_path="a\x1b[2Jb@\u202eexample.com\r\nForged: line",
             message_id="<" + "x" * 1000 + ">",
             client=replace(CLIENT, helo="[bold]\x9b31m", name="\udcff"),
             findings=(Finding("spamd", "A\nB", 1.0, "text\twith\x00nul", "line\u2028two", Verdict.SPAM),),
@@ -166,14 +158,14 @@ def test_no_line_holds_what_a_terminal_obeys(name: str):
 
 
 def test_very_many_findings_are_cut():
-    many = replace(CLEAN, findings=tuple(Finding("x", f"T{number}", 1.0) for number in range(100)))
+    many = CLEAN._replace(findings=tuple(Finding("x", f"T{number}", 1.0) for number in range(100)))
     lines = story(many)
     assert f"  and {100 - MOST_FINDINGS} findings more" in lines
     assert sum(line.startswith("  x: T") for line in lines) == MOST_FINDINGS
 
 
 def test_sentences_of_the_decision_are_not_escaped_twice():
-    assert "  spamd found a\\x1bb" in story(replace(CLEAN, why=("spamd found a\\x1bb",)))
+    assert "  spamd found a\\x1bb" in story(CLEAN._replace(why=("spamd found a\\x1bb",)))
 
 
 def test_units():
