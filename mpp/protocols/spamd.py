@@ -7,9 +7,8 @@ score. Raises LocalProtocolError from `send`, RemoteProtocolError from `next_eve
 """
 
 import re
-from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mpp.mail.escape import printable
 from mpp.protocols.errors import NEED_DATA, ClosedEarlyError, LocalProtocolError, NeedData, RemoteProtocolError
@@ -40,8 +39,7 @@ _NAMES = {
 }  # sysexits.h, and the last one spamd's own
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     method: Method
     length: int = 0  # octets of the message that follows; PING has none
     user: str = ""
@@ -50,8 +48,7 @@ class Request:
     remove: str = ""  # TELL: as `set`
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What spamd says. `code` 0 is an answer, any other an error whose cause is `text`; all text is cleaned."""
 
     code: int
@@ -117,7 +114,7 @@ class SpamdCodec:
             return NEED_DATA
         if self.state is State.NEW and (self._buffer or self._eof):
             raise RemoteProtocolError("spoke or closed before the request")
-        if self._head is None:
+        if self._head is None and (self._buffer or self._eof):
             self._head = self._read_head()
         if self._head is None:
             return NEED_DATA
@@ -131,10 +128,7 @@ class SpamdCodec:
                 raise ClosedEarlyError(f"closed after {len(self._buffer)} of {length} octets")
             return NEED_DATA
         self.state = State.DONE
-        body = bytes(self._buffer[:length])
-        return Reply(
-            head.code, head.name, head.text, head.spam, head.score, head.threshold, body, head.did_set, head.did_remove
-        )
+        return head._replace(body=bytes(self._buffer[:length]))
 
     def _read_head(self) -> tuple[Reply, int | None] | None:
         """Take the header off the buffer where it is complete."""

@@ -5,7 +5,7 @@ message. So the last table counts, its lines are read strictly, and what is not 
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mpp.mail.escape import printable
 
@@ -13,13 +13,13 @@ MAX_ROWS = 500
 MAX_DESCRIPTION = 500  # characters
 
 # The words above this line are translated in some installations; the line is not.
-_RULER = re.compile(rb"^ ?-{3,6} -{10,60} -{20,80}[ \t]*\r?$", re.MULTILINE)
-_ROW = re.compile(rb" {0,3}(-?[0-9]{1,7}(?:\.[0-9]{1,4})?) +([A-Za-z_][A-Za-z0-9_]{0,127})(?:[ \t]+(.*))?")
-_WRAPPED = re.compile(rb"[ \t]{10,}(\S.*)")
+_RULER = re.compile(r"^ ?-{3,6} -{10,60} -{20,80}[ \t]*\r?$", re.MULTILINE)
+_ROW = re.compile(r" {0,3}(-?[0-9]{1,7}(?:\.[0-9]{1,4})?) +([A-Za-z_][A-Za-z0-9_]{0,127})(?:[ \t]+(.*))?")
+_WRAPPED = re.compile(r"[ \t]{10,}(\S.*)", re.ASCII)
+_BLANK = " \t\r\v\f"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     symbol: str
     score: float  # as printed
     fuzz: float  # how far the true score may be away: 0.05 where a decimal is printed
@@ -28,25 +28,23 @@ class Row:
 
 def read_report(report: bytes) -> list[Row]:
     """Return the rows of the last table in a report, none where there is no table."""
-    ruler = None
-    for ruler in _RULER.finditer(report):  # noqa: B007  the last one is wanted
+    ruler, text = None, report.decode(errors="surrogateescape")
+    for ruler in _RULER.finditer(text):  # noqa: B007  the last one is wanted
         pass
     if ruler is None:
         return []
-    rows: list[tuple[bytes, bytes, list[bytes]]] = []
-    for line in report[ruler.end() : ruler.end() + (256 << 10)].lstrip(b"\r\n").split(b"\n"):
-        line = line.rstrip()
+    rows: list[tuple[str, str, list[str]]] = []
+    for line in text[ruler.end() : ruler.end() + (256 << 10)].lstrip("\r\n").split("\n"):
+        line = line.rstrip(_BLANK)
         if match := _ROW.fullmatch(line):
             if len(rows) == MAX_ROWS:
                 break
-            rows.append((match[1], match[2], [match[3] or b""]))
+            rows.append((match[1], match[2], [match[3] or ""]))
         elif (wrapped := _WRAPPED.fullmatch(line)) and rows:
             rows[-1][2].append(wrapped[1])
         else:
             break
-    return [_row(*row) for row in rows]
-
-
-def _row(points: bytes, symbol: bytes, description: list[bytes]) -> Row:
-    text = printable(b" ".join(description), MAX_DESCRIPTION)
-    return Row(symbol.decode(), float(points), 0.051 if b"." in points else 0.51, text)
+    return [
+        Row(symbol, float(points), 0.051 if "." in points else 0.51, printable(" ".join(description), MAX_DESCRIPTION))
+        for points, symbol, description in rows
+    ]

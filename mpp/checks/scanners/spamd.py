@@ -117,13 +117,11 @@ class SpamdCheck(ServedCheck[Spamd]):
             reply = await self.ask(job, size, transaction, deadline=deadline, key=user)
         except PoolError as error:
             return [self.failed(error.server, error.cause, recipients)]
-        rows = read_report(reply.body)
+        rows = balanced(read_report(reply.body), reply.score)
+        name = self.name
         return [
-            Finding(self.name, SPAM_SCANNED, recipients=recipients),
-            *(
-                Finding(self.name, row.symbol, row.score, row.description, recipients=recipients)
-                for row in balanced(rows, reply.score)
-            ),
+            Finding(name, SPAM_SCANNED, recipients=recipients),
+            *[Finding(name, row.symbol, row.score, row.description, recipients=recipients) for row in rows],
         ]
 
     async def tell(self, server: Server, deadline: float) -> About:
@@ -179,7 +177,7 @@ def balanced(rows: list[Row], total: float) -> list[Row]:
 
     Rounding in print is put on the weightiest row. More than rounding, or no rows, gives a row of its own.
     """
-    missing = round(total - fsum(row.score for row in rows), 3)
+    missing = round(total - fsum([row.score for row in rows]), 3)
     if not missing:
         return rows
     if not rows or abs(missing) > fsum(row.fuzz for row in rows) + 0.051:
