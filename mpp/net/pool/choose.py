@@ -46,6 +46,8 @@ def expected(able: Sequence[Member], situation: Situation) -> Member | None:
     hope = min(hopes)
     near = [member for member, time in zip(able, hopes, strict=True) if time <= hope * ALIKE]
     best = near[0] if len(near) == 1 else max(near, key=situation.free.__getitem__)
+    if len(able) == len(situation.up):
+        return best  # no faster one is busy
     rate, fastest = 0.0, hope
     for member in situation.up:
         time = factor * exp(member.level.mean)

@@ -21,6 +21,7 @@ TRIES = 2  # servers that may break on a job before it has failed: what breaks t
 QUIET_SHARE, QUIET_MOST = 0.009, 4.0  # copies for each answer, and saved up; for what is merely late
 STUCK_SHARE, STUCK_MOST = 0.03, 16.0  # for what is late twice over: its server hangs
 UNHEARD = 300  # answers of the pool after which an idle server's speed is measured again
+LOOK = 10  # answers from one look for such a server to the next
 LISTEN_S = 0.01  # from one look at what the other workers say to the next
 AGAIN_S = 0.025  # while jobs wait or an answer is overdue: others may have made room without a word
 HEAR_S = 0.25  # what was learned of speeds is told and heard so often; a death, silence and a return at once
@@ -49,7 +50,7 @@ class Dispatcher:
         self.speeds = Speeds()
         self.node, self.strategy = node, strategy
         self._jitter = jitter
-        self._answers = 0
+        self._answers = self._measure_at = 0
         self._quiet = _Budget(QUIET_SHARE, QUIET_MOST, QUIET_MOST)
         self._stuck = _Budget(STUCK_SHARE, STUCK_MOST, STUCK_MOST)
         self._gives_way = False  # somebody else waits longer: the place that became free is theirs
@@ -221,7 +222,8 @@ class Dispatcher:
                 self.queue.remove(ticket)
                 free[member] -= 1
                 run = self._begin(ticket, member, place, now)
-                return [run, *self._measure(ticket, free, now)] if len(free) > 1 else [run]
+                measure = len(free) > 1 and self._answers >= self._measure_at
+                return [run, *self._measure(ticket, free, now)] if measure else [run]
             able.remove(member)  # another worker was quicker
             free[member] = 0
         return []
@@ -264,6 +266,7 @@ class Dispatcher:
         """Let a server that has long been out of favour show how fast it is now, with a copy that nobody waits for."""
         if self.strategy != "expected" or not ticket.asking.copies or len(ticket.runs) != 1 or ticket.failures:
             return []
+        self._measure_at = self._answers + LOOK
         for member, places in free.items():
             if places > 0 and self._answers - member.heard > UNHEARD and not member.runs and self._quiet.spend():
                 member.heard = self._answers

@@ -28,6 +28,7 @@ from mpp.net.pool.row import (
     SPEED,
     STATE,
     SUSPECT,
+    USED,
     VARIANCE,
     WAITING,
     bits,
@@ -74,6 +75,7 @@ class SharedNode:
         self._keys: dict[str, int] = {}
         self._said: dict[str, tuple[bool, float, bool, int, str]] = {}
         self._heard = 0  # news of the others
+        self._others: list[int] | None = None  # the pool's rows of the others, as they were at the last news
         self._rows: dict[str, list[int]] = {}
         self._drained: dict[str, list[int]] = {}  # the keys under which a server may be drained
         self._unlisted: dict[str, int] = {}  # the places in use of those
@@ -138,14 +140,17 @@ class SharedNode:
         if not row:
             self._unlisted[server] = self._unlisted.get(server, 0) ^ 1 << place
             return
-        self._words[row + PLACES + place // 64] ^= 1 << place % 64
+        words, at, bit = self._words, row + PLACES + place // 64, 1 << place % 64
+        if bool(words[at] & bit) is not used:
+            words[at] ^= bit
+            words[row + USED] += 1 if used else -1
         if not used:
-            self._words[row + FINISHED] += 1
+            words[row + FINISHED] += 1
 
     def busy(self, server: str) -> int:
         used = self._unlisted[server].bit_count() if server in self._unlisted else 0
         for row in self._all(server):
-            used += read_places(self._memory, row).bit_count()
+            used += self._words[row + USED]
         return used
 
     def finished(self, server: str) -> int:
@@ -185,10 +190,18 @@ class SharedNode:
 
     def news(self) -> bool:
         before, self._heard = self._heard, 0
-        for row in self._pools.find_all(self._key):
-            if row != self._row:
-                self._heard += self._words[row + NEWS]
+        for row in self._look_around():
+            self._heard += self._words[row + NEWS]
         return self._heard != before
+
+    def _look_around(self) -> list[int]:
+        rows = self._others = [row for row in self._pools.find_all(self._key) if row != self._row]
+        return rows
+
+    def _waiters(self) -> list[int]:
+        """Return the pool's rows of those workers in which somebody waits."""
+        rows = self._look_around() if self._others is None else self._others
+        return [row for row in rows if self._words[row + WAITING]]
 
     def remembered(self, server: str) -> Word | None:
         row = self._of(server)
@@ -216,13 +229,13 @@ class SharedNode:
             self._words[self._row + WAITING] = waiting
 
     def others(self) -> tuple[int, float]:
-        rows = [row for row in self._pools.find_all(self._key) if row != self._row and self._words[row + WAITING]]
+        rows = self._waiters()
         if not rows:
             return 0, 0.0
         return sum(self._words[row + WAITING] for row in rows), min(number(self._words[row + OLDEST]) for row in rows)
 
     def wake(self) -> None:
-        rows = [row for row in self._pools.find_all(self._key) if row != self._row and self._words[row + WAITING]]
+        rows = self._waiters()
         if rows:
             first = min(rows, key=lambda row: number(self._words[row + OLDEST]))
             self._exclusive.ring(self._pools.slot_of(first))

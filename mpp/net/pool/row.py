@@ -15,10 +15,11 @@ POOL_NAME, SERVER_NAME, CAUSE = 11, 19, 31  # texts of 8, 12 and 10 words
 # Gone with it
 DEAD, CHANGED_AT, SUSPECT = 41, 42, 43
 PLACES = 44  # four words, a bit for each place that it uses
+USED = 48  # how many these are
 NAMES = {POOL_NAME: 8, SERVER_NAME: 12, CAUSE: 10}
 MOST_PLACES = 255  # the last bit's right is that of trying the server
 
-SERVER_WORDS = PLACES + 4
+SERVER_WORDS = USED + 1
 
 WAITING, OLDEST, NEWS = 2, 3, 4  # of a pool's row; NEWS counts what was said that cannot wait
 POOL_WORDS = 5
