@@ -1,7 +1,7 @@
 """What the right-hand side of a table means here: header_checks(5), body_checks(5), access(5) to actions of ours. Pure.
 
-What has no place here is told, and the mail goes on as if the rule had said DUNNO: FILTER (routes are settings), body lines
-that are to be changed, restrictions by name.
+What has no place here is told, and the mail goes on as if the rule had said DUNNO: FILTER (routes are settings), restrictions
+by name, and what Postfix too warns of and leaves out.
 """
 
 import re
@@ -23,7 +23,7 @@ class Meaning:
     act: Act | None
     value: str = ""
     missing: str = ""
-    change: Literal["", "remove", "replace"] = ""
+    change: Literal["", "remove", "replace", "put"] = ""  # of the line, or what is put before it
 
 
 _NOTHING = ("DUNNO", "OK", "PASS", "PERMIT")
@@ -53,14 +53,15 @@ def meaning(answer: str, kind: Kind) -> Meaning:
 
 
 def _change(word: str, rest: str, kind: Kind) -> Meaning:
-    if word == "PREPEND" and kind != "body":
-        return Meaning(Act.PREPEND, rest) if ":" in rest else Meaning(None, missing="PREPEND of what is no field")
-    if word in ("IGNORE", "STRIP", "REPLACE"):
-        if kind != "header":
-            return Meaning(None, missing=f"{word} changes lines of the body; say what to do with such mail instead")
-        if word == "REPLACE":
+    if word in ("IGNORE", "STRIP") and kind != "access":
+        return Meaning(Act.EDIT, change="remove")
+    if word in ("PREPEND", "REPLACE"):
+        if not rest or (kind != "body" and ":" not in rest):
+            return Meaning(None, missing=f"{word} without a text" if kind == "body" else f"{word} of what is no field")
+        if word == "REPLACE" and kind != "access":
             return Meaning(Act.EDIT, rest, change="replace")
-        return Meaning(Act.EDIT, rest, change="remove")
+        if word == "PREPEND":
+            return Meaning(Act.EDIT, rest, change="put") if kind == "body" else Meaning(Act.PREPEND, rest)
     if word == "FILTER":
         return Meaning(None, missing="FILTER chooses a next hop; write a route or a scanner for it")
     return Meaning(None, missing=f"{printable(word, 40)} is no action that is known here")

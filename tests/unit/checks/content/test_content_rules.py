@@ -1,3 +1,5 @@
+import base64
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -176,6 +178,60 @@ def test_a_table_of_postfix_does_what_it_says(table):
     assert b"".join(apply_edits(RAW, got.edits)).startswith(
         b"X-Table: buy 7\r\nFrom: z@b.example\r\nSubject: buy 7 watches\r\n\r\nHello"
     )
+
+
+def changed(table: Path, where: str, content: bytes, raw: bytes) -> bytes:
+    table.write_bytes(content)
+    return b"".join(apply_edits(raw, fate([rule(map=f"pcre:{table}", where=where)], raw).edits))
+
+
+@pytest.mark.parametrize(
+    ("content", "body"),
+    [
+        (b"/^a/ IGNORE", b"b c\r\n"),
+        (b"/^a/ STRIP", b"b c\r\n"),
+        (b"/^b (.*)/ REPLACE $1 $1", b"a\r\nc c\r\na\r\n"),
+        (b"/^b/ PREPEND new", b"a\r\nnew\r\nb c\r\na\r\n"),
+        (b"/^b/ REPLACE", b"a\r\nb c\r\na\r\n"),  # Postfix warns, and does nothing
+        ("/^b/ REPLACE 50 €".encode(), b"a\r\n50 ?\r\na\r\n"),  # the message promises ASCII
+        (b"/^a/ IGNORE\n/^b/ REPLACE d", b"d\r\n"),
+    ],
+)
+def test_lines_of_the_body_are_changed(table, content, body):
+    raw = b"From: a@b.example\r\n\r\na\r\nb c\r\na\r\n"
+    assert changed(table, "body", content, raw) == raw[:21] + body
+
+
+def test_many_lines_changed_are_one_finding(table):
+    table.write_bytes(b"/^>/ IGNORE\n")
+    raw = b"From: a@b.example\r\n\r\nyes\r\n" + b"".join(b"> %d\r\n" % number for number in range(5000))
+    findings, _ = judged([rule(map=f"pcre:{table}", where="body")], raw)
+    assert [len(finding.actions) for finding in findings] == [5000]
+    assert changed(table, "body", b"/^>/ IGNORE\n", raw) == raw[:26]
+
+
+@pytest.mark.parametrize(("lines", "beside"), [(10, False), (1000, True)])
+async def test_many_lines_for_a_table_do_not_hold_the_loop(table, monkeypatch, lines, beside):
+    rules = Rules([rule(map=f"pcre:{table}", where="body")], Content())
+    threads = []
+    monkeypatch.setattr(rules, "examine", lambda *_: threads.append(threading.current_thread()) or [])
+    message = Message(b"From: a@b.example\r\n\r\n" + b">\r\n" * lines)
+    await rules.judge(message, transaction_of(message))
+    assert (threads[0] is not threading.main_thread()) is beside
+
+
+def test_a_message_within_that_is_encoded_is_seen_and_not_changed(table):
+    inner = base64.b64encode(b"Subject: within\r\n\r\nsecret\r\n")
+    raw = b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n" + inner + b"\r\n"
+    assert changed(table, "body", b"/^secret/ IGNORE", raw) == raw
+    table.write_bytes(b"/^secret/ REJECT")
+    assert fate([rule(map=f"pcre:{table}", where="body")], raw).disposition == "reject"
+
+
+@pytest.mark.parametrize("number", [1, 700])
+def test_every_field_that_reads_alike_is_changed(table, number):
+    raw = b"X-Old: 1\r\n" * number + b"From: a@b.example\r\n\r\nHello\r\n"
+    assert changed(table, "header", b"/^X-Old/ IGNORE", raw) == raw[number * 10 :]
 
 
 @pytest.mark.parametrize(
