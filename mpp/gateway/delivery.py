@@ -226,16 +226,15 @@ NO_UTF8 = Reply(550, "5.6.7", "The server for this recipient takes no UTF-8 addr
 
 def _mail_parameters(delivery: Delivery, extensions: dict[str, str]) -> Parameters:
     parameters: dict[str, str | None] = {}
+    content, asked = delivery.content, delivery.envelope.parameters
     if "SIZE" in extensions:
-        parameters["SIZE"] = str(delivery.content.size)
-    if "8BITMIME" in extensions and (
-        delivery.content.eight_bit or delivery.envelope.parameters.get("BODY") == "8BITMIME"
-    ):
+        parameters["SIZE"] = str(content.size)
+    if "8BITMIME" in extensions and (content.eight_bit or asked.get("BODY") == "8BITMIME"):
         parameters["BODY"] = "8BITMIME"
-    if delivery.envelope.smtputf8 and "SMTPUTF8" in extensions:
+    if "SMTPUTF8" in asked and "SMTPUTF8" in extensions:
         parameters["SMTPUTF8"] = None
-    if "DSN" in extensions and delivery.envelope.parameters:
-        parameters.update(_kept(delivery.envelope.parameters, _DSN_MAIL))
+    if "DSN" in extensions and asked:
+        parameters.update(_kept(asked, _DSN_MAIL))
     return parameters
 
 

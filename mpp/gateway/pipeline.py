@@ -184,32 +184,10 @@ async def _carry_out(
     unread: bool = False,
 ) -> Result:
     """Give each recipient what the plan says, and join what came of it into the reply."""
-    outcomes = (
-        {address: Outcome(State.ACCEPTED, Reply(250, "2.0.0", said), "memo") for address, said in known.items()}
-        if known
-        else {}
-    )
-    own: dict[str, Group] = {}
-    groups: dict[Group, dict[str, Recipient]] = {}
-    thrown_away: dict[str, str] = {}
-    more = bool(known)  # something beside delivering the message and answering with what was said to that
-    for entry in received.accepted:
-        recipient, archive = entry.recipient, entry.policy[1].archive
-        address = recipient.address
-        fate = plan.fates.get(address, _DELIVER)
-        more = more or archive or bool(fate.copies or fate.to or fate.held_too)
-        disposition = fate.disposition
-        if address in outcomes:
-            continue
-        if disposition in _GOES_ON:
-            own[address] = group = entry.target, fate.edits
-            groups.setdefault(group, {})[address] = recipient
-        elif disposition is Disposition.DISCARD:
-            thrown_away[address] = fate.rule
-        elif disposition is Disposition.QUARANTINE or disposition is Disposition.REDIRECT:
-            more = True
-        else:
-            outcomes[address] = _settled(fate)
+    outcomes: dict[str, Outcome] = {}
+    for address, said in known.items():
+        outcomes[address] = Outcome(State.ACCEPTED, Reply(250, "2.0.0", said), "memo")
+    own, groups, thrown_away, more = _sorted_out(received, plan, outcomes)
     if thrown_away:
         outcomes |= await _thrown_away(thrown_away, received, plan, assembly)
     elsewhere = NOWHERE
@@ -240,6 +218,36 @@ async def _carry_out(
         if outcomes[address].state is State.ACCEPTED:
             assembly.asker.learn(target, address)
     return await _answered(received, plan, outcomes, elsewhere, mark, bool(known), assembly)
+
+
+def _sorted_out(
+    received: Received, plan: Plan, outcomes: dict[str, Outcome]
+) -> tuple[dict[str, Group], dict[Group, dict[str, Recipient]], dict[str, str], bool]:
+    """Return for whom there is something to deliver, these in groups, and the rule for whom it is thrown away; what is nothing but a
+    reply goes to `outcomes`. True where there is more to be done than that: something to be kept, or for somebody else.
+    """
+    own: dict[str, Group] = {}
+    groups: dict[Group, dict[str, Recipient]] = {}
+    thrown_away: dict[str, str] = {}
+    more = bool(outcomes)
+    for entry in received.accepted:
+        address = entry.recipient.address
+        fate = plan.fates.get(address, _DELIVER)
+        disposition = fate.disposition
+        if fate.copies or fate.held_too or entry.policy[1].archive:
+            more = True
+        if address in outcomes:
+            continue
+        if disposition in _GOES_ON:
+            own[address] = group = entry.target, fate.edits
+            groups.setdefault(group, {})[address] = entry.recipient
+        elif disposition is Disposition.DISCARD:
+            thrown_away[address] = fate.rule
+        elif disposition is Disposition.QUARANTINE or disposition is Disposition.REDIRECT:
+            more = True
+        else:
+            outcomes[address] = _settled(fate)
+    return own, groups, thrown_away, more
 
 
 async def _answered(

@@ -85,10 +85,10 @@ def _at(
     transaction: Transaction, found: Destination, entry: Accepted, clock: Callable[[], float]
 ) -> Reply | Awaitable[Reply]:
     target, recipient = entry.target, entry.recipient
-    split = transaction.assembly.settings.recipients.mixed == "split"
-    if split and transaction.accepted and transaction.listener.address.protocol != "lmtp":
+    if transaction.accepted and transaction.assembly.settings.recipients.mixed == "split":
         first = transaction.accepted[0]
-        if first.target is not target or first.policy[0] != entry.policy[0]:
+        differs = first.target is not target or first.policy[0] != entry.policy[0]
+        if differs and transaction.listener.address.protocol != "lmtp":
             return replies.ALONE
     if found.certain:
         return _accept(transaction, entry)

@@ -34,6 +34,8 @@ def digest(raw: bytes) -> bytes:
 def count_hops(message: Message, hostname: str, instance: str) -> tuple[int, int]:
     """Count the Received fields of the header, and those that this host and instance wrote (see `received_field`)."""
     values = message.values(b"received")
+    if not values:
+        return 0, 0
     mark = _by(hostname, instance).encode("ascii")
     own = 0
     for value in values:

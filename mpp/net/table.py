@@ -41,6 +41,9 @@ _CRASHES = 2  # of a crash row
 _CRASHED = 0  # the word that says how many crashes were ever noted: mostly none, and then there is nothing to look up
 
 
+_NOTHING = bytes(16)  # where no digest is noted
+
+
 class NodeTable:
     """The whole table. Create it once, before the first fork."""
 
@@ -254,21 +257,20 @@ class SlotWriter:
 
     def take_in_hand(self, digest: bytes) -> int:
         """Note that a message is being worked on; each needs its let_go. Returns the crashes it was in hand at."""
-        places = self._held.setdefault(digest, [])
         if self._free:
             place = self._free.pop()
             self._memory[place : place + 16] = digest[:16].ljust(16, b"\0")
-            places.append(place)
+            self._held.setdefault(digest, []).append(place)
         return self.table.crashes_of(digest)
 
     def let_go(self, digest: bytes) -> None:
-        places = self._held.get(digest)
+        places = self._held.pop(digest, None)
         if places:
             place = places.pop()
-            self._memory[place : place + 16] = bytes(16)
+            self._memory[place : place + 16] = _NOTHING
             self._free.append(place)
-        if not places:
-            self._held.pop(digest, None)
+            if places:
+                self._held[digest] = places
 
     def deferred(self, digest: bytes, now: float) -> None:
         """Count that a message was deferred for want of a scanner."""

@@ -7,6 +7,7 @@ JSON object each, of version 1, without what is empty. All texts are as they cam
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import compress
 from operator import attrgetter, itemgetter
 from types import MappingProxyType
@@ -109,7 +110,10 @@ def as_object(trace: Trace) -> dict[str, Any]:
     made |= _filled(_TRACE, _trace_values(trace))
     made["client"] = _filled(_CLIENT, _client_values(trace.client))
     if trace.findings:
-        made["findings"] = list(map(_finding, trace.findings[:MOST_FINDINGS]))
+        made["findings"] = [
+            _known_finding(each) if len(each.text) + len(each.evidence) <= LONGEST_TEXT else _finding(each)
+            for each in trace.findings[:MOST_FINDINGS]
+        ]
     made["rcpt"] = list(map(_copy, trace.copies))
     if trace.why:
         made["why"] = list(map(_cut, trace.why[:MOST_SENTENCES]))
@@ -147,6 +151,9 @@ def _finding(finding: Finding) -> dict[str, Any]:
     if finding.recipients:
         made["for"] = sorted(finding.recipients)
     return made
+
+
+_known_finding = lru_cache(1024)(_finding)  # scanners say the same of most mail; what is long is not kept
 
 
 def read(line: str | bytes, *, findings: bool = True) -> Trace:

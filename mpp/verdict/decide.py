@@ -4,7 +4,8 @@ Called by mpp.gateway.pipeline, `mpp scan` and simulation. Pure: no clock, no ne
 replayed and explained. What is chosen and in which order is told in mpp.verdict.choose, the edits in mpp.verdict.marks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 from mpp.mail.escape import printable
@@ -18,6 +19,7 @@ from mpp.verdict.weigh import Weight, weigh
 
 _DEFAULT = ("default", Policy())
 _new = tuple.__new__  # a named tuple made by its own constructor costs twice as much
+_recipients = attrgetter("recipients")
 _RANK = {verdict: rank for rank, verdict in enumerate(Verdict)}
 _GOES_ON = (Disposition.DELIVER, Disposition.TAG, Disposition.REDIRECT)
 
@@ -30,29 +32,34 @@ def decide(transaction: Transaction, marks: Marks, findings: Sequence[Finding]) 
     """
     common, personal = _shared_out(findings)
     fates: dict[str, Fate] = {}
-    made: dict[tuple[str, bool], tuple[Ruling, Fate]] = {}
-    stories: dict[tuple[str, ...], list[str]] = {}
-    verdict, scores = Verdict.CLEAN, []
+    made: dict[object, tuple[Ruling, Fate]] = {}  # once for all who have the same policy and the same findings
     for recipient in transaction.envelope.recipients:
         address = recipient.address
-        if address in fates:
-            continue
-        own = personal.get(address) if personal else None
         name, policy = transaction.policies.get(address, _DEFAULT)
         ours = address in transaction.ours
-        pair = None if own else made.get((name, ours))
+        own = personal.get(address) if personal else None
+        key = address if own else (name, ours)
+        pair = made.get(key)
         if pair is None:
             overdue, stage = transaction.overdue, transaction.stage
             case = _new(Case, (policy, marks, name, ours, stage, transaction.contact, transaction.hostname, overdue))
-            pair = _fate([*common, *own] if own else common, case, transaction)
-            if not own:
-                made[name, ours] = pair
-        ruling, fates[address] = pair
-        stories.setdefault(ruling.choice.why, []).append(address)
-        scores.append(ruling.weight.score)
-        if (worst := ruling.choice.verdict) is not verdict and _RANK[worst] < _RANK[verdict]:
-            verdict = worst
-    return Plan(verdict, max(scores, default=0.0), fates, next(iter(stories)) if len(stories) == 1 else _told(stories))
+            pair = made[key] = _fate([*common, *own] if own else common, case, transaction)
+        fates[address] = pair[1]
+    if len(made) != 1:
+        return _joined(tuple(made.values()), fates)
+    ((weight, choice, _), _), *_ = made.values()
+    return Plan(choice.verdict, weight.score, fates, choice.why)
+
+
+def _joined(made: Sequence[tuple["Ruling", Fate]], fates: Mapping[str, Fate]) -> Plan:
+    """Return the plan of recipients who differ."""
+    whys = {id(fate): ruling.choice.why for ruling, fate in made}
+    stories: dict[tuple[str, ...], list[str]] = {}
+    for address, fate in fates.items():
+        stories.setdefault(whys[id(fate)], []).append(address)
+    verdict = min((ruling.choice.verdict for ruling, _ in made), key=_RANK.__getitem__, default=Verdict.CLEAN)
+    score = max((ruling.weight.score for ruling, _ in made), default=0.0)
+    return Plan(verdict, score, fates, next(iter(stories)) if len(stories) == 1 else _told(stories))
 
 
 class Ruling(NamedTuple):
@@ -90,20 +97,18 @@ def _rule_known(findings: Sequence[Finding], case: Case) -> Ruling:
     return known[0]
 
 
-def _shared_out(findings: Sequence[Finding]) -> tuple[list[Finding], dict[str, list[Finding]]]:
+def _shared_out(findings: Sequence[Finding]) -> tuple[Sequence[Finding], dict[str, list[Finding]]]:
     """Return the findings for everybody, and those for some recipients by address."""
-    common: list[Finding] = []
     personal: dict[str, list[Finding]] = {}
+    if not any(map(_recipients, findings)):
+        return findings, personal
     for finding in findings:
-        if finding.recipients:
-            for address in finding.recipients:
-                personal.setdefault(address, []).append(finding)
-        else:
-            common.append(finding)
-    return common, personal
+        for address in finding.recipients:
+            personal.setdefault(address, []).append(finding)
+    return [finding for finding in findings if not finding.recipients], personal
 
 
-def _fate(findings: list[Finding], case: Case, transaction: Transaction) -> tuple[Ruling, Fate]:
+def _fate(findings: Sequence[Finding], case: Case, transaction: Transaction) -> tuple[Ruling, Fate]:
     ruling = rule(findings, case) if len(findings) > 1 else _rule_known(tuple(findings), case)
     choice = ruling.choice
     edits = edits_for(transaction, case, ruling.weight, choice, ruling.block) if choice.disposition in _GOES_ON else ()

@@ -44,9 +44,9 @@ def examine(message: Message, settings: Structure) -> list[Finding]:
 
 def _unread(message: Message) -> list[Finding]:
     """What is beyond a limit was not read: of the whole message nobody can say what it holds."""
-    limits = [f"limits.{name.replace('-', '_')}" for name in message.exceeded]
-    if not limits:
+    if not message.exceeded:
         return []
+    limits = [f"limits.{name.replace('-', '_')}" for name in message.exceeded]
     told = f"It was not read to its end: {', '.join(limits)} is reached"
     return [Finding(CHECK, UNREAD, text=told, verdict=Verdict.UNCHECKED)]
 

@@ -199,7 +199,12 @@ class ClientCodec:
         Raises RemoteProtocolError for garbage, for a reply that nothing asked for (but 421), over a limit of replies,
         and where the server closed with answers due.
         """
-        reply = self._ready.popleft() if self._ready else self._next_reply()
+        if self._ready:
+            reply: ServerReply | None = self._ready.popleft()
+        elif self._buffer or self._whole or self.closed:
+            reply = self._next_reply()
+        else:
+            return NEED_DATA
         if reply is None:
             return NEED_DATA
         if not self._asked:

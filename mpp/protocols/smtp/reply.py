@@ -12,6 +12,7 @@ from functools import lru_cache
 from mpp.mail.escape import ascii_once
 
 MAX_LINE = 512  # octets with CRLF (RFC 5321, 4.5.3.1.5)
+_ROOM = MAX_LINE - len("250-\r\n")
 
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 
@@ -62,7 +63,7 @@ class Reply:
 
     def _write(self) -> bytes:
         prefix = _prefix(self.code, self.enhanced)
-        room = MAX_LINE - len("250-\r\n") - len(prefix)
+        room = _ROOM - len(prefix)
         text = self.text
         if (
             text.isascii() and text.isprintable() and 0 < len(text) <= room and text[-1] != " "
