@@ -69,7 +69,7 @@ def add(
     except ValueError as error:
         fail(f"--network {error}")
     entry = Entry(action, place, whose, whom, networks, override, _expiry(expires), note)  # type: ignore[arg-type]
-    with opened(settings, tenant) as store, store.catalog.write() as connection:
+    with opened(settings, tenant, records=True) as store, store.catalog.write() as connection:
         if place.name == "GROUP" and whose not in store.settings.groups:
             fail(f"--owner: there is no group {printable(whose)} in the settings; add [groups.{printable(whose)}]")
         put(connection, tenant, entry, store.actor)
@@ -92,7 +92,7 @@ def remove(
 
     place, whose, whom = _place(level, owner, pattern)
     shown = f"{whom} ({level} {whose}".rstrip() + ")"
-    with opened(settings, tenant) as store, store.catalog.write() as connection:
+    with opened(settings, tenant, records=True) as store, store.catalog.write() as connection:
         if not kept.remove(connection, tenant, place, whose, whom):
             fail(f"{printable(shown)}: there is no such entry; `mpp lists show` shows what there is")
         events.record(connection, [events.Event(store.actor, "list-removed", tenant, detail={"entry": shown})])

@@ -48,11 +48,11 @@ class Opened:
 
 
 @contextmanager
-def opened(file: Path | None, tenant: str, *, changes: bool = False) -> Iterator[Opened]:
+def opened(file: Path | None, tenant: str, *, records: bool = False) -> Iterator[Opened]:
     """Open the store; what goes wrong ends the command with words for the operator.
 
-    The settings are those that hold: the newest revision's, with the file's own start. `changes`: what becomes of copies is changed. Not while the catalog is made anew, and the journal is told of it also while no gateway runs;
-    what only the journal knows is put back before, else the catalog would give its numbers again.
+    The settings are those that hold: the newest revision's, with the file's own start. `records`: events are written down. Not while the catalog is made anew, and the journal is told of them also while no gateway runs;
+    what only the journal knows is put back before, else a catalog from a backup would give its numbers again.
     """
     from mpp.cli.options import read_file
     from mpp.mail.escape import printable
@@ -62,17 +62,17 @@ def opened(file: Path | None, tenant: str, *, changes: bool = False) -> Iterator
     if not path.exists():
         fail(f"{printable(str(path))} is not there; name the settings file of the gateway with --settings")
     settings = read_file(path)
-    with _joined(settings.node.data) if changes else nullcontext(), catalog_of(settings) as catalog:
+    with _joined(settings.node.data) if records else nullcontext(), catalog_of(settings) as catalog:
         settings = _held(settings, catalog)
         names = Directory(settings.tenants, settings.groups).names
         if tenant not in names:
             fail(f"--tenant: there is no tenant {printable(tenant, 60)}; there are: {', '.join(names)}")
-        if changes:
+        if records:
             _journal(settings.node.data, catalog)
         try:
             yield Opened(settings, catalog, tenant, f"command:{_user()}")
         finally:
-            if changes:
+            if records:
                 _journal(settings.node.data, catalog)
 
 

@@ -86,7 +86,7 @@ def show(
     from mpp.store.requests import request_for
 
     asker = given.asker_of(role, recipient)
-    with opened(settings, tenant) as store, store.reader() as reader:
+    with opened(settings, tenant, records=True) as store, store.reader() as reader:
         with store.catalog.read() as connection:
             rows = [row for row in copies_of(connection, tenant, identifier) if asker.may_see(row)]
             stored = reader.message(connection, tenant, identifier) if rows else None
@@ -129,7 +129,7 @@ def download(
     from mpp.store.quarantine import note
 
     asker = given.asker_of(role, recipient)
-    with opened(settings, tenant) as store, store.reader() as reader:
+    with opened(settings, tenant, records=True) as store, store.reader() as reader:
         row = given.releasable(store, identifier, asker)
         with store.catalog.read() as connection:
             stored = reader.message(connection, tenant, identifier)
@@ -175,7 +175,7 @@ def delete(
         recipient=recipient, domain=domain, sender=sender, verdict=verdict, rule=rule, state="held,unknown",
         least=least, most=most, since=since, until=until, subject=subject,
     )  # fmt: skip
-    with opened(settings, tenant, changes=True) as store:
+    with opened(settings, tenant, records=True) as store:
 
         def work(keys: "list[Key]") -> list[dict[str, Any]]:
             with store.catalog.write() as connection:
@@ -215,7 +215,7 @@ def release_hold(
 def _hold(settings: Path | None, tenant: str, identifier: str, recipient: str, reason: str, *, on: bool) -> None:
     from mpp.store import quarantine as held
 
-    with opened(settings, tenant, changes=True) as store, store.catalog.write() as connection:
+    with opened(settings, tenant, records=True) as store, store.catalog.write() as connection:
         row = given.copy_named(connection, tenant, identifier, given.asker_of("admin", recipient))
         if not held.hold(connection, tenant, [row.key], store.actor, reason, on=on):
             fail(f"{printable(identifier)}: {'is on hold already' if on else 'is not on hold'}, or is no more")

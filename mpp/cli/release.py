@@ -56,7 +56,7 @@ def release(
         recipient=recipient, domain=domain, sender=sender, verdict=verdict, rule=rule,
         state="unknown" if again else "held", least=least, most=most, since=since, until=until, subject=subject,
     )  # fmt: skip
-    with opened(settings, tenant, changes=True) as store:
+    with opened(settings, tenant, records=True) as store:
         _give_up(store)
         rows = chosen(store, identifiers or [], wanted, asker, everything=everything)
         rows = _permitted(rows, asker, store.settings.release_rules, elsewhere=bool(to))
@@ -144,7 +144,7 @@ def learn(
     wanted = given.filter_of(
         recipient=recipient, domain=domain, sender=sender, verdict=verdict, since=since, until=until, subject=subject
     )
-    with opened(settings, tenant) as store, store.reader() as reader, asyncio.Runner() as runner:
+    with opened(settings, tenant, records=True) as store, store.reader() as reader, asyncio.Runner() as runner:
         teachers = _teachers(store.settings, scanner)
 
         def work(keys: "list[Key]") -> list[dict[str, Any]]:
@@ -202,7 +202,7 @@ def request(
     from mpp.verdict.roles import Right
 
     asker = given.asker_of(role, recipient)
-    with opened(settings, tenant) as store, store.catalog.write() as connection:
+    with opened(settings, tenant, records=True) as store, store.catalog.write() as connection:
         row = given.copy_named(connection, tenant, identifier, asker)
         if given.right_of(row, asker, store.settings.release_rules) is Right.NOTHING:
             fail(f"{printable(identifier)}: a {role} may not ask for {row.verdict} mail; nobody would release it")
@@ -250,7 +250,7 @@ def answer(
     if grant == refuse:
         fail("say what the answer is: --grant or --refuse")
     asker = given.asker_of(role, recipient)
-    with opened(settings, tenant, changes=True) as store:
+    with opened(settings, tenant, records=True) as store:
         row, who = given.releasable(store, identifier, asker), store.acting_as(role)
         with store.catalog.write() as connection:
             if not asked.answer(connection, tenant, row.key, who, reason, granted=grant):

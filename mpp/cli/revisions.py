@@ -63,7 +63,7 @@ def apply(
     Refused where a sample ([[samples]]) would not become what it must.
     """
     own = file.resolve() == (settings or DEFAULT_FILE).resolve()
-    with opened(settings, tenant) as store:
+    with opened(settings, tenant, records=True) as store:
         if store.provider:
             _apply_all(file, why, over, store, own=own)
         else:
@@ -155,7 +155,7 @@ def rollback(
     from mpp.settings.revisions import differences
     from mpp.store.revisions import append
 
-    with opened(settings, tenant) as store:
+    with opened(settings, tenant, records=True) as store:
         wanted, last = _numbered(store, number), _numbered(store, 0)
         then = _read(wanted, store)
         changes = differences(_read(last, store).settings, then.settings)

@@ -1,5 +1,8 @@
 """Is everything there that the catalog names, and is it what was stored? Looks, changes nothing (`mpp store check`).
 
+A gateway may be at work beside: what it deletes or moves while we look is no fault, so a place that is not as it should be is one only where a
+row still names it.
+
 Every segment of this node is read through: checksums, keys, seals, and the message's digest. Each fault names file and place. With the
 last record of a segment that a process left half-written nobody was promised anything: it is told as a note, as are records without a
 row (answered 452, or the catalog is older than they are; a rebuild brings them back). A row whose segment is not here is a fault, unless another node has it.
@@ -22,6 +25,8 @@ from mpp.store.record import DamagedError, Kind, Record
 from mpp.store.schema import blob_uses, blobs, copies, messages, segments
 from mpp.store.segment import segment_path
 
+_Place = tuple[int, int, int]  # in a segment: position, length and slot
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -29,6 +34,7 @@ class Fault:
 
     text: str
     note: bool = False
+    place: _Place | None = None  # that a row named when it was looked at
 
 
 @dataclass(slots=True)
@@ -45,18 +51,33 @@ def check(catalog: Catalog, data: Path, reader: Reader, counts: Counts, node: st
     here = segments_here(data)
     for segment in here:
         counts.segments += 1
-        with catalog.read() as connection:
-            named = {**_named(connection, messages, segment), **_named(connection, blobs, segment)}
-        yield from _segment(data, segment, named, reader, counts)
+        yield from _still_so(catalog, data, segment, reader, counts)
     yield from _absent(catalog, data, node)
     with catalog.read() as connection:
         yield from _rows(connection)
-        yield from _messages(connection, reader, set(here))
+    yield from _messages(catalog, reader, set(here))
     yield from _outdated(catalog, data)
 
 
-def _named(connection: Connection, table: Table, segment: str) -> dict[tuple[int, int, int], str]:
-    """What the catalog says lies in a segment: position, length and slot, and what it is."""
+def _still_so(catalog: Catalog, data: Path, segment: str, reader: Reader, counts: Counts) -> list[Fault]:
+    """Return the faults of a segment that still are some once it is read. One that is gone has none: `_absent` tells where a row needs it."""
+    try:
+        found = list(_segment(data, segment, _all_named(catalog, segment), reader, counts))
+    except FileNotFoundError:
+        return []
+    if not found or not segment_path(data, segment).exists():
+        return []
+    named = _all_named(catalog, segment)
+    return [fault for fault in found if fault.place is None or fault.place in named]
+
+
+def _all_named(catalog: Catalog, segment: str) -> dict[_Place, str]:
+    with catalog.read() as connection:
+        return {**_named(connection, messages, segment), **_named(connection, blobs, segment)}
+
+
+def _named(connection: Connection, table: Table, segment: str) -> dict[_Place, str]:
+    """What the catalog says lies in a segment, by its place."""
     c = table.c
     name = c.id if table is messages else c.digest
     rows = connection.execute(select(c.position, c.length, c.slot, c.tenant, name).where(c.segment == segment))
@@ -71,9 +92,7 @@ def _named(connection: Connection, table: Table, segment: str) -> dict[tuple[int
     }
 
 
-def _segment(
-    data: Path, segment: str, named: dict[tuple[int, int, int], str], reader: Reader, counts: Counts
-) -> Iterator[Fault]:
+def _segment(data: Path, segment: str, named: dict[_Place, str], reader: Reader, counts: Counts) -> Iterator[Fault]:
     path, found = segment_path(data, segment), set()
     last: DamagedError | None = None
     for record in records(data, segment):
@@ -87,22 +106,25 @@ def _segment(
         counts.octets += record.length
         place = (record.position, record.length, record.slot)
         found.add(place)
-        yield from _record(segment, record, named.get(place), reader, path)
+        yield from _record(segment, record, place, named.get(place), reader, path)
     if last:
         busy = being_written(data, segment)
         yield Fault(f"{path}: {last}; {'it is being written' if busy else 'left half-written'}", note=last.position > 0)
     for place in sorted(named.keys() - found):
-        yield Fault(f"{path}: at octet {place[0]}: {named[place]} is not there")
+        yield Fault(f"{path}: at octet {place[0]}: {named[place]} is not there", place=place)
 
 
-def _record(segment: str, record: Record, named: str | None, reader: Reader, path: Path) -> Iterator[Fault]:
+def _record(
+    segment: str, record: Record, place: _Place, named: str | None, reader: Reader, path: Path
+) -> Iterator[Fault]:
     try:
         reader.opened(segment, record)
     except ForgottenError:
         if named:
-            yield Fault(f"{path}: at octet {record.position}: {named} was deleted for good, and the catalog has it")
+            what = f"{named} was deleted for good, and the catalog has it"
+            yield Fault(f"{path}: at octet {record.position}: {what}", place=place)
     except DamageError as error:
-        yield Fault(f"{error} ({named or 'in no row'})")
+        yield Fault(f"{error} ({named or 'in no row'})", place=place if named else None)
     else:
         if not named:
             kind = Kind(record.kind).name.lower() if record.kind in (1, 2) else "record"
@@ -148,16 +170,29 @@ def _rows(connection: Connection) -> Iterator[Fault]:
         yield Fault(f"message {message} of tenant {tenant} has an attachment without a row")
 
 
-def _messages(connection: Connection, reader: Reader, here: set[str]) -> Iterator[Fault]:
+def _messages(catalog: Catalog, reader: Reader, here: set[str]) -> Iterator[Fault]:
     """Put each message with attachments together, which looking at single records does not."""
     wanted = select(blob_uses.c.tenant, blob_uses.c.message, messages.c.segment).distinct()
     wanted = wanted.join(messages, (messages.c.tenant == blob_uses.c.tenant) & (messages.c.id == blob_uses.c.message))
-    for tenant, identifier, segment in connection.execute(wanted).all():
-        if segment in here:
-            try:
+    with catalog.read() as connection:
+        found = connection.execute(wanted).all()
+    for tenant, identifier, segment in found:
+        if segment in here and (error := _not_whole(catalog, reader, tenant, identifier)):
+            yield Fault(f"message {identifier} of tenant {tenant}: {error}")
+
+
+def _not_whole(catalog: Catalog, reader: Reader, tenant: str, identifier: str) -> str:
+    """Return what is wrong with a message, "" where it is whole or gone."""
+    said = ""
+    for _ in range(2):  # it may have moved between the look at its row and that at its record
+        try:
+            with catalog.read() as connection:
                 reader.message(connection, tenant, identifier)
-            except (DamageError, ForgottenError) as error:
-                yield Fault(f"message {identifier} of tenant {tenant}: {error}")
+        except (DamageError, ForgottenError) as error:
+            said = str(error)
+        else:
+            return ""
+    return said
 
 
 def _outdated(catalog: Catalog, data: Path) -> Iterator[Fault]:

@@ -258,7 +258,19 @@ def test_what_a_command_did_is_journaled_where_no_gateway_runs(tmp_path):
         assert "not yet in events.log" in call(tmp_path, "release-hold", "j1", "--reason", "over", output=True)
 
 
-def test_a_command_on_an_old_catalog_takes_no_number_of_an_event_that_only_the_file_has(tmp_path):
+@pytest.mark.parametrize(
+    ("command", "action"),
+    [
+        ("quarantine delete j2", "deleted"),
+        ("quarantine show j2", "viewed"),
+        ("quarantine download j2 --output {folder}/out", "downloaded"),
+        ("quarantine request j2 --as user --recipient bob@example.org --reason please", "requested"),
+        ("lists add block eve@example.com", "list-added"),
+        ("settings apply {folder}/mpp.toml --why first", "settings-applied"),
+    ],
+    ids=lambda text: text.split()[1] if " " in text else "",
+)
+def test_a_command_on_an_old_catalog_takes_no_number_of_an_event_that_only_the_file_has(tmp_path, command, action):
     """Its own would never reach the file, and the file's never the catalog."""
     data = tmp_path / "data"
     with holding(tmp_path, held("j1", BOB), held("j2", BOB)):
@@ -267,11 +279,13 @@ def test_a_command_on_an_old_catalog_takes_no_number_of_an_event_that_only_the_f
         for path in data.glob("catalog.db*"):
             path.unlink()
         shutil.copy(tmp_path / "backup.db", data / "catalog.db")
-        call(tmp_path, "delete", "j2")
+        arguments = [*command.format(folder=tmp_path).split(), "--settings", str(tmp_path / "mpp.toml")]
+        done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
         lines = [json.loads(line[9:]) for line in journal_path(data).read_bytes().splitlines()]
         with closing(open_store_catalog(data, Store())) as catalog, catalog.read() as connection:
             known = [(event.number, event.action) for event in all_events(connection)]
-    assert [(line["number"], line["action"]) for line in lines] == known == [(1, "hold"), (2, "deleted")]
+    assert [(line["number"], line["action"]) for line in lines] == known == [(1, "hold"), (2, action)]
 
 
 def test_on_hold(run):

@@ -6,6 +6,7 @@ import os
 import pytest
 from sqlalchemy import update
 
+from mpp.store import check as checking
 from mpp.store import compact as compacting
 from mpp.store.check import Counts, check
 from mpp.store.compact import compact
@@ -116,3 +117,65 @@ async def test_the_end_at_any_step_loses_nothing(filled, monkeypatch, step, afte
         pass
     assert whole(filled, ["m18", "m19"])
     assert len(files(filled)) == 2
+
+
+def looked_beside(store, monkeypatch, step, work):
+    """What `check` finds where `work` is done by a gateway just before the first call of `step`, or the first time it yields."""
+    real, to_do = getattr(checking, step), [work]
+
+    def beside(*arguments):
+        if to_do and step != "records":
+            to_do.pop()()
+        for number, each in enumerate(real(*arguments)):
+            if to_do and number:
+                to_do.pop()()
+            yield each
+
+    monkeypatch.setattr(checking, step, beside)
+    catalog, reader = store.catalog(), store.reader()
+    try:
+        return [fault.text for fault in check(catalog, store.data, reader, Counts(), "node")]
+    finally:
+        assert not to_do
+        reader.close()
+        catalog.close()
+
+
+def move(store):
+    delete(store, ["m18"])
+    assert run(store) is not None
+
+
+@pytest.mark.parametrize("step", ["_segment", "records"])
+async def test_a_check_beside_a_compaction_finds_no_fault(filled, monkeypatch, step):
+    """Its files go before they are opened, or while they are read."""
+    delete(filled, ["large"])
+    assert looked_beside(filled, monkeypatch, step, lambda: move(filled)) == []
+    assert whole(filled, ["m19"])
+
+
+async def test_a_check_beside_a_deletion_finds_no_fault(filled, monkeypatch):
+    assert looked_beside(filled, monkeypatch, "records", lambda: delete(filled, ["m18", "m19", "large"])) == []
+
+
+async def test_a_message_that_moves_while_it_is_put_together_is_no_fault(filled, monkeypatch):
+    delete(filled, ["m18", "m19"])
+    catalog, reader = filled.catalog(), filled.reader()
+    real = reader.content
+
+    def moving(place):
+        monkeypatch.setattr(reader, "content", real)
+        move_all(filled)
+        return real(place)
+
+    monkeypatch.setattr(reader, "content", moving)
+    assert list(checking._messages(catalog, reader, set(checking.segments_here(filled.data)))) == []
+    reader.close()
+    catalog.close()
+
+
+def move_all(store):
+    """Move what is in the first segment, however much that is."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(compacting, "LIVELY", 2.0)
+        assert run(store) is not None
