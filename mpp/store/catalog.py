@@ -7,7 +7,7 @@ What goes wrong within raises CatalogError. Engines do not survive a fork: each 
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
@@ -37,6 +37,7 @@ class Catalog:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._kept: Connection | None = None
 
     @property
     def sqlite(self) -> bool:
@@ -54,7 +55,7 @@ class Catalog:
 
         Raises CatalogError: ValueRefusedError and others say that nothing of it is there, CommitLostError that nobody knows.
         """
-        with told(), self.engine.connect() as connection:
+        with told(), nullcontext(self._kept) if self._kept else self.engine.connect() as connection:
             writing = connection.execution_options(**{_WRITING: True})
             transaction = writing.begin()
             try:
@@ -65,6 +66,7 @@ class Catalog:
             try:
                 transaction.commit()
             except DBAPIError as error:
+                self._let_go()
                 raise CommitLostError(_text(error)) from error
 
     def write_back(self) -> None:
@@ -79,7 +81,18 @@ class Catalog:
             with told(), self.engine.connect() as connection:
                 connection.exec_driver_sql(f"pragma cache_size=-{octets >> 10}")
 
+    def for_one_thread(self) -> None:
+        """Have all writing go by one connection that is kept: to take it from the engine and to give it back costs more than a row. Raises CatalogError."""
+        with told():
+            self._kept = self.engine.connect()
+
+    def _let_go(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept:
+            kept.close()
+
     def close(self) -> None:
+        self._let_go()
         self.engine.dispose()
 
 
@@ -232,7 +245,7 @@ def _into_wal(connection: Any) -> None:
 
 def _sqlite_begins(connection: Connection) -> None:
     writing = connection.get_execution_options().get(_WRITING)
-    connection.exec_driver_sql("begin immediate" if writing else "begin")
+    connection.connection.cursor().execute("begin immediate" if writing else "begin")
 
 
 def _refuse_old(connection: Connection) -> None:

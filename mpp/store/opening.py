@@ -61,7 +61,9 @@ def open_writer(data: Path, settings: Store, node: str) -> Writer:
 
     def opened() -> Catalog:
         prepare(url)  # in case the catalog was away at the start
-        return open_catalog(url)
+        catalog = open_catalog(url)
+        catalog.for_one_thread()
+        return catalog
 
     return Writer(opened, SegmentWriter(data, Limits.of(settings)), _Tenants(data), node)
 

@@ -9,10 +9,10 @@ import fcntl
 import os
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 
 from mpp.store.clock import now_ms
 from mpp.store.errors import StoreError
@@ -92,6 +92,7 @@ class SegmentWriter:
     def __init__(self, data: Path, limits: Limits) -> None:
         self._data, self.limits = data, limits
         self._open: _Open | None = None
+        self._beside = ThreadPoolExecutor(1, "key sync")
 
     def append(self, contents: Sequence[Content]) -> list[Place]:
         """Seal and write records and make them durable. Where it raises, none of them is there."""
@@ -121,6 +122,7 @@ class SegmentWriter:
 
     def close(self) -> None:
         self._leave()
+        self._beside.shutdown()
 
     def _need_room(self, more: int) -> None:
         state = os.statvfs(self._data)
@@ -135,7 +137,7 @@ class SegmentWriter:
         if segment and (segment.size >= limits.size or not -60 < time.time() - segment.made < limits.age_s):
             self._leave()
         if self._open is None:
-            self._open = _Open(self._data)
+            self._open = _Open(self._data, self._beside)
         return self._open
 
     def _leave(self) -> None:
@@ -147,8 +149,8 @@ class SegmentWriter:
 class _Open:
     """One segment while it is written."""
 
-    def __init__(self, data: Path) -> None:
-        self.made = time.time()
+    def __init__(self, data: Path, beside: Executor) -> None:
+        self.made, self._beside = time.time(), beside
         self.identifier = f"{now_ms():012x}{os.urandom(6).hex()}"
         self.usable = True
         self._sealing, self._slot = SegmentKeys(), 0
@@ -226,14 +228,13 @@ class _Open:
         self.usable = True
 
     def _sync(self) -> None:
-        syncing = _Sync(self.keys)
-        syncing.start()
+        """Sync both files at the same time: a message waits for one of them, not for both."""
+        keys = self._beside.submit(self.keys.sync)
         try:
             os.fdatasync(self._descriptor)
         finally:
-            syncing.join()
-        if syncing.error:
-            raise syncing.error
+            wait([keys])
+        keys.result()
 
     def _cut_back(self) -> None:
         try:
@@ -244,18 +245,3 @@ class _Open:
     def close(self) -> None:
         self.keys.close()
         os.close(self._descriptor)
-
-
-class _Sync(Thread):
-    """The key file's sync, at the same time as the segment's: a message waits for one of them, not for both."""
-
-    def __init__(self, keys: KeyFile) -> None:
-        super().__init__(name="key sync")
-        self._keys = keys
-        self.error: OSError | None = None
-
-    def run(self) -> None:
-        try:
-            self._keys.sync()
-        except OSError as error:
-            self.error = error
