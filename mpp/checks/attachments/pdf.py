@@ -4,15 +4,13 @@ What acts are names in dictionaries. These stand between the streams, or in obje
 pictures and text, and their octets mean nothing here.
 """
 
-import base64
-import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from mpp.checks.attachments.budget import Meter
-from mpp.checks.attachments.compressed import inflated
 from mpp.checks.attachments.item import BombError, Flag, Member
+from mpp.checks.attachments.pdf_filters import predicted, undone
 
 _ACTIVE = re.compile(
     rb"/(?:JavaScript|JS|OpenAction|Launch|EmbeddedFiles?|RichMedia|SubmitForm|ImportData|GoToR|XFA)\b"
@@ -28,8 +26,11 @@ _FILTER = re.compile(rb"/F(?:ilter)?(?=[\s\0/\[%%(])[\s\0]*+(\[[^\]]*+|%b|null)?
 _UNCLEAR = b"/FlateDecode"
 _STEP = re.compile(rb"%b|%%" % _NAME)  # a comment within makes it doubtful
 _COMMENT = re.compile(rb"%[^\r\n]*+")
-_FLATE, _HEX, _85 = {b"/FlateDecode", b"/Fl"}, {b"/ASCIIHexDecode", b"/AHx"}, {b"/ASCII85Decode", b"/A85"}
-_NO_DIGITS = bytes(set(range(256)) - set(b"0123456789abcdefABCDEF"))
+_APART = rb"(?:[\s\0]|%[^\r\n]*+[\r\n])++"
+_FILE = re.compile(
+    rb"/(?:UF|F|DOS|Mac|Unix)%b(\d{1,10})%b\d{1,5}%bR\b" % (_APART, _APART, _APART)
+)  # of a file: its octets
+_NUMBER = re.compile(rb"(\d{1,10})[\s\0]++\d{1,5}[\s\0]++\Z")
 _STREAMS = 2000  # of one document
 _DICTIONARY = 4096  # octets before a stream, at least
 _WAYS = 8  # to unpack one stream
@@ -39,8 +40,12 @@ _WITHIN = 16  # streams that stand one in the other, all to be looked into
 def pdf_contents(data: bytes, meter: Meter) -> Iterator[Member | set[Flag]]:
     """Yield flags of the document, and the files embedded in it."""
     kept: list[bytes] = []
+    named, seen = (
+        set[bytes](),
+        set[int](),
+    )  # objects that hold the octets of files; where streams begin that have been given out
     at, looked_into, all_whole = 0, 0, True
-    for number, (start, end, dictionary) in enumerate(_streams(data), 1):
+    for number, (start, end, dictionary, _) in enumerate(_streams(data), 1):
         if data.find(b"obj", start, end) < 0:  # else it may be that no reader takes this for a stream
             kept.append(data[at:start])
             at = end
@@ -53,16 +58,31 @@ def pdf_contents(data: bytes, meter: Meter) -> Iterator[Member | set[Flag]]:
         readings, whole = _unpacked(data[start:end], dictionary, meter)
         if objects:
             all_whole = all_whole and whole
-            yield set().union(*(_flags_of(_plain(octets)) for octets in readings))
-        for octets in readings if embedded else ():
-            meter.budget.entry()
-            yield Member(f"embedded-{number}", octets, set() if whole else {Flag.DAMAGED})
-    flags = _flags_of(_plain(b"".join((*kept, data[at:]))))
+            texts = list(map(_plain, readings))
+            named.update(*map(_FILE.findall, texts))
+            yield set().union(*map(_flags_of, texts))
+        if embedded:
+            seen.add(start)
+            yield from _members(number, readings, whole, meter)
+    text = _plain(b"".join((*kept, data[at:])))
+    named.update(_FILE.findall(text))
+    for number, (start, end, dictionary, before) in enumerate(_streams(data) if named else (), 1):
+        own = _NUMBER.search(data, max(0, before - 30), before)
+        if own and own[1] in named and start not in seen:  # it needs no /Type
+            yield from _members(number, *_unpacked(data[start:end], dictionary, meter), meter)
+    flags = _flags_of(text)
     yield flags if all_whole or Flag.ENCRYPTED in flags else flags | {Flag.DAMAGED}
 
 
-def _streams(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Yield where each stream begins and ends, with the dictionary before it."""
+def _members(number: int, readings: Sequence[bytes], whole: bool, meter: Meter) -> Iterator[Member]:
+    """Yield what a file embedded in the stream of that number may be."""
+    for octets in readings:
+        meter.budget.entry()
+        yield Member(f"embedded-{number}", octets, set() if whole else {Flag.DAMAGED})
+
+
+def _streams(data: bytes) -> Iterator[tuple[int, int, bytes, int]]:
+    """Yield where each stream begins and ends, with the dictionary before it and where that begins."""
     last = end = 0
     for count, match in enumerate(_STREAM.finditer(data)):
         if count >= _STREAMS:
@@ -74,7 +94,7 @@ def _streams(data: bytes) -> Iterator[tuple[int, int, bytes]]:
             end = end if end >= 0 else len(data)
         lowest = max(0, min(last, match.start() - _DICTIONARY))
         before = max(lowest, data.rfind(b"obj", lowest, match.start()))
-        yield match.end(), end, _plain(data[before : match.start()])
+        yield match.end(), end, _plain(data[before : match.start()]), before
         last = match.end()
 
 
@@ -92,7 +112,7 @@ def _unpacked(stream: bytes, dictionary: bytes, meter: Meter) -> tuple[list[byte
     """Return what a stream may hold, and whether that is all of it.
 
     Each value that may be that of its filter counts: what seems to be a comment or another filter may stand in a string. Where a step
-    fails, what it was given is there beside what came of it.
+    fails, what it was given is there beside what came of it, and beside what a predictor made that which it was given.
     """
     texts = (dictionary, _COMMENT.sub(b" ", dictionary))
     values = dict.fromkeys(match[1] or _UNCLEAR for text in texts for match in _FILTER.finditer(text)) or [b""]
@@ -100,29 +120,11 @@ def _unpacked(stream: bytes, dictionary: bytes, meter: Meter) -> tuple[list[byte
     for value in islice(values, _WAYS):
         octets = stream
         for step in _STEP.findall(value):
-            given, (octets, done) = octets, _undone(step, octets, meter)
+            given, (octets, done) = octets, undone(step, octets, meter)
             if not done:
                 found.append(given)
                 whole = False
         found.append(octets)
+        if (plain := predicted(octets, dictionary, meter)) is not None:
+            found.append(plain)
     return list(dict.fromkeys(found)), whole
-
-
-def _undone(step: bytes, stream: bytes, meter: Meter) -> tuple[bytes, bool]:
-    """Undo one filter; one that is not known here changes nothing, and is said to fail."""
-    if step in _FLATE:
-        return inflated(stream, meter)
-    if step in _HEX:
-        digits = stream.partition(b">")[0].translate(None, _NO_DIGITS)
-        octets, done = binascii.unhexlify(digits + b"0" * (len(digits) % 2)), True
-    else:
-        octets, done = _base85(stream) if step in _85 else (stream, False)
-    meter.take(len(octets))
-    return octets, done
-
-
-def _base85(stream: bytes) -> tuple[bytes, bool]:
-    try:
-        return base64.a85decode(stream.strip().removeprefix(b"<~").partition(b"~>")[0]), True
-    except ValueError:
-        return b"", False

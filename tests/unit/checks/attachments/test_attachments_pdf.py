@@ -2,6 +2,7 @@
 
 import zlib
 from hashlib import sha256
+from random import Random
 
 import pytest
 
@@ -87,3 +88,94 @@ def test_a_sound_stream_of_objects_says_nothing() -> None:
 
 def test_streams_within_streams_take_no_time_without_end() -> None:
     assert look(b"%PDF-1.5\n" + b"obj<</ObjStm>>stream\n" * 1000)[0].flags == {Flag.BOMB}
+
+
+def test_a_file_is_embedded_where_a_file_of_the_document_names_it() -> None:
+    named = b"1 0 obj\n<</Type/Filespec/EF<</F %b>>>>\nendobj\n"
+    for reference in (b"5 0 R", b"% x\n5 % y\n 0 R"):
+        found = look(pdf(b"/Filter/FlateDecode", zlib.compress(PROGRAM), named.replace(b"%b", reference)))
+        assert [item.sha256 for item in found[1:]] == [sha256(PROGRAM).hexdigest()]
+    assert len(look(pdf(b"/Type/EmbeddedFile", PROGRAM, named.replace(b"%b", b"5 0 R")))) == 2
+    assert len(look(pdf(b"/Filter/FlateDecode", zlib.compress(PROGRAM), b"/F1 5 0 R /F 4"))) == 1
+
+
+def test_a_file_is_embedded_where_a_stream_of_objects_names_it() -> None:
+    objects = pdf(b"/Type/ObjStm/Filter/FlateDecode", zlib.compress(b"1 0 <</EF<</UF 6 0 R>>>>"))
+    found = look(objects + b"6 0 obj\n<<>>\nstream\n" + PROGRAM + b"\nendstream\n")
+    assert Flag.EXECUTABLE in found[1].flags
+
+
+def rows(data: bytes, kind: int, width: int = 4) -> bytes:
+    """As PNG writes them, each octet less what is foretold."""
+    lines, before = b"", bytes(width)
+    for at in range(0, len(data), width):
+        line = data[at : at + width].ljust(width, b"\0")
+        coded = bytearray([kind])
+        for number, octet in enumerate(line):
+            left, corner = (line[number - 1], before[number - 1]) if number else (0, 0)
+            up = before[number]
+            guess = left + up - corner
+            paeth = min((left, up, corner), key=lambda each: abs(guess - each))
+            coded.append((octet - (0, left, up, (left + up) // 2, paeth)[kind]) & 255)
+        lines, before = lines + coded, line
+    return lines
+
+
+@pytest.mark.parametrize("kind", range(5))
+def test_predictors_are_undone(kind: int) -> None:
+    parameters = b"/Filter/FlateDecode/DecodeParms<</Predictor 1%d/Columns 4>>" % kind
+    assert Flag.ACTIVE in look(pdf(b"/Type/ObjStm" + parameters, zlib.compress(rows(ACTS.ljust(28), kind))))[0].flags
+    found = look(pdf(b"/Type/EmbeddedFile" + parameters, zlib.compress(rows(PROGRAM, kind))))
+    assert any(Flag.EXECUTABLE in item.flags for item in found)
+
+
+def test_the_predictor_of_tiff_is_undone() -> None:
+    coded = bytes((octet - (ACTS[at - 1] if at % 25 else 0)) & 255 for at, octet in enumerate(ACTS))
+    parameters = b"/Type/ObjStm/Filter/FlateDecode/DecodeParms<</Predictor 2/Columns 25>>"
+    assert Flag.ACTIVE in look(pdf(parameters, zlib.compress(coded)))[0].flags
+
+
+def lzw(data: bytes) -> bytes:
+    """Pack as PDF's LZW does (ISO 32000-1, 7.4.4): the wider code comes one entry early."""
+    clear, end, last = 256, 257, 4094
+    fresh = {bytes([octet]): octet for octet in range(256)}
+    table, following, held, bits = dict(fresh), 258, b"", f"{clear:09b}"
+
+    def coded(code: int, entries: int) -> str:
+        return f"{code:0{9 + (entries > 511) + (entries > 1023) + (entries > 2047)}b}"
+
+    for octet in data:
+        if held + bytes([octet]) in table:
+            held += bytes([octet])
+            continue
+        bits += coded(table[held], following)
+        table[held + bytes([octet])] = following
+        following, held = following + 1, bytes([octet])
+        if following > last:
+            bits += coded(clear, following)
+            table, following = dict(fresh), 258
+    bits += coded(table[held], following) + coded(end, following + 1)
+    bits += "0" * (-len(bits) % 8)
+    return int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+
+def test_lzw_is_packed_here_as_in_the_standard() -> None:
+    assert lzw(bytes([45, 45, 45, 45, 45, 65, 45, 45, 45, 66])).hex() == "800b6050220c0c8501"
+
+
+@pytest.mark.parametrize("size", [0, 10, 300, 5000, 40_000])
+def test_lzw_is_undone(size: int) -> None:
+    data = PROGRAM + Random(1).randbytes(size)
+    found = look(pdf(b"/Type/EmbeddedFile/Filter/LZWDecode", lzw(data)))
+    assert sha256(data).hexdigest() in [item.sha256 for item in found[1:]]
+
+
+def test_run_lengths_are_undone() -> None:
+    coded = (
+        b"".join(bytes([len(piece) - 1]) + piece for piece in (PROGRAM[:100], PROGRAM[100:200]))
+        + b"\xff"
+        + b"A"
+        + b"\x80"
+    )
+    found = look(pdf(b"/Type/EmbeddedFile/Filter/RL", coded))
+    assert sha256(PROGRAM[:200] + b"AA").hexdigest() in [item.sha256 for item in found[1:]]
