@@ -10,6 +10,7 @@ from zlib import crc32
 from mpp.checks.attachments import active, compressed, dde, office, zips
 from mpp.checks.attachments.archives import members
 from mpp.checks.attachments.budget import Meter
+from mpp.checks.attachments.cms import cms_members
 from mpp.checks.attachments.item import BombError, Flag, Means, Member, UnreadableError
 from mpp.checks.attachments.kinds import is_program
 from mpp.checks.attachments.locked import locked
@@ -115,6 +116,8 @@ def contents(data: bytes, name: str, kind: str, meter: Meter, means: Means) -> I
         yield from tnef_members(data, meter)
     elif kind == "message/rfc822":
         yield from mail_members(data, meter, pages=bool(endings(name) & {"mht", "mhtml"}))
+    elif kind == "application/pkcs7-mime":
+        yield from cms_members(data, name, meter)
     elif kind in _BY_PROGRAM:
         yield from program_members(data, meter, means)
     else:

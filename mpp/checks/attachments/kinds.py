@@ -53,6 +53,12 @@ _HTML = re.compile(
     rb"\A[\s\xef\xbb\xbf\xfe\xff]*(?:<!--.{0,4000}?-->\s*)*<(?:!doctype\s+html|html|head|body|script|iframe|meta)\b",
     re.IGNORECASE | re.DOTALL,
 )
+# Signed or compressed data of S/MIME: a sequence that begins with the identifier of the one or of the other (RFC 5652, RFC 3274).
+CMS = re.compile(
+    rb"\x30(?:[\x00-\x80]|\x81.|\x82..|\x83...|\x84.{4})\x06"
+    rb"(?:\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02|(\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x09))",
+    re.DOTALL,
+)
 # A mail, also as it lies in an mbox file: fields from the first line on, one of them of MIME.
 _MAIL = re.compile(
     rb"(?:From [^\r\n]{1,200}\r?\n)?(?:[!-9;-~]{1,60}:[^\n]*\n(?:[ \t][^\n]*\n)*){0,50}?(?:MIME-Version|Content-Type|Message-ID):",
@@ -71,6 +77,8 @@ def kind_of(data: bytes) -> str:
             return _zip_kind(data) if kind == "application/zip" else kind
     if _PDF.search(data, 0, 1024):
         return "application/pdf"
+    if data[0] == 0x30 and CMS.match(data):
+        return "application/pkcs7-mime"
     kind = _libmagic(data)
     if kind.startswith("text/") or kind in ("application/octet-stream", "image/svg+xml", "application/javascript"):
         return _textual(data, kind)
@@ -150,6 +158,7 @@ _CALLED = {
         "application/vnd.ms-htmlhelp": "x-chm",
         "application/java-archive": "x-java-archive x-jar",
         "application/pdf": "x-pdf acrobat",
+        "application/pkcs7-mime": "x-pkcs7-mime pkcs7-signature x-pkcs7-signature",
         "application/onenote": "msonenote x-onenote",
         "text/rtf": "rtf x-rtf",
         "application/x-ole-storage": "vnd.ms-excel vnd.ms-powerpoint vnd.ms-outlook x-msi x-ole",

@@ -246,6 +246,55 @@ def test_what_starts_something_by_a_click_is_a_script(name: str) -> None:
     assert Flag.SCRIPT in seen(name, b"words")[1]
 
 
+def der(tag: int, content: bytes, *, open_end: bool = False) -> bytes:
+    if open_end:
+        return bytes([tag, 0x80]) + content + b"\0\0"
+    size = len(content).to_bytes(4, "big")
+    return bytes([tag, 0x84]) + size + content
+
+
+ENTITY = b"Content-Type: text/plain; name=run.js\r\n\r\nvar a\r\n"
+SIGNED, COMPRESSED = bytes.fromhex("06092a864886f70d010702"), bytes.fromhex("060b2a864886f70d0109100109")
+PLAIN = bytes.fromhex("06092a864886f70d010701")
+
+
+def cms(content: bytes, kind: bytes = SIGNED, *, open_end: bool = False) -> bytes:
+    string = der(0x04, content)
+    if open_end:  # as OpenSSL streams it
+        string = der(0x24, der(0x04, content[:20]) + der(0x04, content[20:]), open_end=True)
+    inner = der(0x30, PLAIN + der(0xA0, string, open_end=open_end), open_end=open_end)
+    signed = der(0x30, b"\2\1\1" + der(0x31, b"", open_end=open_end) + inner, open_end=open_end)
+    return der(0x30, kind + der(0xA0, signed, open_end=open_end), open_end=open_end)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        cms(ENTITY),
+        cms(ENTITY, open_end=True),
+        cms(zlib.compress(ENTITY), COMPRESSED),
+        cms(b"X: y\r\n" * 80 + ENTITY),
+        cms(b"Content-Type: application/pkcs7-mime; name=x.p7m\r\n\r\n" + cms(ENTITY)),
+    ],
+    ids=["whole", "in pieces", "compressed", "many fields", "twice"],
+)
+def test_mail_that_is_signed_in_one_piece_is_opened(data: bytes) -> None:
+    found, flags = seen("smime.p7m", data)
+    assert "run.js" in found
+    assert Flag.SCRIPT in flags
+
+
+def test_a_file_that_is_signed_is_opened() -> None:
+    assert "a.exe" in seen("a.exe.p7m", cms(PROGRAM))[0]
+    assert seen("smime.p7m", cms(PROGRAM)[:60])[1] == {Flag.DAMAGED}
+
+
+@pytest.mark.parametrize("open_end", [False, True])
+def test_a_signature_beside_its_mail_holds_nothing(open_end: bool) -> None:
+    signed = der(0x30, b"\2\1\1" + der(0x31, b"") + der(0x30, PLAIN, open_end=open_end) + der(0xA0, b"certificates"))
+    assert seen("smime.p7s", der(0x30, SIGNED + der(0xA0, signed))) == ({"2"}, set())
+
+
 @pytest.mark.parametrize(
     ("name", "data"),
     [
