@@ -15,6 +15,8 @@ from mpp.store.schema import copies, events
 
 # What an event makes of a copy.
 STATES = {"released": "released", "release-unknown": "unknown", "deleted": "deleted", "expired": "expired"}
+# What is so is never released again. A process may still be told to have been lost over it, by whoever went on with an old catalog.
+FINAL = frozenset({"released", "deleted", "expired"})
 HOLDS = {"hold": True, "hold-released": False}
 
 
@@ -36,10 +38,11 @@ def fates(told: Iterable[Told]) -> Fates:
     for event in told:
         if event.action in STATES or event.action in HOLDS:
             fate = found.setdefault((event.tenant, event.message), {}).setdefault(event.recipient, Fate())
-            made = {"state": STATES[event.action]} if event.action in STATES else {"on_hold": HOLDS[event.action]}
-            fate.values |= made
             fate.number = event.number
-            if event.action in STATES:
+            if event.action in HOLDS:
+                fate.values["on_hold"] = HOLDS[event.action]
+            elif event.action != "release-unknown" or fate.values.get("state") not in FINAL:
+                fate.values["state"] = STATES[event.action]
                 fate.ended = event.at
     return found
 

@@ -17,7 +17,7 @@ from mpp.store.check import Counts, check
 from mpp.store.events import Event, all_events, record
 from mpp.store.fates import fates, outdated
 from mpp.store.forget import drop, overwrite
-from mpp.store.journal import Journal, Told, journal_path, told
+from mpp.store.journal import Journal, Told, journal_path, put_back, told
 from mpp.store.keyfile import KeyFile
 from mpp.store.opening import url_of
 from mpp.store.quarantine import Settled
@@ -351,6 +351,37 @@ async def test_a_release_that_went_on_when_the_backup_was_made_is_settled(store,
             ("released", False, ""), ("deleted", False, ""), ("releasing", True, "me"),
         ]  # fmt: skip
     catalog.close()
+
+
+async def test_what_was_released_stays_so_though_an_old_catalog_gave_it_up(store, make_letter, monkeypatch):
+    """Whoever goes on with the backup finds a process that has ended, and knows nothing of what it wrote down at last."""
+    ticking(monkeypatch)
+    await fill(store, [make_letter("one", b"Subject: 1\r\n\r\n", "a@example.org", "b@example.org")])
+    a, b = (Key("one", f"{name}@example.org") for name in "ab")
+    catalog = store.catalog()
+    with catalog.write() as connection:
+        quarantine.claim(connection, "default", [a, b], "elsewhere:1:1")
+    old = backup(store)
+    with catalog.write() as connection:
+        ends = [Settled(a, "released", "250 ok", "h", ""), Settled(b, "held", "450 no", "h", "")]
+        quarantine.settle(connection, "default", ends, "elsewhere:1:1", "user")
+        quarantine.delete(connection, "default", [b], "user")
+    catalog.close()
+    happened(store)
+    put_back_catalog(store, old)
+    catalog = store.catalog()
+    put_back(store.data, catalog)
+    monkeypatch.setattr(quarantine, "STALE_MS", 0)
+    with catalog.write() as connection:
+        assert quarantine.abandon(connection, "default", "here") == [a, b]
+    catalog.close()
+    happened(store)
+    assert len(faults(store)) == 2
+    catalog = store.catalog()
+    assert rebuilt(store, list(told(store.data, catalog))).settled == 2
+    catalog.close()
+    assert faults(store) == []
+    assert [state_of(store, "one", key.recipient) for key in (a, b)] == ["released", "deleted"]
 
 
 def ticking(monkeypatch):
