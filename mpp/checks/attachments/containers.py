@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from zlib import crc32
 
 from mpp.checks.attachments import active, compressed, dde, office, zips
+from mpp.checks.attachments.apple import apple_single_members
 from mpp.checks.attachments.archives import members
 from mpp.checks.attachments.budget import Meter
 from mpp.checks.attachments.cms import cms_members
@@ -116,6 +117,8 @@ def contents(data: bytes, name: str, kind: str, meter: Meter, means: Means) -> I
         yield from tnef_members(data, meter)
     elif kind == "message/rfc822":
         yield from mail_members(data, meter, pages=bool(endings(name) & {"mht", "mhtml"}))
+    elif kind == "application/applefile":
+        yield from apple_single_members(data, name, meter)
     elif kind == "application/pkcs7-mime":
         yield from cms_members(data, name, meter)
     elif kind in _BY_PROGRAM:

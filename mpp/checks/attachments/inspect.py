@@ -13,9 +13,10 @@ from hashlib import sha256
 
 from mpp.checks.attachments.budget import Budget
 from mpp.checks.attachments.containers import contents, may_hold
+from mpp.checks.attachments.declared import by_declared
 from mpp.checks.attachments.item import BombError, File, Flag, Item, Limits, Means, Member, UnreadableError
 from mpp.checks.attachments.kinds import is_program, kind_of, lies
-from mpp.checks.attachments.names import by_name
+from mpp.checks.attachments.names import by_name, endings
 from mpp.checks.attachments.scripts import is_script
 
 # What a container takes over from the files inside it: whoever asks for the outermost file gets to know.
@@ -47,6 +48,8 @@ def _look(file: File, state: _State, depth: int, given: Set[Flag] = frozenset())
         kind = "message/rfc822"  # too many fields before those that tell
     names = [file.name, file.other_name] if file.other_name else [file.name]
     flags = {*given, *file.flags}.union(*(by_name(name, within=depth > 0) for name in names))
+    if file.declared and not any(map(endings, names)):
+        flags |= by_declared(file.declared)
     if is_program(kind):
         flags.add(Flag.EXECUTABLE)
     elif is_script(file.data, kind):

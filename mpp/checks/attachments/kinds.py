@@ -26,6 +26,7 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xfe\xed\xfa\xce", "application/x-mach-binary"),
     (0, b"\xfe\xed\xfa\xcf", "application/x-mach-binary"),
     (0, b"MSCF\0\0\0\0", "application/vnd.ms-cab-compressed"),
+    (0, b"\0\5\x16\0", "application/applefile"),
     (0, b"\x1f\x9d", "application/x-compress"),
     (0, b"ITSF", "application/vnd.ms-htmlhelp"),
     (0, b"conectix", "application/x-vhd"),

@@ -2,21 +2,27 @@
 
 import re
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, zip_longest
 
 from mpp.checks.attachments.budget import Meter
 from mpp.checks.attachments.item import File, Flag, Member
 from mpp.checks.attachments.kinds import kind_of
 from mpp.checks.attachments.passwords import passwords_of
 from mpp.mail.decoding import decode_base64
+from mpp.mail.dialects.loose import binhex, binhex_name, yenc
 from mpp.mail.dialects.uuencode import begin_line, uudecode_lines
 from mpp.mail.message import Message
 from mpp.mail.part import Part
-from mpp.mail.pieces import between
+from mpp.mail.pieces import between, find
 
 _FIELD = re.compile(rb"(?:From [^\r\n]*\r?\n)?[!-9;-~]{1,76}:")
 _BEGIN = re.compile(rb"begin(-base64)? +[0-7]{3,4} +(\S[^\r\n]*)\r?\n")
-_UUENCODED = 1000  # files in one text that are looked into
+_YENC = re.compile(rb"^=ybegin [^\r\n]*?name=([^\r\n]*)\r?\n", re.MULTILINE)
+_BINHEX = b"(This file must be converted with BinHex"
+_BODIES = frozenset(
+    f"text/{name}" for name in ("plain", "html", "calendar", "enriched", "x-amp-html", "watch-html", "x-watch-html")
+)
+_WRITTEN = 1000  # files in one text that are looked into
 _MAILS = 100 << 20  # octets of attached mails, each counted with all that it holds
 
 
@@ -43,7 +49,7 @@ def has_files(message: Message) -> bool:
 
 def is_file(part: Part) -> bool:
     """True where a leaf is more than text to be read."""
-    return part.attachment or next(_uuencoded(part), None) is not None
+    return _is_attached(part) or next(_written_in(part), None) is not None
 
 
 def mail_members(data: bytes, meter: Meter, *, pages: bool = False) -> Iterator[Member]:
@@ -62,11 +68,11 @@ def _files(message: Message, *, pages: bool = False) -> Iterator[File]:
             left -= part.end - part.body
             data, flags = (part.decode(), frozenset[Flag]()) if left >= 0 else (b"", frozenset({Flag.BOMB}))
             yield File(part.path, part.name or "mail.eml", part.type, data, part.other_name, depth, True, flags)
-        elif part.attachment or (pages and part.type == "text/html"):
+        elif _is_attached(part) or (pages and part.type == "text/html"):
             yield File(part.path, part.name or "", part.type, part.decode(), part.other_name, depth)
         else:
-            for number, (name, data) in enumerate(islice(_uuencoded(part), _UUENCODED + 1)):
-                flags = frozenset({Flag.BOMB} if number == _UUENCODED else ())
+            for number, (name, data) in enumerate(islice(_written_in(part), _WRITTEN + 1)):
+                flags = frozenset({Flag.BOMB} if number == _WRITTEN else ())
                 yield File(part.path, name, "", data, depth=depth, flags=flags)
 
 
@@ -83,11 +89,26 @@ def _parts(message: Message) -> Iterator[tuple[Part, int]]:
         yield part, 0
 
 
-def _uuencoded(part: Part) -> Iterator[tuple[str, bytes]]:
-    """Yield names and octets of what stands uuencoded in a text, as many programs show it: as files."""
-    if part.type != "text/plain":
+def _is_attached(part: Part) -> bool:
+    """Of texts without a name and a word that they are attached, programs show only these as the text of a mail."""
+    return part.attachment or part.type not in _BODIES
+
+
+def _written_in(part: Part) -> Iterator[tuple[str, bytes]]:
+    """Yield names and octets of what stands in a text as uuencode, yEnc or BinHex, which many programs show as files."""
+    if not part.type.startswith("text/"):
         return
     text = part.decode()
+    yield from _uuencoded(text)
+    if find(text, b"=ybegin ", 0, len(text)) >= 0:
+        yield from _yencoded(text)
+    at = find(text, _BINHEX, 0, len(text))
+    if at >= 0:
+        packed = between(text, at, len(text))
+        yield binhex_name(packed).decode("latin-1"), binhex(packed)
+
+
+def _uuencoded(text: bytes) -> Iterator[tuple[str, bytes]]:
     begin = begin_line(_BEGIN, text, 0)
     while begin:
         following = begin_line(_BEGIN, text, begin.end())
@@ -96,6 +117,14 @@ def _uuencoded(part: Part) -> Iterator[tuple[str, bytes]]:
         if data:
             yield begin[2].decode("utf-8", "replace").strip(), data
         begin = following
+
+
+def _yencoded(text: bytes) -> Iterator[tuple[str, bytes]]:
+    begins = list(islice(_YENC.finditer(text), _WRITTEN + 1))
+    for begin, following in zip_longest(begins, begins[1:]):
+        last = following.start() if following else len(text)
+        end = find(text, b"\n=yend ", begin.end(), last)
+        yield begin[1].decode("utf-8", "replace").strip(), yenc(between(text, begin.end(), end if end >= 0 else last))
 
 
 def _message(data: bytes) -> Message:

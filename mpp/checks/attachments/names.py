@@ -222,6 +222,7 @@ HARMLESS = frozenset(
         "eml",
     ]
 )
+_FORBIDDEN = str.maketrans("", "", '<>"|?*')
 _DRIVE = re.compile(r"[A-Za-z]:")
 _BIDI = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u061c")
 
@@ -244,7 +245,7 @@ def endings(name: str) -> set[str]:
 def by_name(name: str, *, within: bool = False) -> set[Flag]:
     """Return what a name says of its file. `within`: it stands in an archive, where folders are usual."""
     flags: set[Flag] = set()
-    ends = endings("".join(character for character in name if character not in _BIDI))
+    ends = endings(name) | endings(cleaned(name))
     if ends & EXECUTABLE:
         flags.add(Flag.EXECUTABLE)
     elif ends & SCRIPT:
@@ -252,6 +253,14 @@ def by_name(name: str, *, within: bool = False) -> set[Flag]:
     if _deceives(name, ends) or escapes(name) or (not within and len(re.split(r"[/\\]", name)) > 1):
         flags.add(Flag.UNSAFE_NAME)
     return flags
+
+
+def cleaned(name: str) -> str:
+    """Return the name without what programs leave out when they write a file: what is not seen, and what Windows forbids."""
+    if name.isascii() and name.isprintable():
+        return name.translate(_FORBIDDEN)
+    seen = (character for character in name if unicodedata.category(character) not in ("Cc", "Cf"))
+    return "".join(seen).translate(_FORBIDDEN)
 
 
 def _deceives(name: str, ends: set[str]) -> bool:

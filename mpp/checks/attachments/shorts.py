@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from mpp.checks.attachments.item import Flag, Item
-from mpp.checks.attachments.names import as_windows
+from mpp.checks.attachments.names import as_windows, cleaned
 
 _LONGEST = 1000  # characters of a name that are looked at
 UNDECIPHERABLE = "UNDECIPHERABLE"  # it, or something in it, cannot be looked into
@@ -75,7 +75,9 @@ def keys_of(item: Item) -> Iterator[str]:
 
 
 def names_of(item: Item) -> Iterator[str]:
-    """Yield the last step of each of its names as it came, and as Windows takes it."""
+    """Yield the last step of each of its names as it came, as Windows takes it, and without what programs leave out."""
     for name in filter(None, (item.name, item.other_name)):
         base = re.split(r"[/\\]", name.rstrip("/\\"))[-1]
-        yield from dict.fromkeys(each[-_LONGEST:] for each in (base, *as_windows(name)) if each)
+        yield from dict.fromkeys(
+            each[-_LONGEST:] for each in (base, *as_windows(name), *as_windows(cleaned(name))) if each
+        )

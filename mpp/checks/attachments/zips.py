@@ -13,6 +13,7 @@ from mpp.checks.attachments.archives import members
 from mpp.checks.attachments.budget import Meter
 from mpp.checks.attachments.item import Flag, Member, UnreadableError
 
+_UNICODE_PATH, _PATH_AT = 0x7075, 5  # behind a version and the sum of the other name
 MEMBER, LISTED, END = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
 
 
@@ -50,6 +51,21 @@ def renamed(data: bytes, listed: Sequence[zipfile.ZipInfo], meter: Meter) -> Ite
         if own != listed_as and not flags & 0x2000:  # there the directory is encrypted, and names here are masked
             meter.budget.entry()
             yield Member(entry.filename, flags={Flag.UNSAFE_NAME})
+        start = entry.header_offset + 30 + length
+        extra = data[start : start + struct.unpack_from("<28xH", head)[0]]
+        for name in {*_unicode_paths(entry.extra), *_unicode_paths(extra)} - {entry.filename}:
+            meter.budget.entry()
+            yield Member(name, flags={Flag.UNSAFE_NAME})
+
+
+def _unicode_paths(extra: bytes) -> Iterator[str]:
+    """Yield the names in extra fields that count before a member's own (4.6.9), whatever the sum beside them says."""
+    at = 0
+    while at + 4 <= len(extra):
+        kind, size = struct.unpack_from("<HH", extra, at)
+        if kind == _UNICODE_PATH and size > _PATH_AT:
+            yield extra[at + 4 + _PATH_AT : at + 4 + size].decode("utf-8", "replace")
+        at += 4 + size
 
 
 def between(data: bytes, listed: Sequence[zipfile.ZipInfo], meter: Meter) -> Iterator[Member]:

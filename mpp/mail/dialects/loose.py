@@ -13,6 +13,7 @@ _NOT_BASE64_OR_PADDING = bytes(set(_NOT_BASE64) - set(b"="))
 _NO_DATA = (b"--", b"begin-base64")  # lines that begin so: delimiters that did not count, uuencode's
 _NO_ESCAPE = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*+\r?\n)[^=\n]{0,2}")
 _LINE_BLANKS = re.compile(rb"=[ \t]++(?=\r?\n)")
+_BEGINNING = 1 << 12  # octets in which a name stands
 _YENC_LINES = (b"=ybegin", b"=ypart", b"=yend")
 _YENC = bytes((octet - 42) % 256 for octet in range(256))
 _YENC_ESCAPED = [bytes([(octet - 64) % 256]) for octet in range(256)]
@@ -120,6 +121,12 @@ def binhex(data: bytes) -> bytes:
     at = name + 22
     size = int.from_bytes(grown[name + 12 : name + 16], "big")
     return between(grown, at, min(at + size, len(grown)))
+
+
+def binhex_name(data: bytes) -> bytes:
+    """The name that a file in BinHex 4.0 bears."""
+    grown = joined(_repeated(_packed(between(data, 0, min(len(data), _BEGINNING)))))
+    return grown[1 : 1 + grown[0]] if grown else b""
 
 
 def binhex_is_cut(data: bytes) -> bool:

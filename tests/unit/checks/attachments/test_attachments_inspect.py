@@ -474,7 +474,7 @@ def test_the_other_form_of_uuencode_is_looked_for_too():
 
 
 def test_more_files_in_a_text_than_are_looked_into_are_a_bomb(monkeypatch):
-    monkeypatch.setattr(mails, "_UUENCODED", 2)
+    monkeypatch.setattr(mails, "_WRITTEN", 2)
     files = attached_files(Message(b"\r\n" + b"begin 644 a\r\n#86%A\r\nend\r\n" * 5))
     assert [file.flags for file in files] == [frozenset(), frozenset(), {"bomb"}]
 

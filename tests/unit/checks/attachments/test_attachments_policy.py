@@ -62,7 +62,19 @@ def test_all_that_a_rule_says_has_to_hold(rule: dict[str, Any], holds: bool) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["a.exe. .", "a.exe\0.txt", "folder\\a.exe", "../a.exe", "a.exe/", "a.exe::$DATA", "C:a.exe", "a.exe:b.txt"]
+    "name",
+    [
+        "a.exe. .",
+        "a.exe\0.txt",
+        "folder\\a.exe",
+        "../a.exe",
+        "a.exe/",
+        "a.exe::$DATA",
+        "C:a.exe",
+        "a.exe:b.txt",
+        "a.exe?",
+        "a.e\txe",
+    ],
 )
 def test_a_name_is_taken_as_windows_takes_it(name: str) -> None:
     assert names(Rulebook(rules({"names": ["a.exe"]}), {}), Item("2", name, "", "x", 1, "", frozenset()))

@@ -1,9 +1,11 @@
 """Ways past an attachment policy that senders of malware use: each is seen through, or said of the file."""
 
 import base64
+import binascii
 import gzip
 import struct
 import zlib
+from collections.abc import Callable
 from hashlib import sha256
 from random import Random
 
@@ -11,6 +13,8 @@ import pytest
 
 from mpp.checks.attachments.inspect import inspect
 from mpp.checks.attachments.item import File, Flag, Limits
+from mpp.checks.attachments.mails import attached_files
+from mpp.mail.message import Message
 from servers.attachments import PROGRAM, zipped
 
 ZIP = zipped({"run.exe": PROGRAM})
@@ -308,3 +312,95 @@ def test_what_is_blown_up_is_looked_into_up_to_the_limit(name: str, data: bytes)
     found, flags = seen(name, data)
     assert "run.exe" in found
     assert flags >= {Flag.BOMB, Flag.EXECUTABLE}
+
+
+def in_mail(header: str, body: bytes) -> set[tuple[str, Flag]]:
+    """Return names and flags of what is attached to a mail of one part."""
+    files = attached_files(Message(f"MIME-Version: 1.0\r\n{header}\r\n".encode() + body))
+    return {(item.name, flag) for item in inspect(files, Limits()) for flag in item.flags}
+
+
+@pytest.mark.parametrize("kind", ["text/x-vbscript", "text/javascript", "application/hta", "application/x-bat"])
+def test_a_part_without_a_name_is_what_it_is_declared_as(kind: str) -> None:
+    assert ("", Flag.SCRIPT) in in_mail(f"Content-Type: {kind}\r\n", b"a=1")
+    assert ("a.txt", Flag.SCRIPT) not in in_mail(f"Content-Type: {kind}; name=a.txt\r\n", b"a=1")
+
+
+def test_a_text_of_a_rare_type_is_a_file() -> None:
+    assert ("", Flag.ACTIVE) in in_mail("Content-Type: text/rtf\r\n", b"{\\rtf1{\\object\\objupdate}}")
+
+
+def uuencoded(data: bytes) -> bytes:
+    lines = b"".join(binascii.b2a_uu(data[at : at + 45]) for at in range(0, len(data), 45))
+    return b"begin 644 run.exe\n" + lines + b"`\nend\n"
+
+
+def yencoded(data: bytes) -> bytes:
+    coded = b"".join(
+        b"=" + bytes([(octet + 106) % 256]) if (octet + 42) % 256 in b"\0\n\r=" else bytes([(octet + 42) % 256])
+        for octet in data
+    )
+    return b"=ybegin line=128 size=%d name=run.exe\r\n%b\r\n=yend size=%d\r\n" % (len(data), coded, len(data))
+
+
+def binhexed(data: bytes) -> bytes:
+    head = b"\x07run.exe\0TEXTabcd\0\0" + struct.pack(">II", len(data), 0) + b"\0\0"
+    plain = (head + data + b"\0\0\0\0").replace(b"\x90", b"\x90\0")
+    letters = b"!\"#$%&'()*+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr"
+    usual = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    coded = base64.b64encode(plain).rstrip(b"=").translate(bytes.maketrans(usual, letters))
+    return b"(This file must be converted with BinHex 4.0)\r\n:" + coded + b":\r\n"
+
+
+@pytest.mark.parametrize("kind", ["", "Content-Type: text/plain\r\n", "Content-Type: text/html\r\n"])
+@pytest.mark.parametrize("coded", [uuencoded, yencoded, binhexed])
+def test_what_is_written_in_a_text_is_a_file(kind: str, coded: Callable[[bytes], bytes]) -> None:
+    found = in_mail(f"{kind}Content-Transfer-Encoding: 8bit\r\n", b"hello\r\n" + coded(PROGRAM))
+    assert ("run.exe", Flag.EXECUTABLE) in found
+
+
+@pytest.mark.parametrize(
+    "name", ["run.e\txe", "run.ex\x7fe", "run.exe\u200b", "run.exe?", 'run.exe"', "run.e*xe", "run.\u00adexe"]
+)
+def test_what_is_left_out_of_a_name_hides_no_end(name: str) -> None:
+    assert Flag.EXECUTABLE in seen(name, b"words")[1]
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_a_name_in_an_extra_field_counts(local: bool) -> None:
+    plain = b"a.txt"
+    extra = struct.pack("<HHBI", 0x7075, 5 + len(b"run.js"), 1, zlib.crc32(plain)) + b"run.js"
+    head = struct.pack("<HHHHHIIIHH", 20, 0, 0, 0, 0, zlib.crc32(b"a"), 1, 1, len(plain), len(extra) * local)
+    member = b"PK\3\4" + head + plain + extra * local + b"a"
+    listed = struct.pack(
+        "<HHHHHHIIIHHHHHII",
+        20,
+        20,
+        0,
+        0,
+        0,
+        0,
+        zlib.crc32(b"a"),
+        1,
+        1,
+        len(plain),
+        len(extra) * (not local),
+        0,
+        0,
+        0,
+        0,
+        0,
+    )
+    directory = b"PK\1\2" + listed + plain + extra * (not local)
+    end = struct.pack("<HHHHIIH", 0, 0, 1, 1, len(directory), len(member), 0)
+    found, flags = seen("a.zip", member + directory + b"PK\5\6" + end)
+    assert "run.js" in found
+    assert flags >= {Flag.SCRIPT, Flag.UNSAFE_NAME}
+
+
+def test_a_file_in_apples_wrapping_is_seen() -> None:
+    head = b"\0\5\x16\0\0\2\0\0" + bytes(16) + struct.pack(">HIIIIII", 2, 3, 50, 7, 1, 57, len(PROGRAM))
+    found, flags = seen("a.bin", head + b"run.exe" + PROGRAM)
+    assert "run.exe" in found
+    assert Flag.EXECUTABLE in flags
+    assert seen("a.bin", head[:30])[1] == {Flag.DAMAGED}
