@@ -26,7 +26,7 @@ _FILTER = re.compile(rb"/F(?:ilter)?(?=[\s\0/\[%%(])[\s\0]*+(\[[^\]]*+|%b|null)?
 _UNCLEAR = b"/FlateDecode"
 _STEP = re.compile(rb"%b|%%" % _NAME)  # a comment within makes it doubtful
 _COMMENT = re.compile(rb"%[^\r\n]*+")
-_APART = rb"(?:[\s\0]|%[^\r\n]*+[\r\n])++"
+_APART = rb"(?:[\s\0]|%[^\r\n]*+[\r\n])+"
 _FILE = re.compile(
     rb"/(?:UF|F|DOS|Mac|Unix)%b(\d{1,10})%b\d{1,5}%bR\b" % (_APART, _APART, _APART)
 )  # of a file: its octets

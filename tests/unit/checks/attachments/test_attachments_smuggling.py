@@ -360,6 +360,15 @@ def test_what_is_written_in_a_text_is_a_file(kind: str, coded: Callable[[bytes],
 
 
 @pytest.mark.parametrize(
+    "begin", [b"begin", b"be=\n=67in", b"=62egin", b"be=\ngin", b"be= \ngin", b"be=\r\ngin", b"b=65gin"]
+)
+def test_what_is_written_in_quoted_printable_is_a_file(begin: bytes) -> None:
+    coded = uuencoded(PROGRAM).replace(b"=", b"=3D").replace(b"begin", begin)
+    found = in_mail("Content-Transfer-Encoding: quoted-printable\r\n", b"hello\n" + coded)
+    assert ("run.exe", Flag.EXECUTABLE) in found
+
+
+@pytest.mark.parametrize(
     "name", ["run.e\txe", "run.ex\x7fe", "run.exe\u200b", "run.exe?", 'run.exe"', "run.e*xe", "run.\u00adexe"]
 )
 def test_what_is_left_out_of_a_name_hides_no_end(name: str) -> None:
