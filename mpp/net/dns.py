@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import aiodns
 from pycares import MXRecordData, errno
 
+from mpp.net.questions import Questions
+
 MOST = 20_000  # names kept
 LONGEST_S, SHORTEST_S = 3600.0, 5.0
 _NOTHING = {errno.ARES_ENODATA, errno.ARES_ENOTFOUND}
@@ -31,9 +33,8 @@ class Resolver:
     """`servers` as "ADDRESS" or "ADDRESS:PORT"; none: those of the system. Made within a running loop."""
 
     def __init__(self, servers: Sequence[str] = (), *, timeout_s: float = 5.0) -> None:
-        self._resolver = aiodns.DNSResolver(list(servers) or None, timeout=timeout_s, tries=2)
+        self._questions = Questions(servers, timeout_s)
         self._known: dict[str, _Known] = {}
-        self._asking: dict[str, asyncio.Task[tuple[str, ...]]] = {}
 
     async def mail_hosts(self, domain: str) -> tuple[str, ...]:
         """Return the hosts that take mail for a domain, best first: its MX, or the domain itself where it has none.
@@ -43,19 +44,18 @@ class Resolver:
         known = self._known.get(domain)
         if known is not None and known.expires > asyncio.get_running_loop().time():
             return known.hosts
-        task = self._asking.get(domain)
-        if task is None:
-            task = self._asking[domain] = asyncio.create_task(self._ask(domain), name=f"mx {domain}")
-            task.add_done_callback(lambda _: self._asking.pop(domain, None))
-        return await asyncio.shield(task)
+        return await self._questions.ask(self._ask, domain)
 
     async def addresses(self, name: str) -> tuple[tuple[str, ...], float]:
         """Return the addresses of a host, by the system's table of hosts or DNS, and for how many seconds they hold.
 
         Not cached: who asks asks again when they expire. Raises DnsError.
         """
+        return await self._questions.ask(self._addresses, name)
+
+    async def _addresses(self, name: str) -> tuple[tuple[str, ...], float]:
         try:
-            nodes = (await self._resolver.getaddrinfo(name)).nodes
+            nodes = (await self._questions.resolver.getaddrinfo(name)).nodes
         except aiodns.error.DNSError as error:
             gone = error.args[0] in _NOTHING
             raise DnsError(
@@ -67,7 +67,7 @@ class Resolver:
     async def _ask(self, domain: str) -> tuple[str, ...]:
         ttl = LONGEST_S
         try:
-            answer = (await self._resolver.query_dns(domain, "MX")).answer
+            answer = (await self._questions.resolver.query_dns(domain, "MX")).answer
             records = [(record.data, record.ttl) for record in answer if isinstance(record.data, MXRecordData)]
             ttl = min((float(ttl) for _, ttl in records), default=LONGEST_S)
             records.sort(key=lambda record: record[0].priority)

@@ -12,6 +12,7 @@ import aiodns
 from pycares import ARecordData, errno
 
 from mpp.net.dns import DnsError
+from mpp.net.questions import Questions
 
 MOST = 50_000  # names kept
 AT_A_TIME = 200  # questions on their way
@@ -25,9 +26,8 @@ class Lookups:
     """`servers` as "ADDRESS" or "ADDRESS:PORT"; none: those of the system."""
 
     def __init__(self, servers: Sequence[str] = (), *, timeout_s: float = 2.0) -> None:
-        self._resolver = aiodns.DNSResolver(list(servers) or None, timeout=timeout_s, tries=2)
+        self._questions = Questions(servers, timeout_s)
         self._known: OrderedDict[str, tuple[float, Addresses]] = OrderedDict()  # until when; the oldest first
-        self._asking: dict[str, asyncio.Task[Addresses]] = {}
         self._places = asyncio.Semaphore(AT_A_TIME)
 
     def known(self, name: str) -> Addresses | None:
@@ -39,23 +39,14 @@ class Lookups:
         """Return the IPv4 addresses of a name, none where it does not exist. Raises DnsError."""
         if (found := self.known(name)) is not None:
             return found
-        task = self._asking.get(name)
-        if task is None:
-            task = self._asking[name] = asyncio.create_task(self._ask(name), name=f"dns {name}")
-            task.add_done_callback(lambda done: self._done(name, done))
-        return await asyncio.shield(task)  # who gives up must not take the others' answer away
-
-    def _done(self, name: str, task: asyncio.Task[Addresses]) -> None:
-        self._asking.pop(name, None)
-        if not task.cancelled():
-            task.exception()  # seen, where everybody who waited has gone
+        return await self._questions.ask(self._ask, name)
 
     async def _ask(self, name: str) -> Addresses:
         lifetime = ABSENT_S
         found: Addresses = ()
         try:
             async with self._places:
-                answer = (await self._resolver.query_dns(name, "A")).answer
+                answer = (await self._questions.resolver.query_dns(name, "A")).answer
         except aiodns.error.DNSError as error:
             if error.args[0] not in _NOTHING:
                 raise DnsError(f"{name}: {error.args[-1]}", temporary=True) from error
