@@ -108,7 +108,14 @@ def _odd_container(part: Part) -> str:
         return "delimiter-in-preamble"
     if _more(source, b"\n--" + content.boundary, max(last.end - 1, part.body), part.end, 1):
         return "delimiter-after-end"
-    return ""
+    return "delimiter-break" if any(_breaks_differ(source, child.end) for child in part.children) else ""
+
+
+def _breaks_differ(source: bytes, end: int) -> bool:
+    """True where the line of the delimiter behind a body ends otherwise than the body: to some as many octets are no part of that."""
+    before = source.startswith(b"\r\n", end)
+    feed = source.find(b"\n", end + 1 + before)
+    return before is not (feed >= 0 and source[feed - 1] == 13)
 
 
 def _more(source: bytes, needle: bytes, start: int, end: int, most: int) -> bool:

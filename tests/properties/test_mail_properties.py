@@ -191,6 +191,8 @@ def test_any_octets_have_few_readings_that_lie_within(raw):
 
 @settings(max_examples=500, deadline=None)
 @given(OCTETS)
+@example(b"Content-type:multipart/m;boundary=a\n\n--a\n\n\r\n--a--")
+@example(b"Content-type:multipart/m;boundary=a\r\n\r\n--a\r\n\r\nx\r\n--a--")
 def test_what_has_no_oddities_is_read_alike_by_every_program(raw):
     message = Message(raw)
     if message.headless or message.oddities:

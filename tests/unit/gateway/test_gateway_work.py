@@ -43,7 +43,7 @@ def test_an_alarm_is_told_with_its_cure(tmp_path: Path):
 
 
 def test_a_process_that_says_nothing_is_told_instead_of_what_it_said_then(tmp_path: Path):
-    now = now_ms() / 1000 + LATE_S + 3601
+    now = now_ms() / 1000 + LATE_S + 3630
     (text,) = told(tmp_path, SILENT, now)
     assert "has an alarm: the background process of node node has said nothing for 1 h 15 min; start the" in text
     assert told(tmp_path, SILENT, now, silence={"background": "off"}) != [text]
