@@ -111,7 +111,9 @@ def as_object(trace: Trace) -> dict[str, Any]:
     made["client"] = _filled(_CLIENT, _client_values(trace.client))
     if trace.findings:
         made["findings"] = [
-            _known_finding(each) if len(each.text) + len(each.evidence) <= LONGEST_TEXT else _finding(each)
+            _finding(each)
+            if each.actions or len(each.text) + len(each.evidence) > LONGEST_TEXT
+            else _known_finding(each)
             for each in trace.findings[:MOST_FINDINGS]
         ]
     made["rcpt"] = list(map(_copy, trace.copies))
@@ -153,7 +155,9 @@ def _finding(finding: Finding) -> dict[str, Any]:
     return made
 
 
-_known_finding = lru_cache(1024)(_finding)  # scanners say the same of most mail; what is long is not kept
+_known_finding = lru_cache(1024)(
+    _finding
+)  # scanners say the same of most mail; what is long, or holds edits, is not kept
 
 
 def read(line: str | bytes, *, findings: bool = True) -> Trace:

@@ -109,7 +109,8 @@ def _shared_out(findings: Sequence[Finding]) -> tuple[Sequence[Finding], dict[st
 
 
 def _fate(findings: Sequence[Finding], case: Case, transaction: Transaction) -> tuple[Ruling, Fate]:
-    ruling = rule(findings, case) if len(findings) > 1 else _rule_known(tuple(findings), case)
+    usual = not findings or (len(findings) == 1 and not findings[0].actions)  # edits may hold much, and are not kept
+    ruling = _rule_known(tuple(findings), case) if usual else rule(findings, case)
     choice = ruling.choice
     edits = edits_for(transaction, case, ruling.weight, choice, ruling.block) if choice.disposition in _GOES_ON else ()
     score = ruling.weight.score

@@ -1,12 +1,14 @@
 """The trace as a value and as a line, what finds it, and what a tenant may see of it."""
 
 import json
+import sys
 
 import pytest
 
+from mpp.mail.edits import Edit
 from mpp.mail.envelope import Client
 from mpp.store.trace import CopyTrace, Trace, TraceError, folded, queue_id, read, seen_by, words, write
-from mpp.verdict.finding import Counts, Finding, Listed, OnFailure, Verdict
+from mpp.verdict.finding import Act, Action, Counts, Finding, Listed, OnFailure, Verdict
 
 FULL = Trace(
     id="a1b2",
@@ -96,3 +98,13 @@ def test_a_tenant_sees_its_own_recipients_only():
     assert "@x.example" not in write(seen)
     assert seen_by(FULL, "three") is None
     assert seen_by(FULL, None) is FULL
+
+
+def test_what_a_finding_changes_is_not_kept_with_what_is_said_of_it():
+    document = bytes(range(100))
+    before = sys.getrefcount(document)
+    action = Action(Act.STRIP, "attachments.macros", "cleaned", Edit(10, 20, document))
+    finding = Finding("attachments", "macros", actions=(action,))
+    assert '"symbol":"macros"' in write(Trace("i", 1, findings=(finding,)))
+    del action, finding
+    assert sys.getrefcount(document) == before

@@ -1,5 +1,8 @@
+import sys
+
 import pytest
 
+from mpp.mail.edits import Edit
 from mpp.verdict.decide import decide
 from mpp.verdict.finding import Act, Action, Counts, Finding, OnFailure, Verdict
 from mpp.verdict.plan import Disposition
@@ -263,3 +266,13 @@ def test_why_names_what_limits_a_finding(transaction):
         "20 reaches policies.default.reject_above = 15, but not without points that only mark (0 without them)",
         "20 reaches policies.default.mark_above = 6.2: spam",
     )
+
+
+def test_what_a_lone_finding_changes_is_not_kept(transaction):
+    document = bytes(range(100))
+    before = sys.getrefcount(document)
+    action = Action(Act.STRIP, "attachments.macros", "cleaned", Edit(10, 20, document))
+    fate = decide(transaction(), Marks(), [Finding("attachments", "macros", actions=(action,))]).fates[ANNA]
+    assert document in [edit.replacement for edit in fate.edits]
+    del action, fate
+    assert sys.getrefcount(document) == before
