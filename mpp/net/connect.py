@@ -129,8 +129,7 @@ async def connect(
         raise UnreachedError("no connection in time") from error
     except OSError as error:
         raise UnreachedError(_why(error) or str(error) or type(error).__name__) from error
-    await connection.write((first,))
-    return connection
+    return await _said(connection, first)
 
 
 async def _to_socket(where: str | tuple[str, int], deadline: float, first: bytes) -> "Connection":
@@ -154,7 +153,16 @@ async def _to_socket(where: str | tuple[str, int], deadline: float, first: bytes
     except BaseException:
         opened.close()
         raise
-    await connection.write((memoryview(first)[sent:],))
+    return await _said(connection, memoryview(first)[sent:])
+
+
+async def _said(connection: "Connection", first: Buffer) -> "Connection":
+    """Return a connection on which this was said; who breaks it off leaves none behind."""
+    try:
+        await connection.write((first,))
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -103,6 +103,28 @@ async def test_what_does_not_fit_at_first_follows_in_order(serve: Serve) -> None
     connection.close()
 
 
+async def test_an_opening_broken_off_while_it_speaks_leaves_no_connection(serve: Serve) -> None:
+    heard, gone = asyncio.Event(), asyncio.Event()
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.set()
+        await asyncio.wait_for(broken.wait(), 5)
+        with suppress(ConnectionError):
+            while await reader.read(1 << 20):
+                pass
+        gone.set()
+
+    broken = asyncio.Event()
+    opening = asyncio.create_task(connect(await serve(hear), soon(), None, bytes(32 << 20)))
+    await asyncio.wait_for(heard.wait(), 5)
+    assert not opening.done()
+    opening.cancel()
+    with suppress(asyncio.CancelledError):
+        await opening
+    broken.set()
+    await asyncio.wait_for(gone.wait(), 5)
+
+
 async def test_small_writes_do_not_wait_for_acknowledgements(serve: Serve) -> None:
     connection = await connect(await serve(silent), soon())
     assert connection._transport is not None
