@@ -6,12 +6,11 @@ message is one finding, however many lines of it that is.
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 
 from mpp.checks.content.engine import Patience
 from mpp.checks.content.postfix.actions import Kind, Meaning, meaning
-from mpp.checks.content.postfix.keys import LINE_LIMIT, Line, body_lines, header_lines
+from mpp.checks.content.postfix.keys import Line, body_lines, header_lines
 from mpp.checks.content.postfix.live import LiveTable
 from mpp.checks.content.postfix.lookup import Answer
 from mpp.checks.content.settings import Filter
@@ -24,8 +23,9 @@ from mpp.verdict.transaction import Transaction
 
 ENVELOPE = ("sender", "recipient", "client", "helo")
 _MOST = 50  # findings of one table
-_MOST_CHANGES = 10_000  # lines of a message that one table changes
-_LINES: dict[Kind, Callable[[Message], Iterator[Line]]] = {"header": header_lines, "body": body_lines}
+_MOST_CHANGES = 2000  # places at which one table changes a message: all of them or none
+_LINES: dict[Kind, Callable[[Message, Container[bytes]], Iterator[Line]]] = {"header": header_lines, "body": body_lines}
+_TOO_MANY = f"the table would change more than {_MOST_CHANGES:,} places of this mail, and changes none"
 _VALUE = re.compile(rb"\s*\S+\s*(.*)", re.DOTALL)
 _BREAK = re.compile(rb"[\r\n]+([ \t]?)")
 
@@ -52,9 +52,12 @@ def table_findings(
             count += 1
             if count >= _MOST or meant.act in (Act.REJECT, Act.DISCARD):
                 break
-    for key, answer, edits in changes.made():
+    made = changes.made()
+    whole = sum(len(edits) for _, _, edits in made) <= _MOST_CHANGES
+    for key, answer, edits in made:
         value = printable(answer.text.decode("utf-8", "replace"), 300)
-        yield _finding(rule, key, answer, [(Act.EDIT, value, edit) for edit in edits])
+        acts = [(Act.EDIT, value, edit) for edit in edits] if whole else [(Act.NOTE, value, None)]
+        yield _finding(rule, key, answer, acts, "" if whole else _TOO_MANY)
 
 
 def _answers(
@@ -88,44 +91,42 @@ class _Changes:
 
     def __init__(self, kind: Kind, message: Message) -> None:
         self._kind, self._message = kind, message
-        self._lines: dict[bytes, list[Line]] | None = None
-        self._ascii, self._line_end = True, b"\r\n"
-        self._made: dict[int, tuple[bytes, Answer, list[Edit]]] = {}  # by the line of the table
-        self._left = _MOST_CHANGES
+        self._wanted: dict[bytes, tuple[Answer, Meaning]] = {}
 
     def add(self, key: bytes, answer: Answer, meant: Meaning) -> None:
-        if self._lines is None:
-            self._lines = self._read()
-        lines = self._lines.pop(key, ())[: self._left]
-        if lines:
-            self._left -= len(lines)
-            octets = self._octets(answer.text) if meant.change != "remove" else b""
-            edits = self._made.setdefault(answer.rule.line, (key, answer, []))[2]
-            edits += [self._edit(line, meant, octets) for line in lines]
+        self._wanted[key] = answer, meant
 
-    def made(self) -> Iterable[tuple[bytes, Answer, list[Edit]]]:
-        """Return the first line that a line of the table changes, with all its changes."""
-        return self._made.values()
+    def made(self) -> Collection[tuple[bytes, Answer, list[Edit]]]:
+        """Return for each line of the table its edits, and the first key that it answered."""
+        made: dict[int, tuple[bytes, Answer, list[Edit]]] = {}
+        if not self._wanted:
+            return ()
+        ascii_only, line_end = self._message.raw.isascii(), self._message.line_end
+        for line in _LINES[self._kind](self._message, self._wanted):
+            answer, meant = self._wanted[line.key]
+            edits = made.setdefault(answer.rule.line, (line.key, answer, []))[2]
+            if meant.change == "remove":
+                _remove(edits, line)
+            else:
+                octets = self._octets(answer.text, ascii_only, line_end)
+                put = meant.change == "put"
+                edits.append(Edit(line.offset, 0 if put else line.length, octets + line_end if put else octets))
+            if len(edits) > _MOST_CHANGES:
+                break
+        return made.values()
 
-    def _read(self) -> dict[bytes, list[Line]]:
-        self._ascii, self._line_end = self._message.raw.isascii(), self._message.line_end
-        lines = defaultdict(list)
-        for line in _LINES[self._kind](self._message):
-            lines[line.key].append(line)
-        return lines
-
-    def _edit(self, line: Line, meant: Meaning, octets: bytes) -> Edit:
-        if meant.change == "remove":
-            return Edit(line.offset, line.whole, b"")
-        if meant.change == "put":
-            return Edit(line.offset, 0, octets + self._line_end)
-        return Edit(line.offset, line.length, octets)
-
-    def _octets(self, answer: bytes) -> bytes:
+    def _octets(self, answer: bytes, ascii_only: bool, line_end: bytes) -> bytes:
         """Return the text of an answer as it is put in: one line of a body or one field, and ASCII where the message is."""
         match = _VALUE.fullmatch(answer)
-        text = _BREAK.sub(self._fold, (match[1] if match else b"")[:LINE_LIMIT].replace(b"\0", b""))
-        return text.decode("utf-8", "replace").encode("ascii", "replace") if self._ascii else text
+        fold = line_end if self._kind == "header" else b""
+        text = _BREAK.sub(lambda found: fold + found[1] if fold and found[1] else b" ", match[1] if match else b"")
+        return text.decode("utf-8", "replace").encode("ascii", "replace") if ascii_only else text
 
-    def _fold(self, found: re.Match[bytes]) -> bytes:
-        return self._line_end + found[1] if found[1] and self._kind == "header" else b" "
+
+def _remove(edits: list[Edit], line: Line) -> None:
+    """Take a line out, with the one before it where that goes too."""
+    before = edits[-1] if edits else None
+    if before is not None and before.offset + before.length == line.offset and not before.replacement:
+        edits[-1] = Edit(before.offset, before.length + line.whole, b"")
+    else:
+        edits.append(Edit(line.offset, line.whole, b""))

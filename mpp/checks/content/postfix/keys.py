@@ -6,8 +6,7 @@ decoded, between two headers those that begin in the first 51,200 octets (body_c
 Keys are octets without CR before LF; none is longer than 102,400 (header_size_limit) or 2,048 (line_length_limit) octets.
 """
 
-import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 from mpp.mail.message import Field, Message
@@ -15,7 +14,6 @@ from mpp.mail.part import Part
 
 BODY_LIMIT, HEADER_LIMIT, LINE_LIMIT = 51_200, 102_400, 2048
 _MOST_PARTS = 500
-_LINE = re.compile(rb"[^\n]*+\n|[^\n]++")
 
 
 class Line(NamedTuple):
@@ -61,41 +59,48 @@ def body_keys(text: bytes) -> Iterator[bytes]:
             yield from (line[at : at + LINE_LIMIT] for at in range(0, len(line), LINE_LIMIT))
 
 
-def header_lines(message: Message) -> Iterator[Line]:
-    """Yield where the keys of the header stand; those of messages within that are encoded stand nowhere."""
-    own = [message.fields, *(part.fields for part in _parts(message) if part.source is message.raw)]
-    for fields in own:
+def header_lines(message: Message, wanted: Container[bytes]) -> Iterator[Line]:
+    """Yield where some of the header's keys stand; those of messages within that are encoded stand nowhere."""
+    raw = message.raw
+    for fields in (message.fields, *(part.fields for part in _parts(message) if part.source is raw)):
         for field in fields:
-            end = field.offset + field.length
-            length = len(message.raw[field.offset : end].rstrip(b"\r\n"))
-            yield Line(_key(message.raw, field), field.offset, length, field.length)
+            if (key := _key(raw, field)) in wanted:
+                length = len(raw[field.offset : field.offset + field.length].rstrip(b"\r\n"))
+                yield Line(key, field.offset, min(length, HEADER_LIMIT), field.length)
 
 
-def body_lines(message: Message) -> Iterator[Line]:
-    """Yield where the keys of the body stand."""
+def body_lines(message: Message, wanted: Container[bytes]) -> Iterator[Line]:
+    """Yield where some of the body's keys stand."""
     for start, end in _segments(message):
-        for match in _LINE.finditer(message.raw, start, end):
-            text = match[0]
-            text = text[:-1].removesuffix(b"\r") if text.endswith(b"\n") else text
-            yield from _pieces(text, match.start(), match.end())
+        at = start
+        for text in message.raw[start:end].split(b"\n"):
+            after = at + len(text) + 1
+            line = text.removesuffix(b"\r") if after <= end else text
+            if len(line) > LINE_LIMIT:
+                yield from _pieces(line, at, min(after, end), wanted)
+            elif line in wanted and at < end:
+                yield Line(line, at, len(line), min(after, end) - at)
+            at = after
+
+
+def _pieces(text: bytes, offset: int, end: int, wanted: Container[bytes]) -> Iterator[Line]:
+    for at in range(0, len(text), LINE_LIMIT):
+        piece = text[at : at + LINE_LIMIT]
+        if piece in wanted:
+            last = at + LINE_LIMIT >= len(text)
+            yield Line(piece, offset + at, len(piece), end - offset - at if last else len(piece))
 
 
 def _segments(message: Message) -> Iterator[tuple[int, int]]:
-    """Yield the spans between headers, as far as lines of them are looked at."""
+    """Yield the spans between headers, as far as lines, and pieces of long ones, begin below the limit."""
     raw, start = message.raw, message.header_length
     inner = [part for part in message.root.walk() if part.source is raw][1 : _MOST_PARTS + 1]
     for part in (*inner, None):
         until = len(raw) if part is None else part.header
         if start < until:
-            yield start, min(until, raw.find(b"\n", start + BODY_LIMIT - 1, until) + 1 or until)
+            most = min(until, start + BODY_LIMIT + LINE_LIMIT)
+            yield start, raw.find(b"\n", start + BODY_LIMIT - 1, most) + 1 or most
         start = part.body if part is not None else until
-
-
-def _pieces(text: bytes, offset: int, end: int) -> Iterator[Line]:
-    for at in range(0, len(text) or 1, LINE_LIMIT):
-        piece = text[at : at + LINE_LIMIT]
-        last = at + LINE_LIMIT >= len(text)
-        yield Line(piece, offset + at, len(piece), end - offset - at if last else len(piece))
 
 
 def _parts(message: Message) -> list[Part]:

@@ -202,12 +202,36 @@ def test_lines_of_the_body_are_changed(table, content, body):
     assert changed(table, "body", content, raw) == raw[:21] + body
 
 
-def test_many_lines_changed_are_one_finding(table):
-    table.write_bytes(b"/^>/ IGNORE\n")
-    raw = b"From: a@b.example\r\n\r\nyes\r\n" + b"".join(b"> %d\r\n" % number for number in range(5000))
-    findings, _ = judged([rule(map=f"pcre:{table}", where="body")], raw)
-    assert [len(finding.actions) for finding in findings] == [5000]
-    assert changed(table, "body", b"/^>/ IGNORE\n", raw) == raw[:26]
+QUOTED = [b"> %d\r\n" % number for number in range(1500)]
+
+
+@pytest.mark.parametrize(
+    ("content", "left", "edits"),
+    [
+        (b"/^>/ IGNORE\n", [], 1),  # what stands together goes together
+        (b"/^>/ REPLACE x\n", [b"x\r\n"] * 1500, 1500),
+        (b"/^> 1/ IGNORE\n", [line for line in QUOTED if not line.startswith(b"> 1")], 4),
+    ],
+)
+def test_many_lines_changed_are_one_finding(table, content, left, edits):
+    raw = b"From: a@b.example\r\n\r\n" + b"".join(QUOTED)
+    assert changed(table, "body", content, raw) == raw[:21] + b"".join(left)
+    (finding,), _ = judged([rule(map=f"pcre:{table}", where="body")], raw)
+    assert len(finding.actions) == edits
+
+
+def test_more_changes_than_are_made_are_none_and_told(table):
+    raw = b"From: a@b.example\r\n\r\n" + b"> 1\r\nno\r\n" * 2001
+    assert changed(table, "body", b"/^>/ IGNORE\n", raw) == raw
+    (finding,), _ = judged([rule(map=f"pcre:{table}", where="body")], raw)
+    assert "more than 2,000 places of this mail, and changes none" in finding.text
+
+
+def test_what_is_put_in_is_never_cut(table):
+    value = b" " + b"x@y.example," * 800
+    raw = b"To:" + value + b"\r\nFrom: a@b.example\r\n\r\n" + b"y" * 2048 + b"\r\n"
+    assert changed(table, "header", b"/^To:(.*)/ REPLACE Cc:$1", raw) == b"Cc:" + value + raw[len(value) + 3 :]
+    assert changed(table, "body", b"/^(y*)$/ REPLACE > $1", raw) == raw.replace(b"\r\n\r\n", b"\r\n\r\n> ")
 
 
 @pytest.mark.parametrize(("lines", "beside"), [(10, False), (1000, True)])
