@@ -23,7 +23,7 @@ def cms_members(data: bytes, name: str, meter: Meter) -> Iterator[Member]:
     """Yield what was signed or compressed; of a mail, its files behind it. Raises UnreadableError and BombError."""
     match = CMS.match(data)
     try:
-        content = _content(data)
+        content = _content(data, meter)
     except IndexError as error:
         raise UnreadableError("CMS: breaks off") from error
     if content is None:
@@ -41,12 +41,12 @@ def cms_members(data: bytes, name: str, meter: Meter) -> Iterator[Member]:
         yield member
 
 
-def _content(data: bytes) -> bytes | None:
+def _content(data: bytes, meter: Meter) -> bytes | None:
     """Return the octets within, None where there are none. Raises IndexError where the data break off or are something else."""
-    signed = _within(data, _skipped(data, _within(data, 0, _SEQUENCE)), _CONTENT)
-    algorithms = _skipped(data, _within(data, signed, _SEQUENCE))  # behind the version
-    place = _skipped(data, algorithms)
-    at = _skipped(data, _within(data, place, _SEQUENCE))
+    signed = _within(data, _skipped(data, _within(data, 0, _SEQUENCE), meter), _CONTENT)
+    algorithms = _skipped(data, _within(data, signed, _SEQUENCE), meter)  # behind the version
+    place = _skipped(data, algorithms, meter)
+    at = _skipped(data, _within(data, place, _SEQUENCE), meter)
     end = _head(data, place)[1]
     if at == end or (end is None and data[at : at + 2] == b"\0\0"):
         return None
@@ -71,6 +71,7 @@ def _gather(data: bytes, at: int, pieces: list[bytes], depth: int) -> int:
         return end
     if tag != _PIECES or depth > _DEPTH:
         raise IndexError
+    pieces.append(b"")  # one that holds nothing counts too
     while start < (len(data) if end is None else end):
         if end is None and data[start : start + 2] == b"\0\0":
             return start + 2
@@ -80,15 +81,16 @@ def _gather(data: bytes, at: int, pieces: list[bytes], depth: int) -> int:
     return start
 
 
-def _skipped(data: bytes, at: int, depth: int = 0) -> int:
-    """Return where what follows begins."""
+def _skipped(data: bytes, at: int, meter: Meter, depth: int = 0) -> int:
+    """Return where what follows begins. Raises IndexError, and BombError where the time is over."""
     start, end = _head(data, at)
     if end is not None:
         return end
     if depth > _DEPTH:
         raise IndexError
     while data[start : start + 2] != b"\0\0":
-        start = _skipped(data, start, depth + 1)
+        meter.budget.in_time()
+        start = _skipped(data, start, meter, depth + 1)
     return start + 2
 
 

@@ -13,17 +13,19 @@ from mpp.mail.dialects.loose import binhex, binhex_name, yenc
 from mpp.mail.dialects.uuencode import begin_line, uudecode_lines
 from mpp.mail.message import Message
 from mpp.mail.part import Part
-from mpp.mail.pieces import between, find
+from mpp.mail.pieces import PIECE, between, find
 
 _FIELD = re.compile(rb"(?:From [^\r\n]*\r?\n)?[!-9;-~]{1,76}:")
 _BEGIN = re.compile(rb"begin(-base64)? +[0-7]{3,4} +(\S[^\r\n]*)\r?\n")
-_YENC = re.compile(rb"^=ybegin [^\r\n]*?name=([^\r\n]*)\r?\n", re.MULTILINE)
+_YENC = re.compile(rb"\n=ybegin [^\r\n]*?name=([^\r\n]*+)")
 _BINHEX = b"(This file must be converted with BinHex"
+_MARK = rb"(?:begin(?:-base64)? +[0-7]{3,4} +\S|=ybegin )"
+_FIRST_MARK, _LATER_MARK = re.compile(_MARK), re.compile(rb"\n" + _MARK)
 _BODIES = frozenset(
     f"text/{name}" for name in ("plain", "html", "calendar", "enriched", "x-amp-html", "watch-html", "x-watch-html")
 )
 _WRITTEN = 1000  # files in one text that are looked into
-_MAILS = 100 << 20  # octets of attached mails, each counted with all that it holds
+_MOST = 100 << 20  # octets of attached mails, each counted with all that it holds, and of files in texts
 
 
 def files_of(data: bytes, name: str) -> tuple[list[File], list[str]]:
@@ -43,13 +45,23 @@ def attached_files(message: Message) -> list[File]:
 
 
 def has_files(message: Message) -> bool:
-    """True where `attached_files` would return any; only texts are decoded for that."""
+    """True where `attached_files` may return any. Of texts only the transfer encoding is undone for that."""
     return any(part.children or is_file(part) for part, _ in _parts(message))
 
 
 def is_file(part: Part) -> bool:
-    """True where a leaf is more than text to be read."""
-    return _is_attached(part) or next(_written_in(part), None) is not None
+    """True where a leaf is more than text to be read, or where a mark in it says so."""
+    return _is_attached(part) or (part.type.startswith("text/") and _is_marked(part.decode()))
+
+
+def _is_marked(text: bytes) -> bool:
+    """True where a file in a text seems to begin: to undo what follows may take long, and this is asked on the loop."""
+    marked, at = _FIRST_MARK.match(text), 0
+    while not marked and at < len(text):
+        end = find(text, b"\n", min(at + PIECE, len(text)), len(text))
+        end = len(text) if end < 0 else end
+        marked, at = _LATER_MARK.search(text, at, end), end
+    return marked is not None or find(text, _BINHEX, 0, len(text)) >= 0
 
 
 def mail_members(data: bytes, meter: Meter, *, pages: bool = False) -> Iterator[Member]:
@@ -62,7 +74,7 @@ def mail_members(data: bytes, meter: Meter, *, pages: bool = False) -> Iterator[
 
 
 def _files(message: Message, *, pages: bool = False) -> Iterator[File]:
-    left = _MAILS
+    left = _MOST
     for part, depth in _parts(message):
         if part.children:
             left -= part.end - part.body
@@ -72,8 +84,11 @@ def _files(message: Message, *, pages: bool = False) -> Iterator[File]:
             yield File(part.path, part.name or "", part.type, part.decode(), part.other_name, depth)
         else:
             for number, (name, data) in enumerate(islice(_written_in(part), _WRITTEN + 1)):
-                flags = frozenset({Flag.BOMB} if number == _WRITTEN else ())
-                yield File(part.path, name, "", data, depth=depth, flags=flags)
+                left -= len(data)
+                flags = frozenset({Flag.BOMB} if number == _WRITTEN or left < 0 else ())
+                yield File(part.path, name, "", data if left >= 0 else b"", depth=depth, flags=flags)
+                if left < 0:
+                    break
 
 
 def _parts(message: Message) -> Iterator[tuple[Part, int]]:
@@ -101,11 +116,8 @@ def _written_in(part: Part) -> Iterator[tuple[str, bytes]]:
     text = part.decode()
     yield from _uuencoded(text)
     if find(text, b"=ybegin ", 0, len(text)) >= 0:
-        yield from _yencoded(text)
-    at = find(text, _BINHEX, 0, len(text))
-    if at >= 0:
-        packed = between(text, at, len(text))
-        yield binhex_name(packed).decode("latin-1"), binhex(packed)
+        yield from _yencoded(b"\n" + text)
+    yield from _binhexed(text)
 
 
 def _uuencoded(text: bytes) -> Iterator[tuple[str, bytes]]:
@@ -125,6 +137,15 @@ def _yencoded(text: bytes) -> Iterator[tuple[str, bytes]]:
         last = following.start() if following else len(text)
         end = find(text, b"\n=yend ", begin.end(), last)
         yield begin[1].decode("utf-8", "replace").strip(), yenc(between(text, begin.end(), end if end >= 0 else last))
+
+
+def _binhexed(text: bytes) -> Iterator[tuple[str, bytes]]:
+    at = find(text, _BINHEX, 0, len(text))
+    while at >= 0:
+        following = find(text, _BINHEX, at + len(_BINHEX), len(text))
+        packed = between(text, at, following if following >= 0 else len(text))
+        yield binhex_name(packed).decode("latin-1"), binhex(packed)
+        at = following
 
 
 def _message(data: bytes) -> Message:

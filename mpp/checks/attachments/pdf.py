@@ -26,10 +26,11 @@ _FILTER = re.compile(rb"/F(?:ilter)?(?=[\s\0/\[%%(])[\s\0]*+(\[[^\]]*+|%b|null)?
 _UNCLEAR = b"/FlateDecode"
 _STEP = re.compile(rb"%b|%%" % _NAME)  # a comment within makes it doubtful
 _COMMENT = re.compile(rb"%[^\r\n]*+")
-_APART = rb"(?:[\s\0]|%[^\r\n]*+[\r\n])+"
-_FILE = re.compile(
-    rb"/(?:UF|F|DOS|Mac|Unix)%b(\d{1,10})%b\d{1,5}%bR\b" % (_APART, _APART, _APART)
-)  # of a file: its octets
+_APART = rb"(?:[\s\0]++|%[^\r\n]*+){1,1000}"
+_FILE = re.compile(  # of a file: its octets; how far that was looked for, what they are
+    rb"/(?:UF|F|DOS|Mac|Unix)(?=(%b(?:(\d{1,10}+)(?:%b(?:\d{1,5}+(?:%b(R\b)?)?)?)?)?))" % (_APART, _APART, _APART)
+)  # all behind the first octet of each group may be missing: nothing is tried twice
+_BLANK = (b"%", b"\0", b" ", b"\t", b"\n", b"\r", b"\f", b"\v")  # what `_APART` begins with
 _NUMBER = re.compile(rb"(\d{1,10})[\s\0]++\d{1,5}[\s\0]++\Z")
 _STREAMS = 2000  # of one document
 _DICTIONARY = 4096  # octets before a stream, at least
@@ -46,6 +47,7 @@ def pdf_contents(data: bytes, meter: Meter) -> Iterator[Member | set[Flag]]:
     )  # objects that hold the octets of files; where streams begin that have been given out
     at, looked_into, all_whole = 0, 0, True
     for number, (start, end, dictionary, _) in enumerate(_streams(data), 1):
+        meter.budget.in_time()
         if data.find(b"obj", start, end) < 0:  # else it may be that no reader takes this for a stream
             kept.append(data[at:start])
             at = end
@@ -59,19 +61,30 @@ def pdf_contents(data: bytes, meter: Meter) -> Iterator[Member | set[Flag]]:
         if objects:
             all_whole = all_whole and whole
             texts = list(map(_plain, readings))
-            named.update(*map(_FILE.findall, texts))
+            named.update(*map(_named_in, texts))
             yield set().union(*map(_flags_of, texts))
         if embedded:
             seen.add(start)
             yield from _members(number, readings, whole, meter)
     text = _plain(b"".join((*kept, data[at:])))
-    named.update(_FILE.findall(text))
+    named.update(_named_in(text))
     for number, (start, end, dictionary, before) in enumerate(_streams(data) if named else (), 1):
         own = _NUMBER.search(data, max(0, before - 30), before)
         if own and own[1] in named and start not in seen:  # it needs no /Type
             yield from _members(number, *_unpacked(data[start:end], dictionary, meter), meter)
     flags = _flags_of(text)
     yield flags if all_whole or Flag.ENCRYPTED in flags else flags | {Flag.DAMAGED}
+
+
+def _named_in(text: bytes) -> Iterator[bytes]:
+    """Yield the numbers of objects that hold the octets of files. Any `%` may stand in a string, and what follows it be no comment."""
+    passed = 0
+    for match in _FILE.finditer(text):
+        passed += match.end(1) - match.start()
+        if passed > _WITHIN * len(text) or (not match[3] and text.startswith(_BLANK, match.end(1))):
+            raise BombError("comments without end")
+        if match[3]:
+            yield match[2]
 
 
 def _members(number: int, readings: Sequence[bytes], whole: bool, meter: Meter) -> Iterator[Member]:
@@ -115,11 +128,12 @@ def _unpacked(stream: bytes, dictionary: bytes, meter: Meter) -> tuple[list[byte
     fails, what it was given is there beside what came of it, and beside what a predictor made that which it was given.
     """
     texts = (dictionary, _COMMENT.sub(b" ", dictionary))
-    values = dict.fromkeys(match[1] or _UNCLEAR for text in texts for match in _FILTER.finditer(text)) or [b""]
-    found, whole = [], len(values) <= _WAYS
-    for value in islice(values, _WAYS):
+    values = (match[1] or _UNCLEAR for text in texts for match in _FILTER.finditer(text))
+    ways = dict.fromkeys(tuple(_STEP.findall(value)) for value in values) or [()]
+    found, whole = [], len(ways) <= _WAYS
+    for way in islice(ways, _WAYS):
         octets = stream
-        for step in _STEP.findall(value):
+        for step in way:
             given, (octets, done) = octets, undone(step, octets, meter)
             if not done:
                 found.append(given)

@@ -13,10 +13,11 @@ from mpp.checks.attachments.compressed import inflated
 
 _NO_DIGITS = bytes(set(range(256)) - set(b"0123456789abcdefABCDEF"))
 _CLEAR, _END = 256, 257  # codes of LZW
-_NUMBER = rb"[\s\0]*+(\d{1,6})"
+_NUMBER = rb"[\s\0]*+(\d{1,20})"
 _PREDICTOR = re.compile(rb"/Predictor" + _NUMBER)
 _COLUMNS, _COLORS, _BITS = (re.compile(b"/" + key + _NUMBER) for key in (b"Columns", b"Colors", b"BitsPerComponent"))
 _PNG = 10  # predictors from here on; 2 is TIFF's
+_PIECE = 1 << 14  # octets between two looks at the clock
 
 
 def undone(step: bytes, stream: bytes, meter: Meter) -> tuple[bytes, bool]:
@@ -26,21 +27,22 @@ def undone(step: bytes, stream: bytes, meter: Meter) -> tuple[bytes, bool]:
 
 
 def predicted(octets: bytes, dictionary: bytes, meter: Meter) -> bytes | None:
-    """Return what the predictor that the dictionary names was given; None where it names none."""
+    """Return what the predictor that the dictionary names was given, which is no more than there is; None where it names none."""
     predictor = _value(_PREDICTOR, dictionary, 1)
     if predictor < 2:
         return None
     colors, bits = _value(_COLORS, dictionary, 1), _value(_BITS, dictionary, 8)
     step = max(1, colors * bits // 8)
-    row = max(1, (_value(_COLUMNS, dictionary, 1) * colors * bits + 7) // 8)
-    meter.take(len(octets))
+    row = max(1, min((_value(_COLUMNS, dictionary, 1) * colors * bits + 7) // 8, len(octets)))
     found = bytearray()
     before = bytes(row)
     tagged = predictor >= _PNG
     for at in range(0, len(octets), row + tagged):
-        meter.budget.in_time()
         line = bytearray(octets[at + tagged : at + tagged + row])
-        _PREDICTORS.get(octets[at] if tagged else 1, _nothing)(line, before, step)
+        add = _PREDICTORS.get(octets[at] if tagged else 1, _nothing)
+        for start in range(0, row, _PIECE):
+            meter.budget.in_time()
+            add(line, before, step, range(start, min(start + _PIECE, len(line))))
         found += line
         before = bytes(line).ljust(row, b"\0")
     return bytes(found)
@@ -51,27 +53,27 @@ def _value(pattern: re.Pattern[bytes], dictionary: bytes, otherwise: int) -> int
     return int(match[1]) if match else otherwise
 
 
-def _nothing(line: bytearray, before: bytes, step: int) -> None:
+def _nothing(line: bytearray, before: bytes, step: int, places: range) -> None:
     pass
 
 
-def _left(line: bytearray, before: bytes, step: int) -> None:
-    for at in range(step, len(line)):
+def _left(line: bytearray, before: bytes, step: int, places: range) -> None:
+    for at in range(max(step, places.start), places.stop):
         line[at] = (line[at] + line[at - step]) & 255
 
 
-def _above(line: bytearray, before: bytes, step: int) -> None:
-    for at in range(len(line)):
+def _above(line: bytearray, before: bytes, step: int, places: range) -> None:
+    for at in places:
         line[at] = (line[at] + before[at]) & 255
 
 
-def _mean(line: bytearray, before: bytes, step: int) -> None:
-    for at in range(len(line)):
+def _mean(line: bytearray, before: bytes, step: int, places: range) -> None:
+    for at in places:
         line[at] = (line[at] + ((line[at - step] if at >= step else 0) + before[at]) // 2) & 255
 
 
-def _paeth(line: bytearray, before: bytes, step: int) -> None:
-    for at in range(len(line)):
+def _paeth(line: bytearray, before: bytes, step: int, places: range) -> None:
+    for at in places:
         left, corner = (line[at - step], before[at - step]) if at >= step else (0, 0)
         up = before[at]
         guess = left + up - corner
@@ -79,7 +81,7 @@ def _paeth(line: bytearray, before: bytes, step: int) -> None:
         line[at] = (line[at] + nearest[2]) & 255
 
 
-_PREDICTORS: dict[int, Callable[[bytearray, bytes, int], None]] = {1: _left, 2: _above, 3: _mean, 4: _paeth}
+_PREDICTORS: dict[int, Callable[[bytearray, bytes, int, range], None]] = {1: _left, 2: _above, 3: _mean, 4: _paeth}
 
 
 def _hex(stream: bytes, meter: Meter) -> tuple[bytes, bool]:

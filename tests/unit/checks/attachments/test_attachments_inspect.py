@@ -446,7 +446,7 @@ def test_an_attached_mail_inside_an_archive_is_a_file_too():
 
 
 def test_attached_mails_within_one_another_are_bombs_where_there_is_too_much_of_them(monkeypatch):
-    monkeypatch.setattr(mails, "_MAILS", 1000)
+    monkeypatch.setattr(mails, "_MOST", 1000)
     inner = (ATTACHED % (b"b.eml", mail("x.exe", PROGRAM + bytes(300)))).replace(b"--o", b"--p").replace(b'"o"', b'"p"')
     files, _ = files_of(ATTACHED % (b"a.eml", inner), "a.eml")
     assert [(file.name, "bomb" in file.flags) for file in files] == [

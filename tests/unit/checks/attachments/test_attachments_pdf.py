@@ -1,13 +1,17 @@
 """What a PDF's streams are packed with is read as its readers read it, whatever else stands in their dictionaries."""
 
+import tracemalloc
 import zlib
 from hashlib import sha256
 from random import Random
 
 import pytest
 
+from mpp.checks.attachments.budget import Budget
 from mpp.checks.attachments.inspect import inspect
-from mpp.checks.attachments.item import File, Flag, Item, Limits
+from mpp.checks.attachments.item import BombError, File, Flag, Item, Limits
+from mpp.checks.attachments.pdf import pdf_contents
+from mpp.checks.attachments.pdf_filters import predicted
 from servers.attachments import PROGRAM
 
 ACTS = b"1 0 <</OpenAction 3 0 R>>"
@@ -105,6 +109,20 @@ def test_a_file_is_embedded_where_a_stream_of_objects_names_it() -> None:
     assert Flag.EXECUTABLE in found[1].flags
 
 
+def test_comments_in_what_names_a_file_take_no_time_without_end() -> None:
+    for begin in (b"/F %", b"/F 5 %", b"/F 5 0 %"):
+        assert look(b"%PDF-1.5\n" + begin * 20_000 + b"\n")[0].flags == {Flag.BOMB}
+    assert look(b"%PDF-1.5\n/F " + b"%\n" * 20_000)[0].flags == {Flag.BOMB}
+    named = b"(/F %/F 7 %) /F % /F %\n5 % /F 4 %\n 0 R\n"
+    assert len(look(pdf(b"/Filter/FlateDecode", zlib.compress(PROGRAM), named))) == 2
+
+
+def test_streams_that_end_together_are_looked_for_within_the_time() -> None:
+    over = Budget(Limits(seconds=-1))
+    with pytest.raises(BombError):
+        list(pdf_contents(b"%PDF-1.5\n" + b"stream\n" * 10, over.meter(100)))
+
+
 def rows(data: bytes, kind: int, width: int = 4) -> bytes:
     """As PNG writes them, each octet less what is foretold."""
     lines, before = b"", bytes(width)
@@ -133,6 +151,44 @@ def test_the_predictor_of_tiff_is_undone() -> None:
     coded = bytes((octet - (ACTS[at - 1] if at % 25 else 0)) & 255 for at, octet in enumerate(ACTS))
     parameters = b"/Type/ObjStm/Filter/FlateDecode/DecodeParms<</Predictor 2/Columns 25>>"
     assert Flag.ACTIVE in look(pdf(parameters, zlib.compress(coded)))[0].flags
+
+
+@pytest.mark.parametrize("kind", [2, 12])
+def test_a_row_is_no_longer_than_what_there_is(kind: int) -> None:
+    octets = bytes([2, *range(100)])
+    size = b"/Predictor %d /Columns 999999 /Colors 999 /BitsPerComponent 8" % kind
+    tracemalloc.start()
+    try:
+        assert predicted(octets, size, Budget(Limits()).meter(100)) == octets[kind == 12 :]
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+class Looks(Budget):
+    """Counts the looks at the clock."""
+
+    count = 0
+
+    def in_time(self) -> None:
+        self.count += 1
+
+
+def test_a_long_row_is_undone_within_the_time() -> None:
+    looks = Looks(Limits())
+    found = predicted(b"\1" * 100_001, b"/Predictor 12 /Columns 100000", looks.meter(100_000))
+    assert found == bytes(at % 256 for at in range(1, 100_001))
+    assert looks.count > 5
+
+
+def test_what_a_predictor_gives_back_is_counted_once() -> None:
+    data = PROGRAM + Random(1).randbytes(3 << 20)
+    parameters = b"/Type/EmbeddedFile/Filter/FlateDecode%b/DecodeParms<</Predictor 10/Columns %d>>"
+    for again in (b"", b"/F[/FlateDecode]"):
+        made = pdf(parameters % (again, len(data)), zlib.compress(b"\0" + data))
+        found = inspect([File("1", "a.pdf", "", made)], Limits(ratio=1, ratio_from=4 << 20))
+        assert sha256(data).hexdigest() in [item.sha256 for item in found[1:]]
+        assert Flag.BOMB not in found[0].flags
 
 
 def lzw(data: bytes) -> bytes:

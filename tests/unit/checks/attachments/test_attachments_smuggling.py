@@ -4,6 +4,7 @@ import base64
 import binascii
 import gzip
 import struct
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from hashlib import sha256
@@ -11,9 +12,13 @@ from random import Random
 
 import pytest
 
+from mpp.checks.attachments import mails
+from mpp.checks.attachments.apple import apple_single_members
+from mpp.checks.attachments.budget import Budget
+from mpp.checks.attachments.cms import cms_members
 from mpp.checks.attachments.inspect import inspect
-from mpp.checks.attachments.item import File, Flag, Limits
-from mpp.checks.attachments.mails import attached_files
+from mpp.checks.attachments.item import BombError, File, Flag, Limits
+from mpp.checks.attachments.mails import attached_files, has_files
 from mpp.mail.message import Message
 from servers.attachments import PROGRAM, zipped
 
@@ -293,6 +298,31 @@ def test_a_file_that_is_signed_is_opened() -> None:
     assert seen("smime.p7m", cms(PROGRAM)[:60])[1] == {Flag.DAMAGED}
 
 
+def test_pieces_of_a_signed_file_that_hold_nothing_have_an_end() -> None:
+    string = der(0x24, b"\x24\0" * 200_000 + der(0x04, PROGRAM), open_end=True)
+    inner = der(0x30, PLAIN + der(0xA0, string))
+    data = der(0x30, SIGNED + der(0xA0, der(0x30, b"\2\1\1" + der(0x31, b"") + inner)))
+    assert seen("smime.p7m", data) == ({"2"}, {Flag.DAMAGED})
+
+
+def test_what_stands_before_a_signed_file_is_passed_within_the_time() -> None:
+    inner = der(0x30, PLAIN + der(0xA0, der(0x04, ENTITY)))
+    digests = b"\x31\x80" + b"\5\0" * 10 + b"\0\0"
+    data = der(0x30, SIGNED + der(0xA0, der(0x30, b"\2\1\1" + digests + inner)))
+    looks = Looks(Limits())
+    assert len(list(cms_members(data, "a.p7m", looks.meter(len(data))))) == 2
+    assert looks.count > 10
+
+
+class Looks(Budget):
+    """Counts the looks at the clock."""
+
+    count = 0
+
+    def in_time(self) -> None:
+        self.count += 1
+
+
 @pytest.mark.parametrize("open_end", [False, True])
 def test_a_signature_beside_its_mail_holds_nothing(open_end: bool) -> None:
     signed = der(0x30, b"\2\1\1" + der(0x31, b"") + der(0x30, PLAIN, open_end=open_end) + der(0xA0, b"certificates"))
@@ -359,6 +389,35 @@ def test_what_is_written_in_a_text_is_a_file(kind: str, coded: Callable[[bytes],
     assert ("run.exe", Flag.EXECUTABLE) in found
 
 
+@pytest.mark.parametrize("coded", [uuencoded, yencoded, binhexed])
+def test_each_file_that_is_written_in_a_text_is_seen(coded: Callable[[bytes], bytes]) -> None:
+    text = coded(b"words") + b"hello\r\n" + coded(PROGRAM) + b"\r\n"
+    files = attached_files(Message(b"Content-Transfer-Encoding: 8bit\r\n\r\n" + text))
+    assert [file.data for file in files] == [b"words", PROGRAM]
+
+
+def test_what_texts_grow_to_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mails, "_MOST", 2 * len(PROGRAM))
+    files = attached_files(Message(b"\r\n" + (binhexed(PROGRAM) + b"\r\n") * 5))
+    assert [(file.data, file.flags) for file in files] == [(PROGRAM, set()), (PROGRAM, set()), (b"", {Flag.BOMB})]
+
+
+def test_a_name_of_yenc_takes_no_time_without_end() -> None:
+    text = b"=ybegin " + b"name=" * 40_000 + b"\rx"
+    assert len(attached_files(Message(b"Content-Transfer-Encoding: binary\r\n\r\n" + text))) == 1
+
+
+@pytest.mark.parametrize("coded", [uuencoded, yencoded, binhexed])
+def test_whether_a_text_holds_files_is_known_without_undoing_them(
+    coded: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [before + coded(PROGRAM) for before in (b"", b"hello\n", b"x" * 200_000 + b"\n", b"x" * 99 + b"\n" * 65437)]
+    for name in ("yenc", "binhex", "uudecode_lines"):
+        monkeypatch.setattr(mails, name, None)
+    assert all(has_files(Message(b"Content-Transfer-Encoding: 8bit\r\n\r\n" + text)) for text in texts)
+    assert not has_files(Message(b"\r\nlet us begin\r\nbegin with this =ybegin \r\n"))
+
+
 @pytest.mark.parametrize(
     "begin", [b"begin", b"be=\n=67in", b"=62egin", b"be=\ngin", b"be= \ngin", b"be=\r\ngin", b"b=65gin"]
 )
@@ -413,3 +472,30 @@ def test_a_file_in_apples_wrapping_is_seen() -> None:
     assert "run.exe" in found
     assert Flag.EXECUTABLE in flags
     assert seen("a.bin", head[:30])[1] == {Flag.DAMAGED}
+
+
+def apple_single(*entries: tuple[int, int, int]) -> bytes:
+    table = b"".join(struct.pack(">III", *each) for each in entries)
+    return b"\0\5\x16\0\0\2\0\0" + bytes(16) + struct.pack(">H", len(entries)) + table
+
+
+def test_each_file_in_apples_wrapping_is_seen() -> None:
+    at = 26 + 4 * 12
+    head = apple_single((3, at, 7), (1, at + 11, len(PROGRAM)), (3, at + 7, 4), (1, at, 4))
+    found = inspect([File("2", "a.bin", "", head + b"run.exenote" + PROGRAM)], Limits())[1:]
+    assert [(item.name, item.size) for item in found] == [("run.exe", len(PROGRAM)), ("run.exe", 4)]
+    assert {item.other_name for item in found} == {"note"}
+
+
+def test_entries_of_apples_wrapping_that_do_not_matter_are_not_kept() -> None:
+    size = 1 << 20
+    head = apple_single(*((100 + number, 0, size) for number in range(90)), *((1, 0, size) for _ in range(9)))
+    data = head.ljust(size, b"x")
+    tracemalloc.start()
+    try:
+        with pytest.raises(BombError):
+            for _ in apple_single_members(data, "a", Budget(Limits(ratio=5, ratio_from=size)).meter(len(data))):
+                pass
+        assert tracemalloc.get_traced_memory()[1] < 3 * size
+    finally:
+        tracemalloc.stop()
