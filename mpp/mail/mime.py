@@ -100,6 +100,7 @@ class _Scan:
         self._depth = depth  # containers around these octets
         self._stack: list[_Open] = []
         self._delimiters: dict[bytes, tuple[int, bool]] = {}  # line -> level, closing
+        self._lines: tuple[bytes, ...] = ()  # of those open now
         self._blank = (-1, -1)  # the last header's end, good for every start before it
         self._encoded: list[tuple[Part, int]] = []
         self._bodies: list[Part] = []  # multiparts that are the body of a whole message
@@ -191,6 +192,7 @@ class _Scan:
             if line not in self._delimiters:
                 self._delimiters[line] = len(self._stack), closing
                 opened.keys.append(line)
+        self._lines = tuple(self._delimiters)
         self._stack.append(opened)
         return True
 
@@ -209,7 +211,9 @@ class _Scan:
     def _forget(self, opened: _Open) -> None:
         for line in opened.keys:
             del self._delimiters[line]
-        opened.keys.clear()
+        if opened.keys:
+            self._lines = tuple(self._delimiters)
+            opened.keys.clear()
 
     def _finish(self) -> None:
         if any(opened.delimiter for opened in self._stack):
@@ -232,7 +236,8 @@ class _Scan:
             if known is not None:
                 return self._hit(match.start(), match.end(), *known)
             position = match.end()
-            found.near_delimiters += match[1].startswith(tuple(delimiters))
+            if not found.near_delimiters:  # with many of them open each look costs as many comparisons
+                found.near_delimiters += match[1].startswith(self._lines)
             found.false_delimiters += 1
             if found.false_delimiters > self._limits.delimiters:
                 found.exceeded["delimiters"] = None
