@@ -6,6 +6,7 @@ odd things are named in `defects`, limits that were hit in `exceeded`.
 """
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -100,7 +101,7 @@ class _Scan:
         self._depth = depth  # containers around these octets
         self._stack: list[_Open] = []
         self._delimiters: dict[bytes, tuple[int, bool]] = {}  # line -> level, closing
-        self._lines: tuple[bytes, ...] = ()  # of those open now
+        self._beginnings: list[bytes] | None = None  # of the delimiters, sorted, none of another; None: to be made
         self._blank = (-1, -1)  # the last header's end, good for every start before it
         self._encoded: list[tuple[Part, int]] = []
         self._bodies: list[Part] = []  # multiparts that are the body of a whole message
@@ -192,7 +193,7 @@ class _Scan:
             if line not in self._delimiters:
                 self._delimiters[line] = len(self._stack), closing
                 opened.keys.append(line)
-        self._lines = tuple(self._delimiters)
+        self._beginnings = None
         self._stack.append(opened)
         return True
 
@@ -211,9 +212,8 @@ class _Scan:
     def _forget(self, opened: _Open) -> None:
         for line in opened.keys:
             del self._delimiters[line]
-        if opened.keys:
-            self._lines = tuple(self._delimiters)
-            opened.keys.clear()
+        self._beginnings = None
+        opened.keys.clear()
 
     def _finish(self) -> None:
         if any(opened.delimiter for opened in self._stack):
@@ -236,13 +236,23 @@ class _Scan:
             if known is not None:
                 return self._hit(match.start(), match.end(), *known)
             position = match.end()
-            if not found.near_delimiters:  # with many of them open each look costs as many comparisons
-                found.near_delimiters += match[1].startswith(self._lines)
+            if not found.near_delimiters:  # one is enough to be told
+                found.near_delimiters += self._begins_like_one(match[1])
             found.false_delimiters += 1
             if found.false_delimiters > self._limits.delimiters:
                 found.exceeded["delimiters"] = None
                 break
         return None
+
+    def _begins_like_one(self, line: bytes) -> bool:
+        """True where the line begins with a delimiter. Where none begins another, only the last one before it in order can."""
+        if self._beginnings is None:
+            self._beginnings = []
+            for each in sorted(self._delimiters):
+                if not (self._beginnings and each.startswith(self._beginnings[-1])):
+                    self._beginnings.append(each)
+        place = bisect_right(self._beginnings, line)
+        return place > 0 and line.startswith(self._beginnings[place - 1])
 
     def _next_of_one(self, start: int, end: int) -> _Hit | None:
         raw, needle = self._raw, b"\n" + self._stack[0].delimiter

@@ -98,3 +98,14 @@ def test_many_open_boundaries_do_not_search_the_rest_each():
     one = b"\r\nContent-Type: multipart/mixed; boundary=n%d\r\n\r\nx"
     raw = multipart(b"b", *[one % n for n in range(900)]) + b"line of text\r\n" * 70_000
     assert len(Message(raw).leaves()) == 900
+
+
+@pytest.mark.parametrize(
+    ("line", "near"), [(b"--b7 more", True), (b"--b", False), (b"--z", False), (b"--c", True), (b"--ca", True)]
+)
+def test_a_line_that_begins_like_one_of_many_delimiters_is_named(line, near):
+    raw = b""
+    for boundary in (*(b"b%d" % number for number in range(20)), b"ca", b"c"):
+        raw += b'Content-Type: multipart/mixed; boundary="%b"\r\n\r\n--%b\r\n' % (boundary, boundary)
+    raw += b"Content-Type: text/plain\r\n\r\n" + line + b"x\r\n"
+    assert ("near-delimiter" in Message(raw).oddities) is near
