@@ -114,7 +114,7 @@ def _odd_container(part: Part) -> str:
 def _breaks_differ(source: bytes, end: int) -> bool:
     """True where the line of the delimiter behind a body ends otherwise than the body: to some as many octets are no part of that."""
     before = source.startswith(b"\r\n", end)
-    feed = source.find(b"\n", end + 1 + before)
+    feed = find(source, b"\n", end + 1 + before, len(source))
     return before is not (feed >= 0 and source[feed - 1] == 13)
 
 
