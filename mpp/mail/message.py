@@ -41,8 +41,8 @@ class Message:
         self._all: tuple[tuple[Reading, ...], list[Part]] | None = None
 
     def _read_header(self) -> Header:
-        if self._header is None:
-            self._header = read_fields(self.raw, 0, (self._span or self._ends())[0], self.limits.header_fields)
+        """Read the header, for whoever finds that it has not been read yet."""
+        self._header = read_fields(self.raw, 0, (self._span or self._ends())[0], self.limits.header_fields)
         return self._header
 
     def _ends(self) -> tuple[int, int]:
@@ -61,7 +61,7 @@ class Message:
         index = self._index
         if index is None:
             index = self._index = {}
-            for field in self._read_header().fields:
+            for field in self.fields:
                 if field[1] in index:
                     index[field[1]].append(field)
                 else:
@@ -84,7 +84,7 @@ class Message:
     @property
     def fields(self) -> list[Field]:
         """The fields in order; not to be changed."""
-        return self._read_header().fields
+        return (self._header or self._read_header()).fields
 
     @property
     def keys(self) -> list[bytes]:
@@ -162,7 +162,7 @@ class Message:
     def defects(self) -> tuple[str, ...]:
         """What is odd about header and structure, by name; reads all."""
         self.root  # noqa: B018  fills what was found
-        return (*(() if self._read_header().clean else ("header-line",)), *self._found.defects)
+        return (*(() if (self._header or self._read_header()).clean else ("header-line",)), *self._found.defects)
 
     @property
     def exceeded(self) -> tuple[str, ...]:
