@@ -52,7 +52,9 @@ class Sink:
         return now
 
 
-def start_mpp(stand: Stand, sink: Sink, *options: str, settings: str = "", name: str = "mpp") -> Program:
+def start_mpp(
+    stand: Stand, sink: Sink, *options: str, settings: str = "", name: str = "mpp", module: str = "mpp"
+) -> Program:
     """Start one worker by options, as the first page of the manual shows it, or with a settings file."""
     port, data = free_port(), stand.folder / name
     data.mkdir(exist_ok=True)
@@ -63,7 +65,7 @@ def start_mpp(stand: Stand, sink: Sink, *options: str, settings: str = "", name:
     else:
         arguments = ["--listen", f"{HOST}:{port}", "--next-hop", f"{HOST}:{sink.port}", "--workers", "1"]
         arguments += ["--domain", "example.org", "--data", str(data), *options]
-    program = stand.start(name, [sys.executable, "-m", "mpp", "serve", *arguments], port)
+    program = stand.start(name, [sys.executable, "-m", module, "serve", *arguments], port)
     program.wait_for_smtp()
     return program
 

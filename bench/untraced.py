@@ -1,9 +1,12 @@
-"""`mpp serve` without traces and background process, as the spine was: what traces cost is measured beside it."""
+"""`mpp serve` that keeps no traces and has no background process, as the spine was: what traces cost is measured beside it.
+
+What a trace is made of is still gathered, since the log line tells it too.
+"""
 
 import sys
 
 from mpp.cli import main
-from mpp.gateway import recorder, report, supervisor
+from mpp.gateway import recorder, supervisor
 
 
 def _nothing(*_: object, **__: object) -> None:
@@ -11,7 +14,6 @@ def _nothing(*_: object, **__: object) -> None:
 
 
 if __name__ == "__main__":
-    report.trace_of = _nothing  # type: ignore[assignment]
     recorder.Recorder.add = _nothing  # type: ignore[method-assign, assignment]
     whole = supervisor.supervise
     supervisor.supervise = lambda value, path, worker, _background: whole(value, path, worker)  # type: ignore[assignment]
