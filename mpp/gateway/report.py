@@ -71,6 +71,21 @@ class Reporter:
     def __init__(self, table: SlotWriter) -> None:
         self._table = table
         self._tasks: set[asyncio.Task[None]] = set()
+        self._untold = 0  # messages that were answered a moment ago
+
+    def behind(self, transaction: Transaction, received: Received, result: Result, now: float) -> None:
+        """Tell of a message once its reply has left: the loop sends at the end of a turn what was written in it."""
+        self._untold += 1
+        asyncio.get_running_loop().call_soon(self._tell, transaction, received, result, now)
+
+    def _tell(self, transaction: Transaction, received: Received, result: Result, now: float) -> None:
+        self._untold -= 1
+        try:
+            self.message(transaction, received, result, now)
+            if transaction.assembly.settings.log.amavis:
+                self.amavis(result, now - received.arrived)
+        except Exception as error:  # noqa: BLE001 the client has its reply, which says what became of the message
+            self._fault(error)
 
     def message(self, transaction: Transaction, received: Received, result: Result, now: float) -> None:
         """One line for a message that was judged, whatever became of it; its trace; the counters."""
@@ -171,11 +186,15 @@ class Reporter:
 
     @property
     def busy(self) -> bool:
-        """True while such work goes on."""
-        return bool(self._tasks)
+        """True while such work goes on, or a message waits to be told of."""
+        return bool(self._tasks or self._untold)
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
         except Exception as error:  # noqa: BLE001 the edge of a task
-            log("error", "fault", cause=f"{type(error).__name__}: {error}")
+            self._fault(error)
+
+    def _fault(self, error: Exception) -> None:
+        log("error", "fault", cause=f"{type(error).__name__}: {error}")
+        self._table.add(Counter.FAULTS)

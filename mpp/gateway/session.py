@@ -288,9 +288,7 @@ class Session:
         result = await process(received, transaction.assembly)
         if self.gone or transaction.refused_before:
             await self._remember(transaction, result)
-        self._reporter.message(transaction, received, result, self._clock())
-        if transaction.assembly.settings.log.amavis:
-            self._reporter.amavis(result, self._clock() - arrived)
+        self._reporter.behind(transaction, received, result, self._clock())
         if result.reply.code < 300:
             self._commands_left = transaction.assembly.settings.limits.commands
         if self.lmtp:
