@@ -16,6 +16,7 @@ from ipaddress import ip_address
 from typing import NamedTuple, TypeVar, cast
 
 from mpp.mail.escape import printable
+from mpp.net.waiter import Waiter
 from mpp.settings.values import read_endpoint
 
 UNREAD = 256 << 10  # octets read ahead before the peer is made to wait
@@ -201,7 +202,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._unread: list[bytes] = []
         self._length = 0
-        self._reader: asyncio.Future[None] | None = None
+        self._reader: Waiter | None = None
         self._writer: asyncio.Future[None] | None = None  # while the transport's buffer is full
         self._full = self._paused = False
         self._error: Exception | None = None
@@ -214,7 +215,7 @@ class Connection(asyncio.Protocol):
     async def read(self) -> bytes:
         """Return what has come, waiting where there is nothing; b"" where the peer has closed. Raises OSError."""
         if not self._unread and not self.closed:
-            self._reader = asyncio.get_running_loop().create_future()
+            self._reader = Waiter()
             try:
                 await self._reader
             finally:
@@ -302,6 +303,7 @@ class Connection(asyncio.Protocol):
 
     def _wake(self) -> None:
         """Let both sides look again: a writer too, since a peer that answers early may never read the rest."""
-        for waiter in (self._reader, self._writer):
-            if waiter is not None and not waiter.done():
-                waiter.set_result(None)
+        if self._writer is not None and not self._writer.done():
+            self._writer.set_result(None)
+        if self._reader is not None:
+            self._reader.tell()

@@ -208,6 +208,7 @@ class World:
                     fate = self.fates[number]
                     fate.wait = self.now - fate.arrived
                 self._step(index)
+                self.workers[index].learn(run, self.now)
         self._work(machine)
 
     def _fail(self, index: int, run: Run, how: How, cause: str) -> None:

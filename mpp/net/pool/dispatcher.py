@@ -88,12 +88,13 @@ class Dispatcher:
         return ticket
 
     def answered(self, run: Run, now: float) -> bool:
-        """A server gave an answer that counts. Returns whether it is the first for its ticket."""
+        """A server gave an answer that counts. Returns whether it is the first for its ticket.
+
+        What it says of the server `learn` takes in, to be called when the place that it frees has been given away.
+        """
         member, ticket = run.member, run.ticket
-        overtook = self.node.finished(member.key) == run.finished
+        run.overtook = self.node.finished(member.key) == run.finished
         self._end(run)
-        late = self.speeds.learn(member.own, ticket.asking.size, now - run.since, now)
-        member.capacity.answered(run.busy, late, overtook, now)
         member.answered(now)
         if now - run.since > run.patience:
             member.changed = True  # the others were told that it is silent
@@ -107,6 +108,12 @@ class Dispatcher:
         first = not ticket.over
         self._finish(ticket)
         return first
+
+    def learn(self, run: Run, now: float) -> None:
+        """Learn the server's speed and places from an answer that came at `now`."""
+        member = run.member
+        late = self.speeds.learn(member.own, run.ticket.asking.size, now - run.since, now)
+        member.capacity.answered(run.busy, late, run.overtook, now)
 
     def failed(self, run: Run, how: How, cause: str, now: float) -> None:
         """A server refused, broke off, or was silent until the deadline: the job is given to another."""
@@ -154,7 +161,12 @@ class Dispatcher:
     def _hand_out(self, now: float) -> list[Run]:
         """Give those who wait what is free."""
         begun: list[Run] = []
-        free = {member: member.places() - self.node.busy(member.key) for member in self.members if member.up(now)}
+        busy, quiet = self.node.busy, now < self._overdue_at
+        free = {
+            member: member.places() - busy(member.key)
+            for member in self.members
+            if member.open and (quiet or not member.overdue(now))
+        }
         for ticket in self.queue.first():
             begun += self._give(ticket, free, now)
         while (not self._gives_way and (turn := self.queue.next())) and (runs := self._give(turn, free, now)):

@@ -65,7 +65,12 @@ class Member:
 
     def up(self, now: float) -> bool:
         """True where new jobs may be given to it, were there a place."""
-        return not (self.dead or self.drained or self.doubted or (self.runs and self.overdue(now)))
+        return self.open and not self.overdue(now)
+
+    @property
+    def open(self) -> bool:
+        """True where new jobs may be given to it, did no answer stay away."""
+        return not (self.dead or self.drained or self.doubted)
 
     def answered(self, now: float) -> None:
         self.answers += 1

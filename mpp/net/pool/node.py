@@ -148,10 +148,10 @@ class SharedNode:
             words[row + FINISHED] += 1
 
     def busy(self, server: str) -> int:
-        used = self._unlisted[server].bit_count() if server in self._unlisted else 0
-        for row in self._all(server):
-            used += self._words[row + USED]
-        return used
+        words, used = self._words, 0
+        for row in self._rows.get(server) or self._look(server):
+            used += words[row + USED]
+        return used + self._unlisted[server].bit_count() if server in self._unlisted else used
 
     def finished(self, server: str) -> int:
         finished = 0

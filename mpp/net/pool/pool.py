@@ -172,12 +172,18 @@ class Pool:
         self._following.clear()
         self._core.use((), time.monotonic())
 
-    def _step(self, idle: asyncio.Task[None] | None = None) -> tuple[Run, _Asked] | None:
-        """Carry out what the dispatcher wants now, and come back when it may want more.
+    def _step(self) -> None:
+        """Carry out what the dispatcher wants now, and come back when it may want more."""
+        now = time.monotonic()
+        self._begin(now)
+        self._tend(now)
 
-        Returns the run that is for the task `idle`, where there is one; each other gets a task of its own.
+    def _begin(self, now: float, idle: asyncio.Task[None] | None = None) -> tuple[Run, _Asked] | None:
+        """Begin the runs that the dispatcher wants, each in a task of its own.
+
+        The first is for the task `idle`, where there is one: it is returned.
         """
-        core, now = self._core, time.monotonic()
+        core = self._core
         taken: tuple[Run, _Asked] | None = None
         for run in core.step(now):
             asked = self._asked.get(run.ticket)
@@ -188,13 +194,17 @@ class Pool:
                 taken = run, asked
             else:
                 asked.tasks[run] = asyncio.create_task(self._work(run, asked), name="pool")
+        return taken
+
+    def _tend(self, now: float) -> None:
+        """See after those who wait in vain and the servers that are dead, and set the timer."""
+        core = self._core
         if core.queue:
             for ticket in core.hopeless():
                 self._failed(ticket)
         if [member for member in core.members if member.dead or member.told_dead]:
             self._care(now)
         self._wind(core.wait_s(now))
-        return taken
 
     def _care(self, now: float) -> None:
         """See after servers that are dead, or were."""
@@ -258,9 +268,20 @@ class Pool:
         finally:
             del asked.tasks[run]
             self._rest(ticket, asked)
-        if core.answered(run, time.monotonic()) and not asked.result.done():
+        now = time.monotonic()
+        if core.answered(run, now) and not asked.result.done():
             asked.result.set_result(result)
-        return self._step(task) if core.queue else None  # nothing begins now: what is to be told the timer tells
+        if not core.queue:
+            core.learn(run, now)
+            return None  # nothing begins now: what is to be told the timer tells
+        taken = self._begin(now, task)
+        asyncio.get_running_loop().call_soon(self._after, run, now)  # what `task` does now comes before
+        return taken
+
+    def _after(self, run: Run, now: float) -> None:
+        """Do what an answer asks for, that came at `now`, beside giving its place away."""
+        self._core.learn(run, now)
+        self._tend(now)
 
     def _ended(self, run: Run, asked: _Asked, _: asyncio.Task[None]) -> None:
         """Take the place back from a task that was cancelled before it had begun."""

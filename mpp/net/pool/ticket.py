@@ -38,3 +38,4 @@ class Run:
     finished: int  # what the node's places there had finished at its start
     patience: float  # seconds
     measuring: bool = False  # a copy that only shows how fast an idle server is
+    overtook: bool = False  # those that were there when it began: none had its answer before

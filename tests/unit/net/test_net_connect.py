@@ -283,3 +283,22 @@ def caused(error: OSError, cause: OSError) -> OSError:
 )
 def test_why_a_server_was_silent(error: Exception, text: str) -> None:
     assert why_silent(error, 2) == text
+
+
+async def test_who_waits_for_octets_goes_on_before_what_is_ready_already() -> None:
+    connection, seen, loop = Connection(), [], asyncio.get_running_loop()
+
+    async def reading() -> None:
+        seen.append(await connection.read())
+
+    task = asyncio.create_task(reading())
+    await asyncio.sleep(0)
+
+    def come() -> None:
+        loop.call_soon(seen.append, b"another message's work")
+        connection.data_received(b"an answer")
+
+    loop.call_soon(come)
+    await task
+    await asyncio.sleep(0)
+    assert seen == [b"an answer", b"another message's work"]
