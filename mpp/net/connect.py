@@ -9,7 +9,7 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from ipaddress import ip_address
@@ -242,27 +242,21 @@ class Connection(asyncio.Protocol):
         go in pieces without a copy, so that no step is long.
         """
         for buffer in buffers:
-            if len(buffer) <= PIECE:
-                if not await self._write(buffer):
+            for piece in (buffer,) if len(buffer) <= PIECE else _pieces(buffer):
+                if self._unread or self.closed or self._transport is None:
                     return False
-                continue
-            view = memoryview(buffer)
-            for start in range(0, len(view), PIECE):
-                if not await self._write(view[start : start + PIECE]):
-                    return False
+                self._transport.write(piece)
+                if self._full:
+                    await self._drained()
         return True
 
-    async def _write(self, buffer: Buffer) -> bool:
-        if self.readable or self._transport is None:
-            return False
-        self._transport.write(buffer)
-        if self._full:
-            self._writer = asyncio.get_running_loop().create_future()
-            try:
-                await self._writer
-            finally:
-                self._writer = None
-        return True
+    async def _drained(self) -> None:
+        """Wait until the transport takes more, or the peer has something to say."""
+        self._writer = asyncio.get_running_loop().create_future()
+        try:
+            await self._writer
+        finally:
+            self._writer = None
 
     def close(self) -> None:
         """Close without waiting; what was not sent is thrown away."""
@@ -307,3 +301,9 @@ class Connection(asyncio.Protocol):
             self._writer.set_result(None)
         if self._reader is not None:
             self._reader.tell()
+
+
+def _pieces(buffer: Buffer) -> Iterator[memoryview]:
+    view = memoryview(buffer)
+    for start in range(0, len(view), PIECE):
+        yield view[start : start + PIECE]

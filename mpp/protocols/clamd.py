@@ -109,6 +109,7 @@ _NEXT = {
 }
 _COMMANDS = {Begin: b"zINSTREAM\0", Version: b"zVERSION\0", Ping: b"zPING\0"}
 _REPLY = re.compile(rb"([0-9]{1,10}): (.*)", re.DOTALL)
+_BEGIN, _END = Begin(), End()
 _CLEAN = Clean()
 _TOO_LARGE = TooLarge()
 
@@ -123,7 +124,7 @@ class ClamdCodec:
     @property
     def reusable(self) -> bool:
         """True where the session may carry a further command."""
-        return self.state is State.IDLE and not self._eof
+        return self.state is State.IDLE and not self._buffer and not self._eof
 
     def send(self, event: Begin | Chunk | End | Version | Ping) -> bytes:
         """Return the octets for `event`; those of a Chunk are its length alone. Raises LocalProtocolError."""
@@ -138,6 +139,13 @@ class ClamdCodec:
         self._number += 1
         return b"zIDSESSION\0" + _COMMANDS[type(event)] if new else _COMMANDS[type(event)]
 
+    def send_whole(self, content: bytes) -> bytes:
+        """Return all octets of a message in one chunk, its own too. Raises LocalProtocolError."""
+        begin = self.send(_BEGIN)
+        octets = b"".join((begin, len(content).to_bytes(4, "big"), content, bytes(4) if content else b""))
+        self._advance(_END, LocalProtocolError)
+        return octets
+
     def receive_data(self, data: bytes) -> None:
         """Take what was read; b"" says that clamd closed. Parses nothing, raises nothing."""
         self._buffer += data
@@ -145,6 +153,8 @@ class ClamdCodec:
 
     def next_event(self) -> Event | NeedData:
         """Return the next event, or NEED_DATA. Raises RemoteProtocolError and nothing else."""
+        if not self._buffer and not self._eof:
+            return NEED_DATA
         line, nul, rest = self._buffer.partition(b"\0")  # replies are short
         if len(line) > self._max_reply:
             raise RemoteProtocolError(f"reply longer than {self._max_reply} octets")

@@ -5,14 +5,21 @@ never written. Raises LocalProtocolError for what we may not write, RemoteProtoc
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from operator import itemgetter
+from typing import Generic, TypeVar
 
 from mpp.mail.escape import printable
 from mpp.protocols.errors import NEED_DATA, ClosedEarlyError, LocalProtocolError, NeedData, RemoteProtocolError
 
 MAX_HEAD = 16 << 10  # octets of a peer's first line and fields
+SHORT, KNOWN = 1024, 64  # octets of a head that is kept as it was read, and how many of a protocol are
 Fields = Iterable[tuple[str, str]]
+Found = dict[str, str]
+H = TypeVar("H")
 
+_value = itemgetter(1)
 _UNSAFE = re.compile("[\0\r\n]")
 _NAME = re.compile(rb"[!#-'*+.^_`|~0-9A-Za-z-]+")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
@@ -22,20 +29,58 @@ _MAX_LINE = 1024  # octets of a line between chunks
 
 def write_head(first: str, fields: Fields) -> bytes:
     """Return a first line, the fields that have a value, and the empty line."""
-    lines = [first, *[f"{name}: {value}" for name, value in fields if value]]
+    return _written([first, *map(": ".join, filter(_value, fields)), ""])
+
+
+def write_fields(fields: Fields) -> bytes:
+    """Return the fields that have a value."""
+    return _written([*map(": ".join, filter(_value, fields))])
+
+
+def _written(lines: list[str]) -> bytes:
+    """Return lines, each with its end. Raises LocalProtocolError where one would end early."""
     if _UNSAFE.search("".join(lines)):
         unsafe = next(filter(_UNSAFE.search, lines))
         raise LocalProtocolError(f"a control character in a field: {printable(unsafe, 80)}")
-    return "\r\n".join([*lines, "\r\n"]).encode("utf-8", "replace")
+    return "\r\n".join([*lines, ""]).encode("utf-8", "replace")
 
 
-class Answers:
+class Heads(Generic[H]):
+    """How the answers of a protocol begin, and what each comes to.
+
+    Servers repeat most of their heads octet by octet: what a short one came to is kept.
+    """
+
+    def __init__(
+        self, protocol: str, first: re.Pattern[bytes], start: bytes, make: Callable[[re.Match[bytes], Found], H]
+    ) -> None:
+        """`first` is the form of the first line, `start` its first octets: what is no answer is known early.
+
+        `make` is given the first line, and values by lower-case name, several of one name joined by commas. What it returns
+        must never change. It may raise RemoteProtocolError.
+        """
+        self.start = start
+        self._protocol, self._first, self._make = protocol, first, make
+        self.known = lru_cache(KNOWN)(self.read)
+
+    def read(self, octets: bytes) -> H:
+        """Return what a head comes to; `known` does so for a short one. Raises RemoteProtocolError."""
+        first, _, rest = octets.partition(b"\r\n")
+        match = self._first.fullmatch(first)
+        if not match:
+            raise self.no_answer(first)
+        return self._make(match, read_fields(rest))
+
+    def no_answer(self, octets: bytes) -> RemoteProtocolError:
+        return RemoteProtocolError(f"not an answer of {self._protocol}: {printable(octets, 80)}")
+
+
+class Answers(Generic[H]):
     """What a peer has sent and nobody has taken yet: answers, which begin with a head."""
 
-    def __init__(self, protocol: str, first: re.Pattern[bytes], start: bytes) -> None:
-        """`first` is the form of a head's first line, `start` its first octets: what is no answer is known early."""
+    def __init__(self, heads: Heads[H]) -> None:
         self.buffer, self.eof = bytearray(), False
-        self._protocol, self._first, self._start = protocol, first, start
+        self._heads = heads
         self._searched = 0  # no end of a head before this place
 
     def receive_data(self, data: bytes) -> None:
@@ -48,37 +93,29 @@ class Answers:
             raise ClosedEarlyError("closed before its answer was complete")
         return NEED_DATA
 
-    def take_head(self) -> tuple[re.Match[bytes], dict[str, str]] | None:
-        """Take a head off the buffer, None where it is not complete.
-
-        Returns its first line, and values by lower-case name, several of one name joined by commas.
-        """
+    def take_head(self) -> H | None:
+        """Take a head off the buffer and return what it comes to, None where it is not complete."""
         buffer = self.buffer
         if not buffer:
             return None
         end = buffer.find(b"\r\n\r\n", self._searched)
         if end > MAX_HEAD or (end < 0 and len(buffer) > MAX_HEAD + 3):
             raise RemoteProtocolError(f"a head of more than {MAX_HEAD} octets")
+        heads = self._heads
         if end < 0:
-            if not self._start.startswith(buffer[: len(self._start)]):
-                raise self._no_answer(bytes(buffer[:80]))
+            if not heads.start.startswith(buffer[: len(heads.start)]):
+                raise heads.no_answer(bytes(buffer[:80]))
             self._searched = max(0, len(buffer) - 3)
             return None
-        first, _, rest = bytes(buffer[:end]).partition(b"\r\n")
+        head = bytes(buffer[:end])
         del buffer[: end + 4]
         self._searched = 0
-        match = self._first.fullmatch(first)
-        if not match:
-            raise self._no_answer(first)
-        return match, read_fields(rest)
-
-    def _no_answer(self, octets: bytes) -> RemoteProtocolError:
-        return RemoteProtocolError(f"not an answer of {self._protocol}: {printable(octets, 80)}")
+        return heads.known(head) if end <= SHORT else heads.read(head)
 
 
-def read_fields(octets: bytes) -> dict[str, str]:
+def read_fields(octets: bytes) -> Found:
     """Return the fields of a head without its first line."""
-    fields: dict[str, str] = {}
+    fields: Found = {}
     for line in _FOLD.sub(b" ", octets).split(b"\r\n") if octets else ():
         name, colon, value = line.partition(b":")
         if not colon or not _NAME.fullmatch(name):

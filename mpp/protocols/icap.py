@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from mpp.mail.escape import printable
@@ -20,7 +22,7 @@ from mpp.protocols.errors import (
     ProtocolError,
     RemoteProtocolError,
 )
-from mpp.protocols.heads import MAX_HEAD, Answers, Chunked, write_head
+from mpp.protocols.heads import MAX_HEAD, Answers, Chunked, Found, Heads, write_fields, write_head
 
 Method = Literal["RESPMOD", "REQMOD"]
 
@@ -108,13 +110,60 @@ _ABOUT = b"Content-Type: message/rfc822\r\nContent-Length: %d\r\n\r\n"
 _DOWNLOAD = _ASKED + b"HTTP/1.1 200 OK\r\n" + _ABOUT
 _UPLOAD = b"POST /message.eml HTTP/1.1\r\nHost: mail\r\n" + _ABOUT
 _PLACE = re.compile(r"(req-hdr|res-hdr|req-body|res-body|opt-body|null-body)=([0-9]{1,6})")
+_END, _CONTINUE = End(), Continue()
+
+
+class _Head(NamedTuple):
+    """What a head comes to."""
+
+    status: int
+    reason: str
+    fields: Mapping[str, str]
+    keep: bool  # the connection may carry a further request
+    length: int  # octets of the HTTP head within
+    body: bool  # content follows
+
+
+def _head(first: re.Match[bytes], fields: Found) -> _Head:
+    status = int(first[1])
+    if status < 200:
+        return _Head(status, "", {}, True, 0, False)
+    places = fields.get("encapsulated", "")
+    keep = "close" not in fields.get("connection", "").lower() and status < 400
+    return _Head(status, printable(first[2] or b"", 200), MappingProxyType(fields), keep, *_places(places))
+
+
+def _places(encapsulated: str) -> tuple[int, bool]:
+    """Return the octets of HTTP heads before the body, and whether there is one (RFC 3507, 4.4.1)."""
+    length, body = 0, False
+    for item in filter(None, map(str.strip, encapsulated.split(","))):
+        match = _PLACE.fullmatch(item)
+        if not match or body or int(match[2]) < length:
+            raise RemoteProtocolError(f"not where its parts are: {printable(encapsulated, 80)}")
+        length = int(match[2])
+        body = match[1].endswith("-body") and match[1] != "null-body"
+    if length > MAX_HEAD:
+        raise RemoteProtocolError(f"heads of more than {MAX_HEAD} octets")
+    return length, body
+
+
+_HEADS = Heads("ICAP", _STATUS, b"ICAP/1.0", _head)
+
+
+@lru_cache(64)
+def _around(begin: tuple[str, ...], heads: int) -> tuple[bytes, bytes]:
+    """Return what stands before and behind the caller's fields: it is the same for most messages that a service is shown."""
+    method, url, host, allow, preview = begin
+    body = f"res-hdr={len(_ASKED)}, res-body" if method == "RESPMOD" else "req-body"
+    more = [("Allow", allow), ("Preview", preview), ("Encapsulated", f"req-hdr=0, {body}={heads}")]
+    return write_head(f"{method} {url} ICAP/1.0", [("Host", host)])[:-2], write_fields(more) + b"\r\n"
 
 
 class IcapCodec:
     def __init__(self) -> None:
         self.state = State.IDLE
-        self._answers = Answers("ICAP", _STATUS, b"ICAP/1.0")
-        self._head: tuple[int, str, dict[str, str]] | None = None  # of an answer whose HTTP head is still to come
+        self._answers = Answers(_HEADS)
+        self._head: _Head | None = None  # of an answer whose HTTP head is still to come
         self._chunks = Chunked()
         self._keep = True
         self._open = False  # a piece was sent whose line end is due
@@ -144,24 +193,22 @@ class IcapCodec:
         self._open = True
         return octets
 
+    def send_whole(self, begin: Begin, content: bytes) -> bytes:
+        """Return all octets of a request without a preview, those of its content too. Raises LocalProtocolError."""
+        pieces = (b"%x\r\n" % len(content), content, b"\r\n") if content else ()
+        octets = b"".join((self._begin(begin), *pieces, b"0\r\n\r\n"))
+        self._advance(_END, LocalProtocolError)
+        return octets
+
     def _begin(self, event: Begin) -> bytes:
         if self.state is not State.IDLE:
             raise LocalProtocolError(f"Begin in {self.state.name}")
-        if event.method == "RESPMOD":
-            heads = _DOWNLOAD % event.length
-            places = f"req-hdr=0, res-hdr={len(_ASKED)}, res-body={len(heads)}"
-        else:
-            heads = _UPLOAD % event.length
-            places = f"req-hdr=0, req-body={len(heads)}"
-        fields = [
-            ("Host", event.host),
-            *event.fields,
-            ("Allow", "204" if event.allow_204 else ""),
-            ("Preview", "" if event.preview is None else str(event.preview)),
-            ("Encapsulated", places),
-        ]
-        octets = write_head(f"{event.method} {event.url} ICAP/1.0", fields) + heads
-        self.state = State.SENDING if event.preview is None else State.PREVIEW
+        method, url, host, length, preview, allow_204, fields = event
+        heads = (_DOWNLOAD if method == "RESPMOD" else _UPLOAD) % length
+        shown = "" if preview is None else str(preview)
+        lead, more = _around((method, url, host, "204" if allow_204 else "", shown), len(heads))
+        octets = b"".join((lead, write_fields(fields), more, heads))
+        self.state = State.SENDING if preview is None else State.PREVIEW
         self._open = False
         return octets
 
@@ -175,41 +222,36 @@ class IcapCodec:
 
     def next_event(self) -> Event | NeedData:
         """Return the next event, or NEED_DATA. Raises RemoteProtocolError and nothing else."""
-        if self.state is State.BODY:
+        state = self.state
+        if state is State.BODY:
             return self._body()
-        if self.state in (State.IDLE, State.CLOSED):
-            if self._answers.buffer and self.state is State.IDLE:
-                raise RemoteProtocolError("spoke without a request")
+        if state is State.IDLE and self._answers.buffer:
+            raise RemoteProtocolError("spoke without a request")
+        if state is State.IDLE or state is State.CLOSED:
             return NEED_DATA
-        if self._head is None:
-            found = self._answers.take_head()
-            if found is None:
-                return self._answers.more()
-            match, fields = found
-            status = int(match[1])
-            if status < 200:
-                event = Continue()
-                self._advance(event, RemoteProtocolError)
-                return event
-            self._head = status, printable(match[2] or b"", 200), fields
-        return self._answer(*self._head)
+        head = self._head or self._answers.take_head()
+        if head is None:
+            return self._answers.more()
+        if head.status < 200:
+            self._advance(_CONTINUE, RemoteProtocolError)
+            return _CONTINUE
+        return self._answer(head)
 
-    def _answer(self, status: int, reason: str, fields: dict[str, str]) -> Event | NeedData:
+    def _answer(self, head: _Head) -> Event | NeedData:
         """Return the answer where the HTTP head within it is there too."""
-        length, body, http = 0, False, b""
-        if places := fields.get("encapsulated"):
-            length, body = _places(places)
+        http = b""
+        if head.length:
             buffer = self._answers.buffer
-            if len(buffer) < length:
+            if len(buffer) < head.length:
+                self._head = head
                 return self._answers.more()
-            http = bytes(buffer[:length])
-            del buffer[:length]
-        self._head = None
-        self._keep = "close" not in fields.get("connection", "").lower() and status < 400
-        if body:
+            http = bytes(buffer[: head.length])
+            del buffer[: head.length]
+        self._head, self._keep = None, head.keep
+        if head.body:
             self._chunks = Chunked()
-        self.state = State.BODY if body else self._ended()
-        return Answer(status, reason, fields, http, body)
+        self.state = State.BODY if head.body else self._ended()
+        return Answer(head.status, head.reason, head.fields, http, head.body)
 
     def _body(self) -> Event | NeedData:
         octets = self._chunks.take(self._answers.buffer)
@@ -228,17 +270,3 @@ class IcapCodec:
             self.state = _NEXT[self.state, type(event)]
         except KeyError:
             raise error(f"{type(event).__name__} in {self.state.name}") from None
-
-
-def _places(encapsulated: str) -> tuple[int, bool]:
-    """Return the octets of HTTP heads before the body, and whether there is one (RFC 3507, 4.4.1)."""
-    length, body = 0, False
-    for item in filter(None, map(str.strip, encapsulated.split(","))):
-        match = _PLACE.fullmatch(item)
-        if not match or body or int(match[2]) < length:
-            raise RemoteProtocolError(f"not where its parts are: {printable(encapsulated, 80)}")
-        length = int(match[2])
-        body = match[1].endswith("-body") and match[1] != "null-body"
-    if length > MAX_HEAD:
-        raise RemoteProtocolError(f"heads of more than {MAX_HEAD} octets")
-    return length, body

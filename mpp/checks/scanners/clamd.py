@@ -21,6 +21,7 @@ from mpp.verdict.finding import Finding
 from mpp.verdict.transaction import Transaction
 
 CHUNK = 256 << 10  # octets under one length
+SMALL = 8 << 10  # octets that go out in one piece with what is around them
 
 Answer = Clean | Found | TooLarge
 
@@ -91,11 +92,10 @@ async def _scan(session: Session[ClamdCodec], data: bytes) -> Answer:
 
 def _octets(codec: ClamdCodec, data: bytes) -> Iterable[bytes | memoryview]:
     """Yield what goes to clamd for a message: in one piece where it is small, else by chunks without a copy."""
-    begin = codec.send(Begin())
-    if 0 < len(data) <= 8192:
-        yield b"".join((begin, codec.send(Chunk(len(data))), data, codec.send(End())))
+    if len(data) <= SMALL:
+        yield codec.send_whole(data)
         return
-    yield begin
+    yield codec.send(Begin())
     view = memoryview(data)
     for start in range(0, len(view), CHUNK):
         piece = view[start : start + CHUNK]

@@ -43,6 +43,7 @@ class _Known:
     preview: int | None
     allow_204: bool
     name: str
+    url: str
     host: str
 
 
@@ -52,6 +53,7 @@ class IcapCheck(ServedCheck[Icap]):
     def __init__(self, settings: Icap, tools: Tools) -> None:
         super().__init__(settings, tools)
         self._names = SignatureNames(settings)
+        self._threat_fields = [(name, name.lower()) for name in settings.threat_fields]
         self._sessions = Sessions(self.connect, IcapCodec)
         self._known: dict[Server, _Known] = {}
 
@@ -77,7 +79,8 @@ class IcapCheck(ServedCheck[Icap]):
 
     async def _options(self, session: Talk) -> _Known:
         host = _host(session.server)
-        await session.connection.write((session.codec.send(Options(self._url(host), host)),))
+        url = f"icap://{host}{self.settings.service}"
+        await session.connection.write((session.codec.send(Options(url, host)),))
         answer, _ = await _answer(session, b"")
         fields = answer.fields
         if answer.status != 200:
@@ -91,6 +94,7 @@ class IcapCheck(ServedCheck[Icap]):
             _number(fields.get("preview", "")) if self.settings.preview else None,
             "204" in fields.get("allow", ""),
             fields.get("service", "an ICAP service"),
+            url,
             host,
         )
 
@@ -101,18 +105,11 @@ class IcapCheck(ServedCheck[Icap]):
             known = self._known[server] = await self._options(session)
         # A small message goes at once: asking whether its rest is wanted would cost more than the rest.
         preview = None if known.allow_204 and len(raw) <= SMALL else known.preview
-        begin = codec.send(
-            Begin(
-                self.settings.method,
-                self._url(known.host),
-                known.host,
-                len(raw),
-                preview=preview,
-                allow_204=known.allow_204,
-                fields=fields,
-            )
-        )
-        start = 0
+        about = Begin(self.settings.method, known.url, known.host, len(raw), preview, known.allow_204, fields)
+        if preview is None and len(raw) <= SMALL:
+            session.whole = await connection.write((codec.send_whole(about, raw),))
+            return self._found(*await _answer(session, raw), server, known)
+        begin, start = codec.send(about), 0
         if preview is not None:
             start = min(preview, len(raw))
             shown = (codec.send(Piece(start)), raw[:start]) if start else ()
@@ -133,8 +130,8 @@ class IcapCheck(ServedCheck[Icap]):
             self._known.pop(server, None)  # new signatures or settings there: what it can do may be new too
         if answer.status not in (200, 201, 204):
             raise RemoteProtocolError(f"the service says {answer.status} {answer.reason}")
-        for name in self.settings.threat_fields if answer.fields else ():
-            if value := answer.fields.get(name.lower()):
+        for name, key in self._threat_fields if answer.fields else ():
+            if value := answer.fields.get(key):
                 return [self._threat(name, value)]
         if answer.status == 204:
             return []
@@ -154,9 +151,6 @@ class IcapCheck(ServedCheck[Icap]):
             text = "It could not be looked into"
             return Finding(self.name, match[2].strip(), text=text, evidence=evidence, verdict=Verdict.UNCHECKED)
         return self._names.classed(self.name, match[2].strip() if match else value[:200], evidence)
-
-    def _url(self, host: str) -> str:
-        return f"icap://{host}{self.settings.service}"
 
 
 def _host(server: Server) -> str:

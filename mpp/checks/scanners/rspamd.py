@@ -8,6 +8,7 @@ program's JSON.
 import json
 from collections.abc import Mapping
 from math import fsum
+from operator import itemgetter
 from typing import Any, Literal
 
 from mpp.checks.scanners.answer import MAX_ANSWER, read_score
@@ -28,6 +29,7 @@ TOTAL = "RSPAMD_SCORE"  # a symbol of ours, for points that no symbol has
 ACTION = "RSPAMD_ACTION"  # a symbol of ours: what rspamd itself would do
 _LATER = "451 4.7.1 Please try again later"
 _decode = json.JSONDecoder().decode
+_value = itemgetter(1)
 
 
 class RspamdCheck(ServedCheck[Rspamd]):
@@ -70,21 +72,13 @@ class RspamdCheck(ServedCheck[Rspamd]):
             symbols: Mapping[str, Any] = answer["symbols"]
             action, total = str(answer["action"]), read_score(answer["score"])
             plain = text.isascii() and text.isprintable() and "\\" not in text
-            found = [self._symbol(name, symbols[name], plain) for name in sorted(symbols)[:MAX_SYMBOLS]]
-            missing = round(total - fsum(each.score for each in found), 3)
+            found = [_symbol(self.name, name, symbols[name], plain) for name in sorted(symbols)[:MAX_SYMBOLS]]
+            points = read_score(fsum([each.score for each in found]))  # no number where one of them is none
         except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise RemoteProtocolError(f"no verdict of rspamd: {printable(repr(error), 200)}") from None
-        if missing:
+        if missing := round(total - points, 3):
             found.append(Finding(self.name, TOTAL, missing, "Points of rspamd that no symbol has"))
         return [self.answered, *found, *self._action(action)]
-
-    def _symbol(self, name: str, symbol: Mapping[str, Any], plain: bool) -> Finding:
-        """Return the finding of a symbol; `plain` is whether nothing in the answer need be escaped."""
-        options, description = symbol.get("options"), str(symbol.get("description") or "")
-        evidence = ", ".join(map(str, options)) if options else ""
-        if not plain or len(name) + len(description) + len(evidence) > 128:
-            name, description, evidence = printable(name, 128), printable(description, 500), printable(evidence, 500)
-        return Finding(self.name, name, read_score(symbol.get("score", 0)), description, evidence)
 
     def _action(self, action: str) -> list[Finding]:
         text = f"rspamd's own action would be: {printable(action, 60)}"
@@ -93,6 +87,18 @@ class RspamdCheck(ServedCheck[Rspamd]):
         if action in ("soft reject", "greylist") and self.settings.on_soft_reject == "defer":
             return [Finding(self.name, ACTION, text=text, evidence=action, refusal=_LATER)]
         return [] if action == "no action" else [Finding(self.name, ACTION, text=text, evidence=printable(action, 60))]
+
+
+def _symbol(check: str, name: str, symbol: Mapping[str, Any], plain: bool) -> Finding:
+    """Return the finding of a symbol; `plain` is whether nothing in the answer need be escaped."""
+    get = symbol.get
+    options, text, score = get("options"), str(get("description") or ""), get("score", 0)
+    if score.__class__ is not float:
+        score = read_score(score)
+    evidence = ", ".join(map(str, options)) if options else ""
+    if not plain or len(f"{name}{text}{evidence}") > 128:
+        name, text, evidence = printable(name, 128), printable(text, 500), printable(evidence, 500)
+    return Finding(check, name, score, text, evidence)
 
 
 async def _ping(session: Session[HttpCodec]) -> str:
@@ -140,7 +146,7 @@ def envelope_fields(transaction: Transaction, settings: Rspamd) -> list[tuple[st
         ("Settings-ID", settings.settings_id),
         ("Pass", "all" if settings.pass_all else ""),
     ]
-    if "".join([value for _, value in fields]).isprintable():
+    if "".join(map(_value, fields)).isprintable():
         return fields
     # Control characters of a sender's making have no place in a field.
     return [(name, value if value.isprintable() else printable(value, 1000)) for name, value in fields]

@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 from mpp.net.connect import Connection, Server
 from mpp.net.pool.asking import Job
 from mpp.net.pool.kept import Kept
-from mpp.protocols.errors import NeedData, RemoteProtocolError
+from mpp.protocols.errors import NEED_DATA, NeedData, RemoteProtocolError
 
 E_co = TypeVar("E_co", covariant=True)
 
@@ -43,7 +43,7 @@ class Session(Generic[C]):
 
     async def heard(self, event: Callable[[], R | NeedData]) -> R:
         """Return the next event of the codec. Raises OSError and RemoteProtocolError."""
-        while isinstance(found := event(), NeedData):
+        while (found := event()) is NEED_DATA:
             octets = await self.connection.read()
             self.silent = self.silent and not octets
             self.codec.receive_data(octets)
@@ -62,7 +62,9 @@ class Session(Generic[C]):
         """
         if self.connection.readable:
             self.codec.receive_data(self.connection.take())
-        if not isinstance(self.codec.next_event(), NeedData):
+        elif self.codec.reusable:
+            return
+        if self.codec.next_event() is not NEED_DATA:
             raise RemoteProtocolError("more than one answer to one request")
 
 

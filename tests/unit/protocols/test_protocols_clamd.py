@@ -47,6 +47,29 @@ def test_two_messages_in_one_session() -> None:
     assert codec.state is State.IDLE
 
 
+@pytest.mark.parametrize("content", [b"", b"abc"])
+def test_a_whole_message_is_what_its_steps_make(content: bytes) -> None:
+    codec, whole = ClamdCodec(), ClamdCodec()
+    for _ in range(2):
+        steps = (
+            codec.send(Begin()) + (codec.send(Chunk(len(content))) + content if content else b"") + codec.send(End())
+        )
+        assert whole.send_whole(content) == steps
+        assert whole.state is State.WAITING
+        with pytest.raises(LocalProtocolError):
+            whole.send_whole(content)
+        number = b"1" if b"zIDSESSION" in steps else b"2"
+        for each in (codec, whole):
+            assert event_of(each, number + b": stream: OK\0") == Clean()
+
+
+def test_a_session_with_octets_left_over_carries_no_more() -> None:
+    codec = sent()
+    codec.receive_data(b"1: stream: OK\0001: stream: X FOUND\0")
+    assert codec.next_event() == Clean()
+    assert not codec.reusable
+
+
 def test_version_and_ping() -> None:
     codec = ClamdCodec()
     assert codec.send(Version()) == b"zIDSESSION\0zVERSION\0"

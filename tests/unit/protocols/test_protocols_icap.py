@@ -67,6 +67,24 @@ def test_a_download_all_at_once() -> None:
     assert codec.reusable
 
 
+@pytest.mark.parametrize("content", [b"", b"x", b"0123456789abcdef" * 20], ids=["nothing", "one octet", "more"])
+@pytest.mark.parametrize("fields", [[], [("X-Client-IP", "192.0.2.1"), ("X-Empty", "")]], ids=["plain", "with a field"])
+def test_a_whole_request_is_what_its_steps_make(content: bytes, fields: list[tuple[str, str]]) -> None:
+    codec, begin = IcapCodec(), Begin("RESPMOD", URL, HOST, len(content), fields=fields)
+    steps = codec.send(begin)
+    if content:
+        steps += codec.send(Piece(len(content))) + content
+    steps += codec.send(End())
+    whole = IcapCodec()
+    assert whole.send_whole(begin, content) == steps
+    assert whole.state is codec.state
+    assert [type(event) for event in events_of(whole, NO_CONTENT)] == [Answer]
+    with pytest.raises(LocalProtocolError, match="End in PREVIEW"):
+        IcapCodec().send_whole(begin._replace(preview=4), content)
+    with pytest.raises(LocalProtocolError, match="a control character"):
+        IcapCodec().send_whole(begin._replace(fields=[("X-A", "a\r\nX-B: b")]), content)
+
+
 def test_an_upload() -> None:
     head = IcapCodec().send(Begin("REQMOD", URL, HOST, 5))
     icap, _, http = head.partition(b"\r\n\r\n")
