@@ -15,6 +15,7 @@ from mpp.net.pool.member import Member
 from mpp.net.pool.speeds import Speeds
 
 ALIKE = 1.15  # expected times that differ by less are taken for equal
+JOIN = 1.5  # jobs in line before the faster servers, with those that come meanwhile, for each that waits now
 
 
 class Situation(NamedTuple):
@@ -36,8 +37,8 @@ Choice = Callable[[Sequence[Member], Situation], Member | None]
 def expected(able: Sequence[Member], situation: Situation) -> Member | None:
     """The least expected time; None where it is worth waiting for a faster server.
 
-    Those who wait are taken to be served by the faster servers alone: if that takes less time than the slower server
-    would lose, it stays free. What is not surely slow is given the benefit of the doubt.
+    Those who wait, and half as many to come, are taken to be served by the faster servers alone: if that takes less time than the
+    slower server would lose, it stays free. What is not surely slow is given the benefit of the doubt.
     """
     if len(situation.up) == 1:
         return able[0]
@@ -54,7 +55,7 @@ def expected(able: Sequence[Member], situation: Situation) -> Member | None:
         if time < hope:
             rate += member.places() / time
             fastest = min(fastest, time)
-    return None if rate and situation.waiting() / rate + fastest < hope else best
+    return None if rate and JOIN * situation.waiting() / rate + fastest < hope else best
 
 
 def weighted(able: Sequence[Member], situation: Situation) -> Member:
