@@ -302,6 +302,9 @@ class Dispatcher:
                 self._overdue_at = now  # it may come to be copied at any time
                 if ticket.over or ticket.copied or run.measuring or not ticket.asking.copies:
                     continue
+                works = now - member.answered_at < run.patience / 2
+                if self.queue and works and age <= 2 * run.patience:
+                    continue  # it would take a place from those who wait, and what is slow here is slow elsewhere
                 if all(each in ticket.barred or not each.up(now) for each in self.members):
                     continue
                 if self._quiet.spend() or (age > 2 * run.patience and self._stuck.spend()):

@@ -99,6 +99,25 @@ def test_a_stall_frees_its_messages_by_copies_within_the_budget() -> None:
     assert 0 < copies(fates) < 0.05
 
 
+@pytest.mark.parametrize(
+    ("behind", "means", "runs"),
+    [
+        pytest.param(0, 2.5, 2, id="nobody waits for the place"),
+        pytest.param(100, 2.5, 1, id="others wait, and the server answers them"),
+        pytest.param(100, 8.0, 2, id="others wait, but it is late twice over"),
+    ],
+)
+def test_what_is_merely_slow_is_copied_only_while_nobody_waits(behind: int, means: float, runs: int) -> None:
+    world = World([Machine(children=4), Machine(children=4)])
+    for number in range(600):
+        world.message(number * 0.03, MEAN)
+    slow = world.message(20.0, means * MEAN)
+    draw = random.Random(1)
+    for _ in range(behind):
+        world.message(20.0, draw.uniform(0.3, 1.0) * MEAN)
+    assert world.run()[slow].runs == runs
+
+
 def test_a_server_that_goes_silent_gets_nothing_new_and_its_messages_are_done_elsewhere() -> None:
     silent = Machine(silent=(2.0, 30.0))
     world = World([*good(3), silent])
