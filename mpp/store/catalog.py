@@ -55,8 +55,7 @@ class Catalog:
 
         Raises CatalogError: ValueRefusedError and others say that nothing of it is there, CommitLostError that nobody knows.
         """
-        with told(), nullcontext(self._kept) if self._kept else self.engine.connect() as connection:
-            writing = connection.execution_options(**{_WRITING: True})
+        with told(), nullcontext(self._kept) if self._kept else _to_write(self.engine) as writing:
             transaction = writing.begin()
             try:
                 yield writing
@@ -84,7 +83,7 @@ class Catalog:
     def for_one_thread(self) -> None:
         """Have all writing go by one connection that is kept: to take it from the engine and to give it back costs more than a row. Raises CatalogError."""
         with told():
-            self._kept = self.engine.connect()
+            self._kept = _to_write(self.engine)
 
     def _let_go(self) -> None:
         kept, self._kept = self._kept, None
@@ -110,13 +109,11 @@ def prepare(url: URL) -> None:
     """Make the schema or bring it up to date; another process doing the same is waited for. Raises CatalogError."""
     engine = _engine(url)
     try:
-        with told(), engine.connect() as connection:
-            writing = connection.execution_options(**{_WRITING: True})
-            with writing.begin():
-                _refuse_old(writing)
-                if engine.dialect.name == "postgresql":
-                    writing.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _UPGRADE})
-                migrations.upgrade(writing)
+        with told(), _to_write(engine) as writing, writing.begin():
+            _refuse_old(writing)
+            if engine.dialect.name == "postgresql":
+                writing.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _UPGRADE})
+            migrations.upgrade(writing)
     finally:
         engine.dispose()
 
@@ -160,18 +157,24 @@ def inserting(dialect: Dialect, table: Table) -> sqlite_dialect.Insert | postgre
 
 
 def add_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, keep: bool = False) -> int:
-    """Insert many rows with the same columns, among them all that have a default; with `keep` those that are there already stay.
+    """Insert, within a transaction, many rows with the same columns, among them all that have a default; with `keep` those that are there already stay.
 
     Returns how many were added.
 
-    The statement's text is handed to the driver as it is: SQLAlchemy's own way looks at each value of each row again, which costs more than
-    the database.
+    Text and values go to the driver itself: SQLAlchemy's own way looks at each value of each row again, which costs more than the
+    database, and what it makes around a statement costs as much as a row.
     """
     if not rows:
         return 0
-    statement, names = _insertion(connection.dialect, table, tuple(rows[0]), keep)
+    dialect, cursor = connection.dialect, connection.connection.cursor()
+    statement, names = _insertion(dialect, table, tuple(rows[0]), keep)
     values = list(map(itemgetter(*names), rows)) if names else list(map(dict, rows))
-    return connection.exec_driver_sql(statement, values).rowcount
+    driver = dialect.loaded_dbapi
+    try:
+        cursor.executemany(statement, values)
+    except driver.Error as error:
+        raise DBAPIError.instance(statement, None, error, driver.Error, dialect=dialect) from error
+    return cursor.rowcount
 
 
 @lru_cache(64)
@@ -199,6 +202,11 @@ def told() -> Iterator[None]:
 
 def _text(error: DBAPIError) -> str:
     return str(error.orig).strip() or type(error.orig).__name__
+
+
+def _to_write(engine: Engine) -> Connection:
+    """Return a connection whose transactions take SQLite's write lock when they begin."""
+    return engine.connect().execution_options(**{_WRITING: True})
 
 
 def _engine(url: URL) -> Engine:

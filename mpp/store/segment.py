@@ -9,11 +9,11 @@ import fcntl
 import os
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mpp.store.beside import Beside
 from mpp.store.clock import now_ms
 from mpp.store.errors import StoreError
 from mpp.store.keyfile import KeyFile, sync_folder, write_all
@@ -92,7 +92,7 @@ class SegmentWriter:
     def __init__(self, data: Path, limits: Limits) -> None:
         self._data, self.limits = data, limits
         self._open: _Open | None = None
-        self._beside = ThreadPoolExecutor(1, "key sync")
+        self._beside = Beside("key sync")
 
     def append(self, contents: Sequence[Content]) -> list[Place]:
         """Seal and write records and make them durable. Where it raises, none of them is there."""
@@ -122,7 +122,7 @@ class SegmentWriter:
 
     def close(self) -> None:
         self._leave()
-        self._beside.shutdown()
+        self._beside.close()
 
     def _need_room(self, more: int) -> None:
         state = os.statvfs(self._data)
@@ -149,7 +149,7 @@ class SegmentWriter:
 class _Open:
     """One segment while it is written."""
 
-    def __init__(self, data: Path, beside: Executor) -> None:
+    def __init__(self, data: Path, beside: Beside) -> None:
         self.made, self._beside = time.time(), beside
         self.identifier = f"{now_ms():012x}{os.urandom(6).hex()}"
         self.usable = True
@@ -229,12 +229,11 @@ class _Open:
 
     def _sync(self) -> None:
         """Sync both files at the same time: a message waits for one of them, not for both."""
-        keys = self._beside.submit(self.keys.sync)
+        self._beside.begin(self.keys.sync)
         try:
             os.fdatasync(self._descriptor)
         finally:
-            wait([keys])
-        keys.result()
+            self._beside.wait()
 
     def _cut_back(self) -> None:
         try:

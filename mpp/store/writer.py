@@ -10,9 +10,9 @@ as a second copy of what its sender sends again.
 
 import asyncio
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any
 
 from sqlalchemy import Connection, select, tuple_
@@ -56,8 +56,8 @@ class Writer:
     ) -> None:
         self._open_catalog, self._segments, self._tenant, self._node = open_catalog, file, tenant, node
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[_Job] = deque()
-        self._wake, self._ending = threading.Event(), False
+        self._waiting: SimpleQueue[_Job | None] = SimpleQueue()  # None: there will be no more
+        self._closed, self._ended = False, False  # as the loop has it, and the thread
         self._catalog: Catalog | None = None
         self._named = ""  # the segment that the catalog knows already
         self._stored: dict[blobs.Name, tuple[int, Place]] = {}  # blobs of this batch
@@ -82,40 +82,37 @@ class Writer:
 
     async def close(self) -> None:
         """Finish what waits, and end."""
-        self._ending = True
-        self._wake.set()
+        self._closed = True
+        self._waiting.put(None)
         await asyncio.to_thread(self._thread.join)
 
     async def _put(self, job: _Job) -> None:
-        if self._ending:
+        if self._closed:
             raise StoreError("the store is closed")
-        self._waiting.append(job)
-        self._wake.set()
+        self._waiting.put(job)
         await job.future
 
     # What follows runs in the thread.
 
     def _run(self) -> None:
-        while True:
-            self._wake.wait()
-            self._wake.clear()
-            while batch := self._take():
+        while not self._ended:
+            if batch := self._take():
                 self._do(batch)
                 self._loop.call_soon_threadsafe(_tell, batch)
-            if self._ending and not self._waiting:
-                self._segments.close()
-                self._drop_catalog()
-                return
+        self._segments.close()
+        self._drop_catalog()
 
     def _take(self) -> list[_Job]:
-        """Take what waits; whoever has given up meanwhile (its future is cancelled) is left out."""
+        """Wait for a job and take all that wait by then; whoever has given up meanwhile (its future is cancelled) is left out."""
         batch: list[_Job] = []
         octets = 0
-        while self._waiting and len(batch) < MOST and octets < MOST_OCTETS:
-            job = self._waiting.popleft()
+        while job := self._waiting.get():
             if not job.future.cancelled():
                 batch.append(job)
                 octets += len(job.letter.message.raw) if job.letter else 0
+            if self._waiting.empty() or len(batch) >= MOST or octets >= MOST_OCTETS:
+                return batch
+        self._ended = True
         return batch
 
     def _do(self, batch: list[_Job]) -> None:
