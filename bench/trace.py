@@ -20,8 +20,9 @@ from mpp.insights.why import done_later, why
 from mpp.mail.envelope import Client
 from mpp.store.catalog import Catalog, catalog_url, open_catalog, prepare
 from mpp.store.spool import SpoolFile, SpoolWriter, spool_files
-from mpp.store.trace import CopyTrace, Trace, write
+from mpp.store.trace import CopyTrace, Trace
 from mpp.store.trace_days import TraceDays
+from mpp.store.trace_line import write
 from mpp.verdict.finding import Finding
 
 TRACES, QUICK = 1_000_000, 30_000

@@ -47,7 +47,7 @@ def message(line: str) -> Fields | None:
 def _of_trace(line: str) -> Fields | None:
     from mpp.checks.layers.engines import opinions
     from mpp.checks.layers.judge import Judged, Run
-    from mpp.store.trace import TraceError, read
+    from mpp.store.trace_line import TraceError, read
 
     try:
         trace = read(line)

@@ -57,7 +57,7 @@ def _json_lines(told: "list[tuple[Trace, list[Event]]]") -> None:
     import json
 
     from mpp.store.events import as_object as event_object
-    from mpp.store.trace import as_object
+    from mpp.store.trace_line import write
 
     for trace, events in told:
-        typer.echo(json.dumps({**as_object(trace), "events": [event_object(event) for event in events]}))
+        typer.echo(json.dumps({**json.loads(write(trace)), "events": [event_object(event) for event in events]}))

@@ -22,7 +22,8 @@ from mpp.net.table import SlotWriter
 from mpp.net.tls import client_contexts
 from mpp.store.catalog import Catalog
 from mpp.store.engine_updates import note, times
-from mpp.store.trace_days import SLOT_MS, TraceDays
+from mpp.store.trace_batch import SLOT_MS
+from mpp.store.trace_days import TraceDays
 
 AGAIN_S = 3600.0
 DAYS = 7 * (silence.WEEKS + 6)  # of counts that are looked at: an alarm for mail ends after six weeks

@@ -17,7 +17,8 @@ from mpp.net.metrics import Counter
 from mpp.net.table import SlotWriter
 from mpp.store.clock import now_ms
 from mpp.store.spool import SpoolError, SpoolWriter
-from mpp.store.trace import Trace, write
+from mpp.store.trace import Trace
+from mpp.store.trace_line import write
 
 TURN_S = 0.25
 SYNC_S = 1.0

@@ -10,8 +10,9 @@ from pathlib import Path
 from mpp.store.catalog import Catalog
 from mpp.store.events import Event, about_each
 from mpp.store.spool import SpoolFile, spool_files
-from mpp.store.trace import Trace, TraceError, folded, read, seen_by, words
+from mpp.store.trace import Trace, folded, seen_by, words
 from mpp.store.trace_days import TraceDays
+from mpp.store.trace_line import TraceError, read
 
 MOST_SPOOLED = 64 << 20  # octets of a spool file that are looked through
 

@@ -15,6 +15,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,13 +25,13 @@ from mpp.store.catalog import Catalog, inserting, look_into, open_file, told
 from mpp.store.errors import CatalogError
 from mpp.store.schema import counts as kept_counts
 from mpp.store.spool import Frame, unpack
-from mpp.store.trace import Trace, TraceError, folded, read, words
+from mpp.store.trace import Trace, folded
+from mpp.store.trace_batch import CAME, EVERYBODY, Batch
 from mpp.store.trace_find import Ask, Days, found
-from mpp.store.trace_tables import FRAMES, LINES, WORDS, day_name, day_of, tables, word_key
+from mpp.store.trace_line import TraceError, read
+from mpp.store.trace_tables import FRAMES, LINES, WORDS, day_name, day_of, tables
 
-SLOT_MS = 600_000
-_EVERYBODY = ""  # the tenant of the counts by slot
-_CAME, _HELD = "came in ", "held in "  # before the number of the slot
+_word = itemgetter(0)
 
 
 def traces_folder(data: Path) -> Path:
@@ -87,38 +88,28 @@ class TraceDays:
         """Take frames into a day, each once however often it is given."""
         made, base = tables(day), self._day(day, make=True)
         assert base is not None
-        loaded = unreadable = 0
+        batch = Batch()
         self._over.pop(day, None)
         with base.write() as connection:
             known = set()
             for spool in {frame.spool for frame in frames}:
                 query = select(made.frames.c.number).where(made.frames.c.spool == spool)
                 known |= {(spool, number) for (number,) in connection.execute(query)}
-            rows: list[tuple[int, str, int]] = []
-            counted: Counter[tuple[str, str]] = Counter()
             for frame in frames:
                 if (frame.spool, frame.number) in known:
                     continue
                 values = {"spool": frame.spool, "number": frame.number, "lines": frame.packed}
                 place = connection.execute(insert(made.frames), values).inserted_primary_key[0] * LINES  # type: ignore[index]
-                for line, trace in _traces(frame):
-                    if trace is None:
-                        unreadable += 1
-                        continue
-                    loaded += 1
-                    for tenant in trace.tenants:
-                        keys = {word_key(word) for word in words(trace, tenant)}
-                        rows += [(key, tenant, place + line) for key in keys]
-                    _count(trace, counted)
-            if rows:
-                _insert_words(connection, day_name(day), sorted(rows))
-            if counted:
+                batch.add(_lines(frame), place)
+            if batch.rows:
+                _insert_words(connection, day_name(day), sorted(batch.rows, key=_word))
+            if counts := batch.counts():
                 upsert = _adding(connection, made.counts)
                 numbers = [
-                    {"tenant": tenant, "name": name, "number": n} for (tenant, name), n in sorted(counted.items())
+                    {"tenant": tenant, "name": name, "number": n} for (tenant, name), n in sorted(counts.items())
                 ]
                 connection.execute(upsert, numbers)
-        return Loaded(loaded, unreadable)
+        return Loaded(batch.traces, batch.unreadable)
 
     def write_back(self) -> None:
         """Write SQLite's logs back into the files of the days; nobody waits for it."""
@@ -205,14 +196,14 @@ class TraceDays:
         found = Streams(Counter(), Counter())
         for rows in (rows for day, rows in known.items() if day >= since):
             for name, number in rows:
-                (found.came if name.startswith(_CAME) else found.held)[int(name.rpartition(" ")[2])] += number
+                (found.came if name.startswith(CAME) else found.held)[int(name.rpartition(" ")[2])] += number
         return found
 
     def _slots(self, since: int, there: Sequence[int]) -> dict[int, list[tuple[str, int]]]:
         """Return the counts by slot of the days that are not in `_over`."""
         found: dict[int, list[tuple[str, int]]] = {}
         c = kept_counts.c
-        kept = select(c.day, c.name, c.number).where(c.tenant == _EVERYBODY, c.day >= since)
+        kept = select(c.day, c.name, c.number).where(c.tenant == EVERYBODY, c.day >= since)
         with self._catalog.read() as connection:
             for day, name, number in connection.execute(kept.where(c.day.not_in({*there, *self._over}))):
                 found.setdefault(day, []).append((name, number))
@@ -221,7 +212,7 @@ class TraceDays:
             if base is not None:
                 with base.read() as connection:
                     c = tables(day).counts.c
-                    rows = connection.execute(select(c.name, c.number).where(c.tenant == _EVERYBODY))
+                    rows = connection.execute(select(c.name, c.number).where(c.tenant == EVERYBODY))
                     found[day] = [(name, number) for name, number in rows]
         return found
 
@@ -306,50 +297,28 @@ class TraceDays:
             self._looks.pop(day).close()
 
 
-def _insert_words(connection: Connection, day: str, rows: Sequence[tuple[int, str, int]]) -> None:
+def _lines(frame: Frame) -> list[bytes]:
+    """Return the lines of a frame; what cannot be unpacked is kept, and found by nothing."""
+    try:
+        return frame.lines()
+    except ValueError:
+        return []
+
+
+def _insert_words(connection: Connection, day: str, rows: list[tuple[int, str, int]]) -> None:
     """Insert words, in the order of their tree: each page of it is then written once."""
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(f"insert into {WORDS}{day} values (?, ?, ?)", list(rows))  # noqa: S608 digits
+        connection.exec_driver_sql(f"insert into {WORDS}{day} values (?, ?, ?)", rows)  # noqa: S608 digits
         return
     columns = dict(zip(("word", "tenant", "place"), map(list, zip(*rows, strict=True)), strict=True))
     unnested = "unnest(cast(:word as bigint[])), unnest(cast(:tenant as text[])), unnest(cast(:place as bigint[]))"
     connection.execute(text(f"insert into {WORDS}{day} select {unnested}"), columns)
 
 
-def _traces(frame: Frame) -> Iterator[tuple[int, Trace | None]]:
-    try:
-        lines = frame.lines()
-    except ValueError:
-        return
-    for number, line in enumerate(lines):
-        try:
-            yield number, read(line, findings=False)  # nothing is found or counted by them
-        except TraceError:
-            yield number, None
-
-
 def _each_once(traces: Sequence[Trace]) -> list[Trace]:
     """A message that is thrown away has two traces, of which the whole one says more."""
     whole = {trace.id for trace in traces if trace.kind != "discard"}
     return [trace for trace in traces if trace.kind != "discard" or trace.id not in whole]
-
-
-def _count(trace: Trace, found: Counter[tuple[str, str]]) -> None:
-    """Add a trace to the counts of its day."""
-    for tenant in trace.tenants:
-        if trace.kind == "message":
-            found[tenant, "messages"] += 1
-            found[tenant, "octets"] += trace.size
-        elif trace.kind in ("refused", "counted"):
-            found[tenant, "refusals"] += trace.number or 1
-    if trace.kind == "message":
-        for copy in trace.copies:
-            found[copy.tenant, f"disposition {copy.disposition or 'none'}"] += 1
-            found[copy.tenant, f"verdict {copy.verdict or 'none'}"] += 1
-        slot = trace.at_ms // SLOT_MS
-        found[_EVERYBODY, f"{_CAME}{slot}"] += 1
-        if any(copy.disposition == "quarantine" for copy in trace.copies):
-            found[_EVERYBODY, f"{_HELD}{slot}"] += 1
 
 
 def _adding(connection: Connection, table: Table) -> Executable:

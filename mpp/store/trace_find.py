@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mpp.store.spool import decompressed
-from mpp.store.trace import Trace, read, words
+from mpp.store.trace import Trace, words
+from mpp.store.trace_line import read
 from mpp.store.trace_tables import FRAMES, LINES, WORDS, day_name, word_key
 
 Ask = Callable[[str, tuple[str, ...]], Iterable[Any]]

@@ -76,7 +76,6 @@ def day_of(name: str) -> int:
     return (datetime.strptime(name, "%Y%m%d").replace(tzinfo=UTC) - _EPOCH).days
 
 
-@lru_cache(10_000)
 def word_key(word: str) -> int:
     """Return 64 bits of a word's digest, as the signed number that both databases have."""
     return int.from_bytes(

@@ -17,8 +17,9 @@ from mpp.store.background import open_tasks
 from mpp.store.catalog import catalog_url, open_catalog
 from mpp.store.settings import Store
 from mpp.store.spool import SpoolError, SpoolFile, SpoolWriter, spool_files
-from mpp.store.trace import Trace, write
+from mpp.store.trace import Trace
 from mpp.store.trace_days import TraceDays, traces_folder
+from mpp.store.trace_line import write
 from servers.dialogue import Dialogue
 from servers.gateway import Gateway, MakeGateway
 from servers.postgresql import Postgresql, binaries

@@ -12,7 +12,8 @@ from mpp.checks.layers.engines import Opinion
 from mpp.cli.app import app
 from mpp.cli.log_lines import items, message
 from mpp.gateway.log import Log
-from mpp.store.trace import CopyTrace, Trace, as_object, write
+from mpp.store.trace import CopyTrace, Trace
+from mpp.store.trace_line import write
 from mpp.verdict.finding import Finding, Verdict
 
 MESSAGES: list[dict[str, Any]] = [
@@ -117,7 +118,9 @@ def test_traces_tell_the_same(tmp_path: Path) -> None:
     copies = (CopyTrace("r@y.example", "refused", "reject", "policies.default.virus", "virus"),)
     trace = Trace("t1", 1_700_000_000_000, findings=findings, timings={"av": 1.5, "sa": 80.0}, copies=copies)
     log = tmp_path / "traces"
-    log.write_text(write(trace) + "\n" + json.dumps({**as_object(trace), "id": "t2", "events": []}) + '\n{"v":99}\n')
+    log.write_text(
+        write(trace) + "\n" + json.dumps({**json.loads(write(trace)), "id": "t2", "events": []}) + '\n{"v":99}\n'
+    )
     found = json.loads(run("compare", "av", "sa", str(log), "--json"))
     assert (found["compared"], found["both_bad"], found["a"]["p50_ms"], found["b"]["p50_ms"]) == (2, 2, 1.5, 80.0)
     assert "2023-11-14T22:13:20.000+00:00  t1" in run("victims", "av/Eicar", str(log))

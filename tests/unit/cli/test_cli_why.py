@@ -14,8 +14,9 @@ from mpp.store.checkpoint import public_text, read_note, signing_key
 from mpp.store.events import Event, record
 from mpp.store.evidence import Evidence
 from mpp.store.spool import SpoolFile, SpoolWriter, spool_files
-from mpp.store.trace import CopyTrace, Trace, write
+from mpp.store.trace import CopyTrace, Trace
 from mpp.store.trace_days import TraceDays, traces_folder
+from mpp.store.trace_line import write
 
 RUN = CliRunner().invoke
 

@@ -11,7 +11,8 @@ from mpp.mail.envelope import Client
 from mpp.net.metrics import Counter
 from mpp.net.table import NodeTable
 from mpp.store.spool import SpoolError, SpoolFile, spool_files
-from mpp.store.trace import Trace, read
+from mpp.store.trace import Trace
+from mpp.store.trace_line import read
 
 MIB = 1 << 20
 

@@ -7,7 +7,8 @@ import pytest
 from mpp.insights.why import spooled
 from mpp.mail.envelope import Client
 from mpp.store.spool import SpoolWriter
-from mpp.store.trace import CopyTrace, Trace, words, write
+from mpp.store.trace import CopyTrace, Trace, words
+from mpp.store.trace_line import write
 
 TRACES = [
     Trace("id1", 1, reverse_path="Ann@Example.net", message_id='<"A b"@m>', client=Client("192.0.2.1")),

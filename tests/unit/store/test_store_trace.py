@@ -7,7 +7,8 @@ import pytest
 
 from mpp.mail.edits import Edit
 from mpp.mail.envelope import Client
-from mpp.store.trace import CopyTrace, Trace, TraceError, folded, queue_id, read, seen_by, words, write
+from mpp.store.trace import CopyTrace, Trace, folded, queue_id, seen_by, words
+from mpp.store.trace_line import TraceError, read, write
 from mpp.verdict.finding import Act, Action, Counts, Finding, Listed, OnFailure, Verdict
 
 FULL = Trace(

@@ -11,8 +11,9 @@ import pytest
 from mpp.store.catalog import Catalog, catalog_url, open_catalog, prepare
 from mpp.store.errors import CatalogError
 from mpp.store.spool import FILE_AGE_S, MAGIC, SpoolError, SpoolFile, SpoolWriter, spool_files
-from mpp.store.trace import CopyTrace, Trace, write
+from mpp.store.trace import CopyTrace, Trace
 from mpp.store.trace_days import TraceDays
+from mpp.store.trace_line import write
 from mpp.store.trace_tables import day_name, day_of
 
 BOUND = 1 << 20
