@@ -39,8 +39,8 @@ class Load:
         return outcome
 
 
-def timed(stand: Stand, program: Program, sink: Sink, load: Load, messages: int) -> Run:
-    """Send `messages` and wait until the next hop has them all."""
+def timed(stand: Stand, program: Program, sink: Sink, load: Load, messages: int, later_s: float = 0.0) -> Run:
+    """Send `messages` and wait until the next hop has them all; what the program does for them `later_s` after that is its CPU too."""
     others = () if program is sink.program else (sink.program,)
     before, cpu = sink.count()[0], program.cpu_s()
     busy, ours = machine_busy_s(), sum(other.cpu_s() for other in others)
@@ -48,8 +48,12 @@ def timed(stand: Stand, program: Program, sink: Sink, load: Load, messages: int)
     sink.wait_for(before + messages)
     used = program.cpu_s() - cpu
     ended = time.monotonic()
+    foreign = machine_busy_s() - busy
     seconds = ended - outcome.started
     known = used + outcome.cpu_s + sum(other.cpu_s() for other in others) - ours
+    if later_s:
+        time.sleep(later_s)
+        used = program.cpu_s() - cpu
     return Run(
         messages=messages,
         cpu_us=used / messages * 1e6,
@@ -57,7 +61,7 @@ def timed(stand: Stand, program: Program, sink: Sink, load: Load, messages: int)
         p50_ms=outcome.p50_ms,
         p99_ms=outcome.p99_ms,
         load_cpu_us=outcome.cpu_s / messages * 1e6,
-        foreign=max(0.0, machine_busy_s() - busy - known) / seconds,
+        foreign=max(0.0, foreign - known) / seconds,
     )
 
 
@@ -74,6 +78,7 @@ def in_turn(
     sink: Sink,
     subjects: Mapping[str, tuple[Program, Load]],
     between: Callable[[str], None] = lambda _: None,
+    later_s: float = 0.0,
 ) -> dict[str, list[Run]]:
     """Measure each subject once a repetition. `between` is called with its name before each run."""
     counts = {name: fitting_count(stand, program, sink, load) for name, (program, load) in subjects.items()}
@@ -81,7 +86,7 @@ def in_turn(
     for _ in range(stand.repetitions):
         for name, (program, load) in subjects.items():
             between(name)
-            runs[name].append(timed(stand, program, sink, load, counts[name]))
+            runs[name].append(timed(stand, program, sink, load, counts[name], later_s))
             sink.settle()
     return runs
 

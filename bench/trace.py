@@ -30,6 +30,7 @@ DAYS = 30
 BATCH = 4000  # what the background process loads at a time
 LOOKS = 40  # of each kind
 FIRST_DAY = 20_700
+_LOADED_S = 2.0  # after which the background process, which looks each second, has loaded what the worker spooled
 
 
 def trace(number: int, chance: random.Random) -> Trace:
@@ -51,10 +52,10 @@ def trace(number: int, chance: random.Random) -> Trace:
 
 
 def relay(stand: Stand) -> list[Row]:
-    """Plain relay with and without traces, pair by pair; the background process, on the same core, counts in."""
+    """Plain relay with and without traces, pair by pair; the background process, on the same core, counts in, until all is loaded."""
     sink = Sink(stand)
     programs = {name: start_mpp(stand, sink, name=name, module=name) for name in ("mpp", "bench.untraced")}
-    runs = in_turn(stand, sink, {name: (program, Load("2k")) for name, program in programs.items()})
+    runs = in_turn(stand, sink, {name: (program, Load("2k")) for name, program in programs.items()}, later_s=_LOADED_S)
     ratios = [mine.cpu_us / spine.cpu_us for mine, spine in zip(runs["mpp"], runs["bench.untraced"], strict=True)]
     traced, untraced = middle(runs["mpp"], "cpu_us"), middle(runs["bench.untraced"], "cpu_us")
     return [

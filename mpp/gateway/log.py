@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from json.encoder import encode_basestring
 from types import NoneType
-from typing import Literal
+from typing import Any, Literal
 
 from mpp.mail.escape import printable
 
@@ -180,16 +180,19 @@ def _plain_logfmt(fields: Mapping[str, Value]) -> str:
     A template is filled in and looked at once, in place of a look at each value.
     """
     kinds = tuple(map(type, fields.values()))
-    template, plain = _template(tuple(fields), kinds)
-    values = fields.values() if list not in kinds else map(_joined, fields.values())
+    template, plain, lists = _template(tuple(fields), kinds)
+    values: list[Any] = list(fields.values())
+    for place in lists:
+        values[place] = _joined(values[place])
     line = template % tuple(values)
     return line if plain(line) else ""
 
 
 @lru_cache(256)
-def _template(keys: tuple[str, ...], kinds: tuple[type, ...]) -> tuple[str, Callable[[str], object]]:
-    """Return how fields of these types are written, and what tells that nothing in them needs another way."""
+def _template(keys: tuple[str, ...], kinds: tuple[type, ...]) -> tuple[str, Callable[[str], object], list[int]]:
+    """Return how fields of these types are written, what tells that nothing in them needs another way, and where lists are."""
     written, looked = "", ""
+    lists = [place for place, kind in enumerate(kinds) if kind is list]
     for key, kind in zip(keys, kinds, strict=True):
         if kind is NoneType:
             written += "%.0s"
@@ -202,20 +205,18 @@ def _template(keys: tuple[str, ...], kinds: tuple[type, ...]) -> tuple[str, Call
         elif issubclass(kind, str):
             written, looked = f'{written} {key}="%s"', f'{looked} {key}="(?:{_WORD}| ){{1,900}}+"'
         else:
-            return "%.0s" * len(keys), _never
-    return written, re.compile(looked).fullmatch
+            return "%.0s" * len(keys), _never, lists
+    return written, re.compile(looked).fullmatch, lists
 
 
 def _never(_line: str) -> None:
     return None
 
 
-def _joined(value: Value) -> Value:
+def _joined(items: list[str]) -> str:
     """Return the items of a list in one, "=" where that has more than one reading."""
-    if type(value) is not list:
-        return value
-    text = ",".join(value)
-    return text if text.count(",") == len(value) - 1 else "="
+    text = ",".join(items)
+    return text if text.count(",") == len(items) - 1 else "="
 
 
 def _as_json(fields: Mapping[str, Value]) -> str:
