@@ -30,13 +30,22 @@ def world_of(servers: list[Machine], mails: list[tuple], **more) -> World:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(machines, min_size=1, max_size=4), arrivals, st.integers(1, 3), st.sampled_from(sorted(CHOICES)))
-def test_no_place_is_used_twice_and_every_message_has_an_end(servers, mails, workers, strategy) -> None:
-    world = world_of(servers, mails, workers=workers, strategy=strategy)
+@given(
+    st.lists(machines, min_size=1, max_size=4),
+    arrivals,
+    st.integers(1, 3),
+    st.sampled_from(sorted(CHOICES)),
+    st.booleans(),
+    st.sampled_from([0.0, 0.003]),
+)
+def test_no_place_is_used_twice_and_every_message_has_an_end(
+    servers, mails, workers, strategy, ahead, handover
+) -> None:
+    world = world_of(servers, mails, workers=workers, strategy=strategy, ahead=ahead, handover=handover)
     fates = world.run()
     assert all((fate.wait is None) != (fate.failed_after is None) for fate in fates)
     for machine in servers:
-        assert machine.most_asked <= machine.children
+        assert machine.most_asked <= machine.children + ahead
     for worker in world.workers:
         assert len(worker.queue) == 0
         assert not any(member.runs for member in worker.members)
@@ -44,9 +53,9 @@ def test_no_place_is_used_twice_and_every_message_has_an_end(servers, mails, wor
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.builds(Machine, children=st.integers(1, 4)), min_size=1, max_size=4), arrivals)
-def test_while_servers_live_every_message_is_answered(servers, mails) -> None:
-    fates = world_of(servers, mails, workers=2).run()
+@given(st.lists(st.builds(Machine, children=st.integers(1, 4)), min_size=1, max_size=4), arrivals, st.booleans())
+def test_while_servers_live_every_message_is_answered(servers, mails, ahead) -> None:
+    fates = world_of(servers, mails, workers=2, ahead=ahead).run()
     assert [fate.error for fate in fates] == [""] * len(mails)
 
 

@@ -78,12 +78,14 @@ class World:
         strategy: Strategy = "expected",
         seed: int = 1,
         timeout: float = 40.0,
+        ahead: bool = False,
+        handover: float = 0.0,  # seconds from an answer to what the worker makes of it
     ) -> None:
-        self.machines, self.timeout = machines, timeout
+        self.machines, self.timeout, self.handover = machines, timeout, handover
         self.now, self._events, self._order = 0.0, [], itertools.count()
         shared = self.shared = LocalPlaces()
         draw = random.Random(seed).random
-        self.workers = [Dispatcher(LocalNode(shared), strategy, draw) for _ in range(workers)]
+        self.workers = [Dispatcher(LocalNode(shared), strategy, draw, ahead=ahead) for _ in range(workers)]
         for number, machine in enumerate(machines):
             machine.name = machine.name or f"s{number}"
         for worker in self.workers:
@@ -203,13 +205,18 @@ class World:
         if machine.asked.pop(run, None) is not None:
             if how:
                 self._fail(index, run, "broke", "broke off")
+            elif self.handover:
+                self.at(self.now + self.handover, self._answered, index, run, number)
             else:
-                if self.workers[index].answered(run, self.now):
-                    fate = self.fates[number]
-                    fate.wait = self.now - fate.arrived
-                self._step(index)
-                self.workers[index].learn(run, self.now)
+                self._answered(index, run, number)
         self._work(machine)
+
+    def _answered(self, index: int, run: Run, number: int) -> None:
+        if self.workers[index].answered(run, self.now):
+            fate = self.fates[number]
+            fate.wait = self.now - fate.arrived
+        self._step(index)
+        self.workers[index].learn(run, self.now)
 
     def _fail(self, index: int, run: Run, how: How, cause: str) -> None:
         ticket = run.ticket

@@ -135,14 +135,17 @@ class ServedCheck(ScannerCheck[P]):
     RemoteProtocolError; `probe` is its kind's way to ask whether a server is there.
     """
 
+    waits_its_turn = False  # a connection that finds a server of this kind busy is served as soon as it is free
+
     def __init__(self, settings: P, tools: Tools) -> None:
         super().__init__(settings, tools)
         servers: list[Server] = [server_of(text) for text in settings.servers]
         self._troubles = tools.troubles
         self.context = tls_context(settings.verify, settings.servers, tools.contexts)
         weights = settings.weights if settings.balance == "weighted" else ()
+        ahead = self.waits_its_turn and self.context is None  # TLS begins when its turn comes, and would wait for that
         wanted = PoolSettings(
-            tuple(servers), settings.connections, settings.balance, weights, settings.groups, settings.timeout
+            tuple(servers), settings.connections, settings.balance, weights, settings.groups, settings.timeout, ahead
         )
         self.pool = tools.pools.pool(settings.name, wanted, self.probe)
 

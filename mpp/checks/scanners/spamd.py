@@ -38,6 +38,8 @@ _SMALL = b"Subject: which version?\r\n\r\n"
 class SpamdCheck(ServedCheck[Spamd]):
     """The Check that asks spamd."""
 
+    waits_its_turn = True  # a child that has become free takes the next connection
+
     async def examine(self, message: Message, transaction: Transaction) -> list[Finding]:
         """Return a note that spamd answered and a finding for each of its rules, for each user."""
         body = self._body(message)

@@ -8,6 +8,7 @@ other workers through the Node. What is stuck is copied to another server, once 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import exp
 
 from mpp.net.pool.asking import Asking, PoolError, Strategy
 from mpp.net.pool.choose import CHOICES, Situation, draw
@@ -44,11 +45,14 @@ class _Budget:
 
 
 class Dispatcher:
-    def __init__(self, node: Node, strategy: Strategy = "expected", jitter: Callable[[], float] = draw) -> None:
+    def __init__(
+        self, node: Node, strategy: Strategy = "expected", jitter: Callable[[], float] = draw, *, ahead: bool = False
+    ) -> None:
+        """`ahead`: while many wait, each server gets one job more than it has places."""
         self.members: list[Member] = []
         self.queue = FairQueue()
         self.speeds = Speeds()
-        self.node, self.strategy = node, strategy
+        self.node, self.strategy, self.ahead = node, strategy, ahead
         self._jitter = jitter
         self._answers = self._measure_at = 0
         self._quiet = _Budget(QUIET_SHARE, QUIET_MOST, QUIET_MOST)
@@ -94,7 +98,7 @@ class Dispatcher:
         """
         member, ticket = run.member, run.ticket
         run.overtook = self.node.finished(member.key) == run.finished
-        self._end(run)
+        self._end(run, now)
         member.answered(now)
         if now - run.since > run.patience:
             member.changed = True  # the others were told that it is silent
@@ -111,6 +115,8 @@ class Dispatcher:
 
     def learn(self, run: Run, now: float) -> None:
         """Learn the server's speed and places from an answer that came at `now`."""
+        if run.ahead and not run.overtook:
+            return  # nobody knows when its turn at the server came
         member = run.member
         late = self.speeds.learn(member.own, run.ticket.asking.size, now - run.since, now)
         member.capacity.answered(run.busy, late, run.overtook, now)
@@ -118,7 +124,7 @@ class Dispatcher:
     def failed(self, run: Run, how: How, cause: str, now: float) -> None:
         """A server refused, broke off, or was silent until the deadline: the job is given to another."""
         member, ticket = run.member, run.ticket
-        self._end(run)
+        self._end(run, now)
         if how == "silent" and (member.answered_at > run.since or now - run.since < run.patience):
             member.failures += 1  # it answers others, or had no time
         else:
@@ -135,9 +141,9 @@ class Dispatcher:
             ticket.error = error  # in case that no other server is left
             self.queue.push(ticket, first=True)
 
-    def dropped(self, run: Run) -> None:
+    def dropped(self, run: Run, now: float) -> None:
         """A run was ended by us: nobody wants its answer."""
-        self._end(run)
+        self._end(run, now)
         run.member.changed = True  # it may have been silent
 
     def give_up(self, ticket: Ticket) -> None:
@@ -171,8 +177,43 @@ class Dispatcher:
             begun += self._give(ticket, free, now)
         while (not self._gives_way and (turn := self.queue.next())) and (runs := self._give(turn, free, now)):
             begun += runs
+        if self.ahead and self.strategy == "expected" and self.queue and not self._gives_way:
+            begun += self._send_ahead(free, now)
         for member in self.members if self.queue else ():
             member.capacity.pressed()
+        return begun
+
+    def _send_ahead(self, free: dict[Member, int], now: float) -> list[Run]:
+        """Send one job more to servers whose places are all taken: it waits there, and none stands idle until the next request comes.
+
+        Only while so many wait that those before a job would be served anyhow by the time that this server has a place.
+        """
+        turns = {member: exp(member.level.mean) / member.places() for member in free}
+        rate = sum(1 / turn for turn in turns.values())
+        waiting = len(self.queue) + self.node.others()[0]
+        begun: list[Run] = []
+        for ticket in self.queue.in_order():
+            if not ticket.asking.copies:
+                break  # it might come to be given to another as well; while it waits for a place nothing goes before it
+            able = [
+                member
+                for member, places in free.items()
+                if places == 0
+                and member.ramp is None
+                and waiting > rate * turns[member]
+                and member not in ticket.barred
+            ]
+            member = self._choose(able, ticket, free, now) if able else None
+            if member is None:
+                continue
+            free[member] -= 1
+            place = self.node.take(member.key, member.places() + 1)
+            if place is not None:
+                self.queue.remove(ticket)
+                begun.append(run := self._begin(ticket, member, place, now))
+                run.ahead = True
+                run.patience += turns[member]
+                waiting -= 1
         return begun
 
     def hopeless(self) -> list[Ticket]:
@@ -262,8 +303,7 @@ class Dispatcher:
         return 1 if ticket.failures or ticket.runs else len(self.queue) + self.node.others()[0]
 
     def _begin(self, ticket: Ticket, member: Member, place: int, now: float, *, measuring: bool = False) -> Run:
-        patience = self.speeds.patience(member.level, ticket.asking.size)
-        patience = min(patience, (ticket.deadline - ticket.arrived) / 2)
+        patience = self._patience(ticket, member)
         node, key = self.node, member.key
         run = Run(ticket, member, place, now, node.busy(key), node.finished(key), patience, measuring)
         if ticket.runs:
@@ -273,6 +313,10 @@ class Dispatcher:
         ticket.barred.add(member)
         member.runs.add(run)
         return run
+
+    def _patience(self, ticket: Ticket, member: Member) -> float:
+        """Return the seconds after which an answer is overdue."""
+        return min(self.speeds.patience(member.level, ticket.asking.size), (ticket.deadline - ticket.arrived) / 2)
 
     def _measure(self, ticket: Ticket, free: dict[Member, int], now: float) -> list[Run]:
         """Let a server that has long been out of favour show how fast it is now, with a copy that nobody waits for."""
@@ -294,9 +338,10 @@ class Dispatcher:
             return
         self._overdue_at = now + 1.0
         for member in self.members:
+            silent = member.overdue(now)  # then what waits there has no turn
             for run in member.runs:
                 ticket, age = run.ticket, now - run.since
-                if age <= run.patience:
+                if age <= run.patience and not (run.ahead and silent):
                     self._overdue_at = min(self._overdue_at, run.since + run.patience)
                     continue
                 self._overdue_at = now  # it may come to be copied at any time
@@ -307,7 +352,7 @@ class Dispatcher:
                     continue  # it would take a place from those who wait, and what is slow here is slow elsewhere
                 if all(each in ticket.barred or not each.up(now) for each in self.members):
                     continue
-                if self._quiet.spend() or (age > 2 * run.patience and self._stuck.spend()):
+                if self._quiet.spend() or ((run.ahead or age > 2 * run.patience) and self._stuck.spend()):
                     ticket.copied = True
                     self.queue.push(ticket, first=True)
 
@@ -331,11 +376,23 @@ class Dispatcher:
         if member in self.members:  # and not at its last job in a pool that no longer has it
             self.node.say(member.key, member.word(now))
 
-    def _end(self, run: Run) -> None:
+    def _end(self, run: Run, now: float) -> None:
         run.member.runs.discard(run)
         run.ticket.runs.remove(run)
         self.node.release(run.member.key, run.place)
+        for each in run.member.runs:
+            if each.ahead:
+                self._its_turn(each, now)
         self._wake(run)
+
+    def _its_turn(self, run: Run, now: float) -> None:
+        """A place of its server is free: what waits there is begun with, if nothing else ended since it was sent."""
+        finished = self.node.finished(run.member.key)
+        if finished - run.finished == 1:
+            run.ahead, run.since, run.finished = False, now, finished
+            run.busy = self.node.busy(run.member.key)
+            run.patience = self._patience(run.ticket, run.member)
+            self._overdue_at = min(self._overdue_at, now + run.patience)
 
     def _wake(self, ended: Run | None = None) -> None:
         """A place is free: it goes to whoever has waited longest at the node.

@@ -36,6 +36,9 @@ class PoolSettings:
     weights: tuple[float, ...] = ()  # of the servers; none: all alike
     groups: tuple[int, ...] = ()  # of the servers: a lower one is used first
     timeout: float = 40.0  # seconds for a trial's answer
+    ahead: bool = (
+        False  # what comes to a busy server waits there for its turn, as at spamd: while many wait, one is sent ahead
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ class Pool:
         jitter: Callable[[], float] = draw,
     ) -> None:
         """`tell` hears of each server that dies or comes back."""
-        self._core = Dispatcher(node, settings.strategy, jitter)
+        self._core = Dispatcher(node, settings.strategy, jitter, ahead=settings.ahead)
         self._resolve, self._tell = resolve, tell
         self._asked: dict[Ticket, _Asked] = {}  # while somebody waits or something runs
         self._following: dict[Server, asyncio.Task[None]] = {}
@@ -89,7 +92,7 @@ class Pool:
     def configure(self, settings: PoolSettings, probe: Probe) -> None:
         """Take other settings; what is known of servers that stay is kept."""
         self._settings, self._probe = settings, probe
-        self._core.strategy = settings.strategy
+        self._core.strategy, self._core.ahead = settings.strategy, settings.ahead
         self._named = frozenset(filter(is_name, settings.servers))
         for server in self._following.keys() - set(settings.servers):
             self._following.pop(server).cancel()
@@ -188,7 +191,7 @@ class Pool:
         for run in core.step(now):
             asked = self._asked.get(run.ticket)
             if asked is None:
-                core.dropped(run)
+                core.dropped(run, now)
             elif idle is not None and taken is None:
                 asked.tasks[run] = idle
                 taken = run, asked
@@ -259,7 +262,7 @@ class Pool:
             if asked.late:
                 core.failed(run, "silent", TOO_LATE, time.monotonic())
             else:
-                core.dropped(run)
+                core.dropped(run, time.monotonic())
             self._step()
             if not isinstance(error, Exception) or asked.result.done():
                 raise
@@ -287,7 +290,7 @@ class Pool:
         """Take the place back from a task that was cancelled before it had begun."""
         if asked.tasks.pop(run, None) is not None:
             self._rest(run.ticket, asked)
-            self._core.dropped(run)
+            self._core.dropped(run, time.monotonic())
             self._step()
 
     def _failed(self, ticket: Ticket) -> None:

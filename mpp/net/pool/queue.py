@@ -5,6 +5,7 @@ the order of arrival, so that a flood for one does not starve another.
 """
 
 from collections import deque
+from collections.abc import Iterator
 
 from mpp.net.pool.ticket import Ticket
 
@@ -45,6 +46,14 @@ class FairQueue(dict[Ticket, None]):
     def first(self) -> list[Ticket]:
         """Return what goes before the turns, in order; each may be barred from some servers."""
         return list(self._first)
+
+    def in_order(self) -> Iterator[Ticket]:
+        """Yield who is to go, each once, while tickets are taken out."""
+        yield from self.first()
+        while (turn := self.next()) is not None:
+            yield turn
+            if turn in self:
+                return  # it was not taken, so nobody behind it is
 
     def next(self) -> Ticket | None:
         """Return the one whose turn it is."""

@@ -39,3 +39,4 @@ class Run:
     patience: float  # seconds
     measuring: bool = False  # a copy that only shows how fast an idle server is
     overtook: bool = False  # those that were there when it began: none had its answer before
+    ahead: bool = False  # sent to wait at the server itself; until it is known when its turn came

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from math import log
 
 import pytest
 
@@ -267,3 +268,83 @@ def test_all_drained_says_so() -> None:
     world.message(0.1, MEAN)
     (fate,) = world.run()
     assert "drained" in fate.error
+
+
+# one job ahead, at servers where it waits for its turn
+
+
+def used(world: World, seconds: float) -> float:
+    """Return which share of the capacity was used, up to a moment."""
+    done = sum(
+        world.work[n] for n, fate in world.fates.items() if fate.wait is not None and fate.arrived + fate.wait < seconds
+    )
+    return done / seconds / sum(machine.speed * machine.children for machine in world.machines)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_no_server_stands_idle_between_an_answer_and_the_next_request(workers: int) -> None:
+    """Each answer takes 4 ms to become the next request: a sixth of what a fast server needs for a message."""
+    worlds = {}
+    for ahead in (False, True):
+        world = worlds[ahead] = World(
+            [Machine(speed=speed) for speed in (1, 1, 2, 4)], workers=workers, ahead=ahead, handover=0.004
+        )
+        offered(world, 1.1, 20)
+        fates = world.run()
+        assert max(machine.most_asked for machine in world.machines) <= 2 + ahead
+        assert copies(fates) < 0.01
+    assert used(worlds[False], 20) < 0.93
+    assert used(worlds[True], 20) > 0.95
+
+
+def test_one_ahead_helps_the_unlucky_too() -> None:
+    results = []
+    for ahead in (False, True):
+        world = World([Machine(speed=speed) for speed in (1, 1, 2, 4)], workers=2, ahead=ahead, handover=0.002)
+        offered(world, 0.9, 40)
+        results.append(p(waits(world.run()), 0.99))
+    assert results[1] < 0.9 * results[0]
+
+
+def test_one_is_sent_ahead_only_while_others_are_served_before_its_turn_there() -> None:
+    """Eight in the places and a mean time of two rounds: of four who wait one has its place anyhow when its turn would come."""
+    world = World(good(), ahead=True)
+    for number in range(12):
+        world.message(0.0 if number < 8 else 0.001, 0.1)
+    world.run(until=0.002)
+    assert [machine.most_asked for machine in world.machines] == [2, 2, 2, 2]
+    for _ in range(2):
+        world.message(0.003, 0.1)
+    world.run(until=0.004)
+    assert sorted(machine.most_asked for machine in world.machines) == [2, 2, 3, 3]
+
+
+def test_speeds_and_places_are_learned_right_though_jobs_wait_at_the_servers() -> None:
+    world = World(
+        [Machine(speed=speed, children=3) for speed in (1, 1, 2, 4)], places=0, workers=2, ahead=True, handover=0.002
+    )
+    offered(world, 1.1, 60)
+    waits(world.run())
+    for worker in world.workers:
+        learned = [member.level.mean for member in worker.members]
+        for number, speed in enumerate((1, 1, 2, 4)):
+            assert abs(learned[0] - learned[number] - log(speed)) < 0.3
+        assert all(2 <= member.capacity.places() <= 5 for member in worker.members)
+
+
+def test_what_was_sent_ahead_to_a_server_that_stalls_is_given_to_another() -> None:
+    machines = [*good(3), Machine(stall=(20.0, 5.0, 5.0))]
+    world = World(machines, workers=2, ahead=True, handover=0.002)
+    offered(world, 0.85, 40)
+    fates = world.run()
+    assert p(waits(fates), 0.999) < 16 + 5
+    assert copies(fates) < 0.05
+
+
+def test_what_may_be_done_once_only_waits_for_a_place() -> None:
+    world = World([Machine(children=1)], ahead=True)
+    for _ in range(6):
+        world.message(0.0, 0.1, copies=False)
+    fates = world.run()
+    assert all(fate.wait is not None for fate in fates)
+    assert world.machines[0].most_asked == 1
