@@ -319,17 +319,22 @@ def test_one_is_sent_ahead_only_while_others_are_served_before_its_turn_there() 
     assert sorted(machine.most_asked for machine in world.machines) == [2, 2, 3, 3]
 
 
-def test_speeds_and_places_are_learned_right_though_jobs_wait_at_the_servers() -> None:
+@pytest.mark.parametrize("places", [None, 0])
+def test_speeds_and_places_are_learned_right_though_jobs_wait_at_the_servers(places: int | None) -> None:
     world = World(
-        [Machine(speed=speed, children=3) for speed in (1, 1, 2, 4)], places=0, workers=2, ahead=True, handover=0.002
+        [Machine(speed=speed, children=3) for speed in (1, 1, 2, 4)],
+        places=places,
+        workers=2,
+        ahead=True,
+        handover=0.002,
     )
     offered(world, 1.1, 60)
     waits(world.run())
     for worker in world.workers:
-        learned = [member.level.mean for member in worker.members]
-        for number, speed in enumerate((1, 1, 2, 4)):
-            assert abs(learned[0] - learned[number] - log(speed)) < 0.3
-        assert all(2 <= member.capacity.places() <= 5 for member in worker.members)
+        first, *others = [member.level.mean for member in worker.members]
+        for level, speed in zip(others, (1, 2, 4), strict=True):
+            assert abs(first - level - log(speed)) < 0.5  # one answer more or less moves it by a fifth
+        assert all(3 <= member.capacity.places() <= 5 for member in worker.members)
 
 
 def test_what_was_sent_ahead_to_a_server_that_stalls_is_given_to_another() -> None:
