@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pysqlite3 import dbapi2 as sqlite
-from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event, text
+from sqlalchemy import Connection, Dialect, Engine, Table, bindparam, create_engine, event, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.engine import URL, make_url
@@ -166,14 +166,24 @@ def add_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, A
     """
     if not rows:
         return 0
-    dialect, cursor = connection.dialect, connection.connection.cursor()
-    statement, names = _insertion(dialect, table, tuple(rows[0]), keep)
+    statement, names = _insertion(connection.dialect, table, tuple(rows[0]), keep)
+    return _many(connection, statement, names, rows)
+
+
+def set_column(connection: Connection, table: Table, column: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write one column of many rows, within a transaction; each of `rows` has the primary key, and the value as "new_COLUMN"."""
+    if rows:
+        _many(connection, *_update(connection.dialect, table, column), rows)
+
+
+def _many(connection: Connection, statement: str, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> int:
+    """Have the driver do a statement for each of the rows; return how many it was for."""
+    cursor, driver = connection.connection.cursor(), connection.dialect.loaded_dbapi
     values = list(map(itemgetter(*names), rows)) if names else list(map(dict, rows))
-    driver = dialect.loaded_dbapi
     try:
         cursor.executemany(statement, values)
     except driver.Error as error:
-        raise DBAPIError.instance(statement, None, error, driver.Error, dialect=dialect) from error
+        raise DBAPIError.instance(statement, None, error, driver.Error, dialect=connection.dialect) from error
     return cursor.rowcount
 
 
@@ -184,6 +194,16 @@ def _insertion(dialect: Dialect, table: Table, columns: tuple[str, ...], keep: b
     if keep:
         statement = statement.on_conflict_do_nothing()
     compiled = statement.compile(dialect=dialect, column_keys=list(columns))
+    return str(compiled), compiled.positiontup or ()
+
+
+@lru_cache(64)
+def _update(dialect: Dialect, table: Table, column: str) -> tuple[str, Sequence[str]]:
+    """Return the text of an update of one column by the primary key, and the names of its values as _insertion does."""
+    statement = update(table).values({column: bindparam(f"new_{column}")})
+    for part in table.primary_key:
+        statement = statement.where(part == bindparam(part.name))
+    compiled = statement.compile(dialect=dialect)
     return str(compiled), compiled.positiontup or ()
 
 

@@ -6,14 +6,14 @@ checkpoints; a node's clock has no part in their order. Raises CatalogError thro
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from sqlalchemy import Connection, RowMapping, Table, and_, bindparam, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, Table, and_, func, insert, select
 
-from mpp.store.catalog import Catalog, add_rows
+from mpp.store.catalog import Catalog, add_rows, set_column
 from mpp.store.checkpoint import Checkpoint, is_signed, sign
 from mpp.store.merkle import Growing, inclusion, leaf_hash
 from mpp.store.schema import checkpoints, events, leaves, messages
@@ -37,7 +37,7 @@ _LOGS = (
 )  # fmt: skip
 
 
-def leaf_data(log: str, row: RowMapping) -> bytes:
+def leaf_data(log: str, row: Mapping[str, Any] | RowMapping) -> bytes:
     """Return the octets of a row's leaf: JSON with sorted keys."""
     shown = next(each.shown for each in _LOGS if each.name == log)
     values = {name: value.hex() if isinstance(value := row[name], bytes) else value for name in shown}
@@ -67,22 +67,15 @@ class Evidence:
             if not connection.execute(pending.limit(1)).first():
                 return 0
         with self._catalog.write() as connection:
-            rows = connection.execute(pending).mappings().all()
+            rows = [dict(zip(log.shown, row, strict=True)) for row in connection.execute(pending)]
             first = _size(connection, log.name)
             hashes = [leaf_hash(leaf_data(log.name, row)) for row in rows]
             made = [{"log": log.name, "number": first + at, "hash": each} for at, each in enumerate(hashes)]
             if made:
                 add_rows(connection, leaves, made)
-                numbered = (
-                    update(table)
-                    .where(and_(table.c.tenant == bindparam("of_tenant"), table.c[log.key] == bindparam("of_key")))
-                    .values(leaf=bindparam("of_leaf"))
-                )
-                values = [
-                    {"of_tenant": row["tenant"], "of_key": row[log.key], "of_leaf": first + at}
-                    for at, row in enumerate(rows)
-                ]
-                connection.execute(numbered, values)
+                key = ("tenant", log.key)
+                numbers = [{**{name: row[name] for name in key}, "new_leaf": first + at} for at, row in enumerate(rows)]
+                set_column(connection, table, "leaf", numbers)
         return len(rows)
 
     def checkpoint(self, at_ms: int) -> list[Checkpoint]:
