@@ -242,12 +242,15 @@ class Connection(asyncio.Protocol):
         go in pieces without a copy, so that no step is long.
         """
         for buffer in buffers:
-            for piece in (buffer,) if len(buffer) <= PIECE else _pieces(buffer):
-                if self._unread or self.closed or self._transport is None:
+            if len(buffer) > PIECE:
+                if not await self.write(_pieces(buffer)):
                     return False
-                self._transport.write(piece)
-                if self._full:
-                    await self._drained()
+                continue
+            if self._unread or self.closed or self._transport is None:
+                return False
+            self._transport.write(buffer)
+            if self._full:
+                await self._drained()
         return True
 
     async def _drained(self) -> None:

@@ -119,7 +119,10 @@ class HttpCodec:
     def next_event(self) -> Response | NeedData:
         """Return the answer, or NEED_DATA. Raises RemoteProtocolError and nothing else."""
         answers = self._answers
-        if self.state is State.WAITING:
+        if not answers.buffer and not answers.eof:
+            if self.state is not State.BODY:
+                return NEED_DATA
+        elif self.state is State.WAITING:
             while (head := answers.take_head()) is not None and head.status < 200:
                 pass  # what comes before the final one (1xx) is passed over
             if head is None:

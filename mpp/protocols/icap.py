@@ -195,10 +195,11 @@ class IcapCodec:
 
     def send_whole(self, begin: Begin, content: bytes) -> bytes:
         """Return all octets of a request without a preview, those of its content too. Raises LocalProtocolError."""
-        pieces = (b"%x\r\n" % len(content), content, b"\r\n") if content else ()
-        octets = b"".join((self._begin(begin), *pieces, b"0\r\n\r\n"))
+        head = self._begin(begin)
         self._advance(_END, LocalProtocolError)
-        return octets
+        if not content:
+            return head + b"0\r\n\r\n"
+        return b"%b%x\r\n%b\r\n0\r\n\r\n" % (head, len(content), content)
 
     def _begin(self, event: Begin) -> bytes:
         if self.state is not State.IDLE:
@@ -207,7 +208,7 @@ class IcapCodec:
         heads = (_DOWNLOAD if method == "RESPMOD" else _UPLOAD) % length
         shown = "" if preview is None else str(preview)
         lead, more = _around((method, url, host, "204" if allow_204 else "", shown), len(heads))
-        octets = b"".join((lead, write_fields(fields), more, heads))
+        octets = b"".join((lead, write_fields(fields) if fields else b"", more, heads))
         self.state = State.SENDING if preview is None else State.PREVIEW
         self._open = False
         return octets
@@ -222,16 +223,18 @@ class IcapCodec:
 
     def next_event(self) -> Event | NeedData:
         """Return the next event, or NEED_DATA. Raises RemoteProtocolError and nothing else."""
-        state = self.state
+        state, answers = self.state, self._answers
         if state is State.BODY:
             return self._body()
-        if state is State.IDLE and self._answers.buffer:
+        if not answers.buffer and not answers.eof:
+            return NEED_DATA
+        if state is State.IDLE and answers.buffer:
             raise RemoteProtocolError("spoke without a request")
         if state is State.IDLE or state is State.CLOSED:
             return NEED_DATA
-        head = self._head or self._answers.take_head()
+        head = self._head or answers.take_head()
         if head is None:
-            return self._answers.more()
+            return answers.more()
         if head.status < 200:
             self._advance(_CONTINUE, RemoteProtocolError)
             return _CONTINUE

@@ -27,13 +27,20 @@ class Troubles:
     def answered(self, scanner: str, digest: bytes, now: float) -> None:
         """A scanner gave an answer: it works, and the message is no trouble to it."""
         words = self.rows.words
-        row = self._own.get(scanner) or self.rows.claim(self.slot, key_of(scanner))
+        row = self._own.get(scanner) or self._hold(scanner)
+        if row:
+            words[row + _WORD] = int(now * 1000) + 1
+        if words[NOTED]:
+            for trouble in self.rows.find_all(key_of((scanner, digest))):
+                words[trouble + _WORD] = 0  # other workers' too: one word, and to lose one trouble does no harm
+
+    def _hold(self, scanner: str) -> int:
+        """Return our row of a scanner, 0 where the memory has no room for it."""
+        row = self.rows.claim(self.slot, key_of(scanner))
         if row:
             self._own[scanner] = row
-            words[row + HOLD] = 1  # stays, however many messages give trouble
-            words[row + _WORD] = int(now * 1000) + 1
-        for trouble in self.rows.find_all(key_of((scanner, digest))) if words[NOTED] else ():
-            words[trouble + _WORD] = 0  # other workers' too: one word, and to lose one trouble does no harm
+            self.rows.words[row + HOLD] = 1  # stays, however many messages give trouble
+        return row
 
     def crashed(self, scanner: str, digest: bytes, now: float) -> None:
         """A scanner closed over a message without an answer."""

@@ -141,6 +141,7 @@ class ServedCheck(ScannerCheck[P]):
         super().__init__(settings, tools)
         servers: list[Server] = [server_of(text) for text in settings.servers]
         self._troubles = tools.troubles
+        self._hashed = settings.balance in ("hash-message", "hash-user")
         self.context = tls_context(settings.verify, settings.servers, tools.contexts)
         weights = settings.weights if settings.balance == "weighted" else ()
         ahead = self.waits_its_turn and self.context is None  # TLS begins when its turn comes, and would wait for that
@@ -166,10 +167,8 @@ class ServedCheck(ScannerCheck[P]):
         """
         recipients = transaction.envelope.recipients
         tenant = recipients[0].address.rpartition("@")[2].lower() if recipients else ""
-        if self.settings.balance == "hash-message" and transaction.message is not None:
-            key = blake2b(transaction.message.raw, digest_size=8).hexdigest()
-        elif self.settings.balance == "hash-user" and recipients:
-            key = key or recipients[0].address.lower()
+        if self._hashed:
+            key = self._key(transaction, key)
         attempts: list[_Attempt] = []
         until = deadline or self.deadline()
         try:
@@ -181,6 +180,15 @@ class ServedCheck(ScannerCheck[P]):
                 if begun:  # a copy of it may have been given to a second server: that is one trouble
                     self._troubles.stalled(self.name, transaction.digest, max(begun), time.monotonic())
             raise
+
+    def _key(self, transaction: Transaction, key: str) -> str:
+        """Return by what a strategy that stays with a server chooses it."""
+        recipients = transaction.envelope.recipients
+        if self.settings.balance == "hash-message" and transaction.message is not None:
+            return blake2b(transaction.message.raw, digest_size=8).hexdigest()
+        if self.settings.balance == "hash-user" and recipients:
+            return key or recipients[0].address.lower()
+        return key
 
     def _watched(self, job: Job[T], digest: bytes, attempts: "list[_Attempt]") -> Job[T]:
         """Return the job; over which message a server crashes is noted, and in `attempts` what it has in hand."""

@@ -26,9 +26,10 @@ class _Sample:
     spread: float = 0.0
 
     def add(self, value: float) -> None:
-        self.weight = min(self.weight + 1, _MEMORY)
-        step = (value - self.mean) / self.weight
-        self.spread += (value - self.mean) * (value - self.mean - step) / self.weight - self.spread / self.weight
+        weight = self.weight = min(self.weight + 1, _MEMORY)
+        off = value - self.mean
+        step = off / weight
+        self.spread += (off * (off - step) - self.spread) / weight
         self.mean += step
 
     def error(self) -> float:
