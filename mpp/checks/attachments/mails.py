@@ -13,7 +13,7 @@ from mpp.mail.dialects.loose import binhex, binhex_name, yenc
 from mpp.mail.dialects.uuencode import begin_line, uudecode_lines
 from mpp.mail.message import Message
 from mpp.mail.part import Part
-from mpp.mail.pieces import PIECE, between, find
+from mpp.mail.pieces import PIECE, between, count, find
 
 _FIELD = re.compile(rb"(?:From [^\r\n]*\r?\n)?[!-9;-~]{1,76}:")
 _BEGIN = re.compile(rb"begin(-base64)? +[0-7]{3,4} +(\S[^\r\n]*)\r?\n")
@@ -25,6 +25,7 @@ _BODIES = frozenset(
     f"text/{name}" for name in ("plain", "html", "calendar", "enriched", "x-amp-html", "watch-html", "x-watch-html")
 )
 _WRITTEN = 1000  # files in one text that are looked into
+_ESCAPES = 1 << 20  # of yEnc in one text that are undone, each with a call: a file of 50 MiB has 800,000
 _MOST = 100 << 20  # octets of attached mails, each counted with all that it holds, and of files in texts
 
 
@@ -83,10 +84,11 @@ def _files(message: Message, *, pages: bool = False) -> Iterator[File]:
         elif _is_attached(part) or (pages and part.type == "text/html"):
             yield File(part.path, part.name or "", part.type, part.decode(), part.other_name, depth)
         else:
-            for number, (name, data) in enumerate(islice(_written_in(part), _WRITTEN + 1)):
-                left -= len(data)
-                flags = frozenset({Flag.BOMB} if number == _WRITTEN or left < 0 else ())
-                yield File(part.path, name, "", data if left >= 0 else b"", depth=depth, flags=flags)
+            for number, (name, written) in enumerate(islice(_written_in(part), _WRITTEN + 1)):
+                left -= len(written or b"")
+                data = written if written is not None and left >= 0 else b""
+                flags = frozenset({Flag.BOMB} if number == _WRITTEN or data is not written else ())
+                yield File(part.path, name, "", data, depth=depth, flags=flags)
                 if left < 0:
                     break
 
@@ -109,8 +111,11 @@ def _is_attached(part: Part) -> bool:
     return part.attachment or part.type not in _BODIES
 
 
-def _written_in(part: Part) -> Iterator[tuple[str, bytes]]:
-    """Yield names and octets of what stands in a text as uuencode, yEnc or BinHex, which many programs show as files."""
+def _written_in(part: Part) -> Iterator[tuple[str, bytes | None]]:
+    """Yield names and octets of what stands in a text as uuencode, yEnc or BinHex, which many programs show as files.
+
+    None in place of the octets: to undo it would take too long.
+    """
     if not part.type.startswith("text/"):
         return
     text = part.decode()
@@ -131,12 +136,16 @@ def _uuencoded(text: bytes) -> Iterator[tuple[str, bytes]]:
         begin = following
 
 
-def _yencoded(text: bytes) -> Iterator[tuple[str, bytes]]:
+def _yencoded(text: bytes) -> Iterator[tuple[str, bytes | None]]:
+    left = _ESCAPES
     begins = list(islice(_YENC.finditer(text), _WRITTEN + 1))
     for begin, following in zip_longest(begins, begins[1:]):
         last = following.start() if following else len(text)
         end = find(text, b"\n=yend ", begin.end(), last)
-        yield begin[1].decode("utf-8", "replace").strip(), yenc(between(text, begin.end(), end if end >= 0 else last))
+        end = end if end >= 0 else last
+        left -= count(text, b"=", begin.end(), end)
+        coded = between(text, begin.end(), end) if left >= 0 else None
+        yield begin[1].decode("utf-8", "replace").strip(), None if coded is None else yenc(coded)
 
 
 def _binhexed(text: bytes) -> Iterator[tuple[str, bytes]]:

@@ -5,7 +5,7 @@ from binascii import a2b_qp
 from collections.abc import Iterator
 
 from mpp.mail.decoding import decode_run
-from mpp.mail.pieces import between, count, find, in_lines, joined, lines, pieces, skip, skip_back, without
+from mpp.mail.pieces import PIECE, between, count, find, in_lines, joined, lines, pieces, skip, skip_back, without
 
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_BASE64 = bytes(set(range(256)) - set(_ALPHABET))
@@ -16,7 +16,8 @@ _LINE_BLANKS = re.compile(rb"=[ \t]++(?=\r?\n)")
 _BEGINNING = 1 << 12  # octets in which a name stands
 _YENC_LINES = (b"=ybegin", b"=ypart", b"=yend")
 _YENC = bytes((octet - 42) % 256 for octet in range(256))
-_YENC_ESCAPED = [bytes([(octet - 64) % 256]) for octet in range(256)]
+_YENC_ESCAPE = re.compile(rb"=.", re.DOTALL)
+_YENC_ESCAPED = {bytes([61, octet]): bytes([(octet - 64) % 256]) for octet in range(256)}
 _BINHEX_ALPHABET = b"!\"#$%&'()*+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr"
 _TO_BASE64 = bytes.maketrans(_BINHEX_ALPHABET, _ALPHABET)
 _NOT_BINHEX = bytes(set(range(256)) - set(_BINHEX_ALPHABET))
@@ -102,16 +103,22 @@ def _decode_piece(data: bytes) -> bytes:
 def yenc(data: bytes) -> bytes:
     """yEnc without a look at sizes and sums."""
     body = joined(line.replace(b"\r", b"") for line in lines(data) if not line.startswith(_YENC_LINES))
-    return joined(part.translate(_YENC) for part in _unescaped(body))
+    return joined(_YENC_ESCAPE.sub(_unescaped, piece).translate(_YENC) for piece in _uncut(body))
 
 
-def _unescaped(body: bytes) -> Iterator[bytes]:
+def _unescaped(escape: re.Match[bytes]) -> bytes:
+    return _YENC_ESCAPED[escape[0]]
+
+
+def _uncut(body: bytes) -> Iterator[bytes]:
+    """Yield pieces none of which ends within an escape."""
     at = 0
-    while 0 <= (escape := body.find(b"=", at)) < len(body) - 1:
-        yield between(body, at, escape)
-        yield _YENC_ESCAPED[body[escape + 1]]
-        at = escape + 2
-    yield between(body, at, len(body))
+    while at < len(body):
+        end = at + PIECE
+        if body[end - 1 : end] == b"=":
+            end = skip(body, b"=", end) + 1
+        yield body[at:end]
+        at = end
 
 
 def binhex(data: bytes) -> bytes:

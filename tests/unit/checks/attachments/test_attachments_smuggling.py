@@ -402,6 +402,14 @@ def test_what_texts_grow_to_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [(file.data, file.flags) for file in files] == [(PROGRAM, set()), (PROGRAM, set()), (b"", {Flag.BOMB})]
 
 
+def test_what_takes_too_long_to_undo_is_a_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In yEnc each escape costs a call, and a mail may be nothing else; those of all files of a text count together."""
+    file = yencoded(b"\xd6" * 40)  # an escape for each octet
+    monkeypatch.setattr(mails, "_ESCAPES", file.count(b"=") * 5 // 2)
+    files = attached_files(Message(b"Content-Transfer-Encoding: 8bit\r\n\r\n" + file * 3))
+    assert [(file.data, file.flags) for file in files] == [(b"\xd6" * 40, set())] * 2 + [(b"", {Flag.BOMB})]
+
+
 def test_a_name_of_yenc_takes_no_time_without_end() -> None:
     text = b"=ybegin " + b"name=" * 40_000 + b"\rx"
     assert len(attached_files(Message(b"Content-Transfer-Encoding: binary\r\n\r\n" + text))) == 1
