@@ -38,7 +38,7 @@ def large_header(size: int) -> bytes:
 
 
 def _nested_to(size: int) -> bytes:
-    return nested(size // 60)
+    return nested(size // 75)
 
 
 def _parts_to(size: int) -> bytes:
@@ -59,6 +59,20 @@ def _nearly_boundaries(size: int) -> bytes:
     boundary = b"b" * 70
     line = b"--" + boundary[:-1] + b"\r\n"
     return _TOP + b"Content-Type: multipart/mixed; boundary=" + boundary + b"\r\n\r\n" + line * (size // len(line))
+
+
+def _nearly_delimiters_within(size: int) -> bytes:
+    """As many levels as are read, and lines of which each might be the delimiter of any."""
+    level = b'Content-Type: multipart/mixed; boundary="b%d"\r\n\r\n--b%d\r\n'
+    opened = b"".join(level % (n, n) for n in range(45))
+    return _TOP + opened + b"\r\n" + b"--b\r\n" * ((size - len(opened)) // 5)
+
+
+def _parts_of_parameters(size: int) -> bytes:
+    """Parts whose headers are full of parameters, each with a name of its own."""
+    head, end = b"--b\r\nContent-Type: text/plain", b"\r\n\r\nx\r\n"
+    parts = (head + b"".join(b";p%x*1=a" % n for n in range(at, at + 250)) + end for at in range(0, size // 12, 250))
+    return _TOP + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"".join(parts) + b"--b--\r\n"
 
 
 def _dashes(size: int) -> bytes:
@@ -111,6 +125,8 @@ _MAKERS: dict[str, Callable[[int], bytes]] = {
     "nested messages": _nested_messages,
     "one boundary for all levels": _one_boundary_for_all,
     "lines that are nearly boundaries": _nearly_boundaries,
+    "nested lines that are nearly delimiters": _nearly_delimiters_within,
+    "parts of parameters": _parts_of_parameters,
     "lines of two dashes": _dashes,
     "one long field": _one_field,
     "a field of blank folds": _blank_folds,

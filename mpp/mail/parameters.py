@@ -42,7 +42,10 @@ def parse_parameters(value: bytes) -> dict[str, str]:
 
 
 def _text(octets: bytes) -> str:
-    text = decode_charset(octets, "")
+    try:
+        text = octets.decode()
+    except UnicodeDecodeError:
+        text = decode_charset(octets, "")
     return decode_words(text) if "=?" in text else text
 
 

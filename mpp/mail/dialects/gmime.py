@@ -14,7 +14,7 @@ from mpp.mail.words import decode_words, header_text
 
 _END = re.compile(rb"^\r?\n", re.MULTILINE)
 _FIELD = re.compile(rb"^([^\x00- \x7f:]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)(?:\n|\Z)", re.MULTILINE)
-_FOLD = re.compile(rb"[\r\n]")  # where lines end in LF too, a CR is no more than a fold's
+_FOLD = b"\r\n"  # octets: where lines end in LF too, a CR is no more than a fold's
 _BLANKS = re.compile(rb"[ \t\r\n]*+")
 _COMMENT_MARK = re.compile(rb"\\.|[()]", re.DOTALL)
 _TOKEN = re.compile(rb"[^\x00- \x7f()<>@,;:\\\"/\[\]?=]++")
@@ -45,7 +45,7 @@ class GMime(Dialect):
         match = _END.search(raw, start, stop)
         end, body = (match.start(), match.end()) if match else (stop, stop)
         fields = [
-            (found[1].lower(), _FOLD.sub(b"", found[2]).strip(b" \t\r"))
+            (found[1].lower(), found[2].translate(None, _FOLD).strip(b" \t\r"))
             for found in islice(_FIELD.finditer(raw, start, end), _MOST_FIELDS)
         ]
         return Head(fields, end, body)

@@ -9,8 +9,8 @@ from mpp.mail.decoding import decode_run
 from mpp.mail.dialects.dialect import Decoder, Dialect, Fields, Head, first
 from mpp.mail.dialects.uuencode import uudecode_from_any_begin
 from mpp.mail.pieces import in_lines, without
+from mpp.mail.words import unfold
 
-_FOLD = re.compile(rb"\r?\n")
 _END = re.compile(rb"^\r{0,2}(?:\n|\Z)", re.MULTILINE)
 _FIELD = re.compile(rb"^([^\x00- \x7f-\xff:]++):([^\n]*+(?:\n[ \t][^\n]*+)*+)(?:\n|\Z)", re.MULTILINE)
 _COMMENTS = rb"(?:[ \t\r\n\f\v]|\([^)]*+\))*"
@@ -42,7 +42,7 @@ class MimeTools(Dialect):
         match = _END.search(raw, start, stop)
         end, body = (match.start(), match.end()) if match else (stop, stop)
         header = raw[start:end].removeprefix(b"\xef\xbb\xbf")
-        return Head([(m[1].lower(), _FOLD.sub(b"", m[2]).strip()) for m in _FIELD.finditer(header)], end, body)
+        return Head([(m[1].lower(), unfold(m[2]).strip()) for m in _FIELD.finditer(header)], end, body)
 
     def content(self, fields: Fields, default: str) -> Content:
         value, placed = first(fields, b"content-type"), first(fields, b"content-disposition")
