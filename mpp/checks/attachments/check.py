@@ -20,7 +20,7 @@ from mpp.verdict.finding import SCANNER_FAILED, Act, Action, Finding, Verdict
 from mpp.verdict.transaction import Transaction
 
 _TOLD = 20  # files that are told one by one
-LARGE = 1 << 17  # octets of a message above which all is done beside the loop: to undo the encodings of a text may take long
+LARGE = 1 << 17  # octets of a message above which all is done beside the loop: to decode its texts may take long
 _MANY = 100  # files above which it is too
 _Asked = ParamSpec("_Asked")
 _Result = TypeVar("_Result")

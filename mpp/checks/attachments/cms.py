@@ -1,7 +1,7 @@
 """Signed and compressed mail of S/MIME in one piece (.p7m): what was signed lies within, and mail programs show it (RFC 5652, RFC 3274).
 
-Only the way to the content is read, of BER as mail programs take it: lengths that are not said, strings in pieces. What is encrypted
-stays closed, a signature by itself (.p7s) has nothing within.
+Only the way to the content is read, of BER as mail programs take it: lengths that are not said, strings in pieces. What is encrypted is
+said to be, a signature by itself (.p7s) has nothing within.
 """
 
 import re
@@ -22,6 +22,8 @@ _FIELD = re.compile(rb"\s*[!-9;-~]{1,200}[ \t]*:")
 def cms_members(data: bytes, name: str, meter: Meter) -> Iterator[Member]:
     """Yield what was signed or compressed; of a mail, its files behind it. Raises UnreadableError and BombError."""
     match = CMS.match(data)
+    if match and match[2]:
+        raise UnreadableError("CMS: encrypted", {Flag.ENCRYPTED})
     try:
         content = _content(data, meter)
     except IndexError as error:

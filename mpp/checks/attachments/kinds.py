@@ -54,10 +54,12 @@ _HTML = re.compile(
     rb"\A[\s\xef\xbb\xbf\xfe\xff]*(?:<!--.{0,4000}?-->\s*)*<(?:!doctype\s+html|html|head|body|script|iframe|meta)\b",
     re.IGNORECASE | re.DOTALL,
 )
-# Signed or compressed data of S/MIME: a sequence that begins with the identifier of the one or of the other (RFC 5652, RFC 3274).
+# Signed, compressed (first group) or encrypted (second) data of S/MIME: a sequence that begins with the identifier of the one or of the
+# other (RFC 5652, RFC 3274, RFC 5083).
 CMS = re.compile(
     rb"\x30(?:[\x00-\x80]|\x81.|\x82..|\x83...|\x84.{4})\x06"
-    rb"(?:\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02|(\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x09))",
+    rb"(?:\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02|(\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x09)"
+    rb"|(\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07[\x03\x04\x06]|\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x17))",
     re.DOTALL,
 )
 # A mail, also as it lies in an mbox file: fields from the first line on, one of them of MIME.

@@ -148,9 +148,12 @@ class Rulebook:
                 return None
             fit = "size", f"{item.size} octets are more than {rule.above}"
         if (types := self._types[number]) is not None:
-            if not types.fullmatch(item.type.lower()):
+            if types.fullmatch(item.type.lower()):
+                fit = "type", f"its type is {item.type}"
+            elif rule.believes and types.fullmatch(item.declared.lower()):
+                fit = "type", f"its declared type is {item.declared}"
+            else:
                 return None
-            fit = "type", f"its type is {item.type}"
         if (names := self._names[number]) is not None:
             found = next((each for each in names_of(item) if names.fullmatch(each.lower())), None)
             if found is None:

@@ -63,6 +63,7 @@ def _covers(first: AttachmentRule, second: AttachmentRule) -> bool:
         and first.direction in ("any", second.direction)
         and first.nested in ("any", second.nested)
         and first.above <= second.above
+        and (first.believes or not first.types or not second.believes)
         and all(_wider(getattr(first, key), getattr(second, key)) for key in (*_WHAT, "policies"))
         and all(_wider_addresses(getattr(first, key), getattr(second, key)) for key in ("recipients", "senders"))
     )

@@ -55,7 +55,11 @@ class AttachmentRule(Section):
     """What becomes of files that are so and so. The first rule that holds for a file decides; what it does not say may be anything."""
 
     name: Name = Field(examples=["programs"], description="Its name in findings, traces, logs and refusals")
-    types: tuple[Type, ...] = Field((), description='True type, by content: "application/x-*"; none: any')
+    types: tuple[Type, ...] = Field(
+        (),
+        description='Type by content: "application/x-*"; what is not let go on (allow, rename) by the type that the mail declares '
+        "too; none: any",
+    )
     names: tuple[FileName, ...] = Field((), description='Name, letter case has no say: "*.exe", "invoice*"; none: any')
     flags: tuple[Flag, ...] = Field((), description="What inspection says of it; one of these is enough; none: any")
     lists: tuple[Name, ...] = Field((), description="Names of lists; one that bans it is enough; none: any")
@@ -80,6 +84,11 @@ class AttachmentRule(Section):
         "", max_length=200, description="Said in the note in place of the file; empty: what the rule looks for"
     )
     suffix: str = Field(".blocked", description="Put behind the name of a renamed file")
+
+    @property
+    def believes(self) -> bool:
+        """True where the declared type counts too: a lie is of no use to a sender whose file does not go on."""
+        return self.action not in ("allow", "rename")
 
     @field_validator("text")
     @classmethod

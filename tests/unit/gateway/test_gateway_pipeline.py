@@ -42,4 +42,3 @@ async def test_what_may_take_long_to_read_does_not_hold_the_loop(size: int, besi
     await pipeline.read(message)
     _ = message.exceeded
     assert (message.threads[0] is not threading.main_thread()) is beside
-    assert (message._root is not None) and message.oddities == ()

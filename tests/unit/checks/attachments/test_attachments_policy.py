@@ -6,6 +6,7 @@ import pytest
 
 from mpp.checks.attachments.item import Flag, Item
 from mpp.checks.attachments.policy import Rulebook
+from mpp.checks.attachments.problems import attachment_problems
 from mpp.checks.attachments.settings import AttachmentList, AttachmentRule
 from mpp.mail.envelope import Client, Envelope, Recipient
 from mpp.verdict.policy import Policy
@@ -84,6 +85,28 @@ def test_a_name_is_taken_as_windows_takes_it(name: str) -> None:
 def test_each_of_its_names_is_asked(rule: dict[str, Any]) -> None:
     book = Rulebook(rules(rule), {"js": AttachmentList(entries=(r"ban \.js$",))})
     assert names(book, Item("2", "a.txt", "", "text/plain", 1, "", frozenset(), 0, "evil.js")) == {"2": "r0"}
+
+
+@pytest.mark.parametrize(
+    ("action", "holds"), [("ban", True), ("strip", True), ("note", True), ("allow", False), ("rename", False)]
+)
+def test_a_declared_type_counts_where_a_lie_lets_nothing_go_on(action: str, holds: bool) -> None:
+    """What most programs call application/msword is application/x-ole-storage by its content."""
+    book = Rulebook(rules({"types": ["application/msword"], "action": action}), {})
+    document = item("2", "application/x-ole-storage", declared="Application/MSWord")
+    assert (names(book, document) == {"2": "r0"}) is holds
+    assert names(book, item("2", "application/msword", declared="image/png")) == {"2": "r0"}
+    assert not names(book, item("2", "image/png", declared="application/octet-stream"))
+
+
+def test_a_rule_behind_one_that_goes_by_the_content_may_still_hold_by_what_is_declared() -> None:
+    def told(*actions: str) -> list[str]:
+        given = rules(*({"types": ["image/*"], "action": action} for action in actions))
+        return [problem.what for problem in attachment_problems(given, {}, set(), 1 << 20)]
+
+    assert [bool(told(*each)) for each in (("allow", "ban"), ("ban", "allow"), ("allow", "rename"), ("ban", "strip"))] == [
+        False, True, True, True,
+    ]  # fmt: skip
 
 
 def test_the_first_rule_that_holds_decides() -> None:

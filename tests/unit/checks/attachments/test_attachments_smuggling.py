@@ -18,6 +18,7 @@ from mpp.checks.attachments.budget import Budget
 from mpp.checks.attachments.cms import cms_members
 from mpp.checks.attachments.inspect import inspect
 from mpp.checks.attachments.item import BombError, File, Flag, Limits
+from mpp.checks.attachments.kinds import kind_of
 from mpp.checks.attachments.mails import attached_files, has_files
 from mpp.mail.message import Message
 from servers.attachments import PROGRAM, zipped
@@ -291,6 +292,19 @@ def test_mail_that_is_signed_in_one_piece_is_opened(data: bytes) -> None:
     found, flags = seen("smime.p7m", data)
     assert "run.js" in found
     assert Flag.SCRIPT in flags
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["06092a864886f70d010703", "06092a864886f70d010704", "06092a864886f70d010706", "060b2a864886f70d0109100117"],
+    ids=["enveloped", "signed and enveloped", "encrypted", "authenticated and enveloped"],
+)
+@pytest.mark.parametrize("open_end", [False, True])
+def test_mail_that_is_encrypted_by_smime_is_encrypted(kind: str, open_end: bool) -> None:
+    data = cms(ENTITY, bytes.fromhex(kind), open_end=open_end)
+    assert seen("smime.p7m", data) == ({"2"}, {Flag.ENCRYPTED})
+    assert seen("smime.p7m", cms(b"Content-Type: application/pkcs7-mime\r\n\r\n" + data))[1] == {Flag.ENCRYPTED}
+    assert kind_of(data) == "application/pkcs7-mime"
 
 
 def test_a_file_that_is_signed_is_opened() -> None:
