@@ -87,6 +87,10 @@ def _blank_folds(size: int) -> bytes:
     return _TOP + b"Subject: x\r\n" + b" \r\n" * (size // 3) + b"\r\nbody\r\n"
 
 
+def _colons(size: int) -> bytes:
+    return b":\r\n" * (size // 3)
+
+
 def _encoded_words(size: int) -> bytes:
     return _TOP + b"Subject: " + b"=?utf-8?Q?=C3=A9?=\r\n =?latin-1?B?6Q==?=\r\n " * (size // 42) + b"\r\n\r\nbody\r\n"
 
@@ -130,6 +134,7 @@ _MAKERS: dict[str, Callable[[int], bytes]] = {
     "lines of two dashes": _dashes,
     "one long field": _one_field,
     "a field of blank folds": _blank_folds,
+    "lines of colons": _colons,
     "encoded words": _encoded_words,
     "continued parameters": _parameters,
     "an open quoted string": _quotes,

@@ -19,8 +19,8 @@ _HEADER = re.compile(
     re.IGNORECASE,
 )
 _BLANK = re.compile(rb"^[ \t\v\f\r]*+\n", re.MULTILINE)
-_FIELD = re.compile(
-    rb"^[\s:]*+content-(type|transfer-encoding|disposition)[ \t]*+:?+([^\n]*+(?:\n[ \t][^\n]*+)*+)",
+_FIELD = re.compile(  # what stands before it does not run over lines: each of them would be begun with anew
+    rb"^[ \t\v\f\r:]*+content-(type|transfer-encoding|disposition)[ \t]*+:?+([^\n]*+(?:\n[ \t][^\n]*+)*+)",
     re.IGNORECASE | re.M,
 )
 _COMMENT = re.compile(r"\([^()]*+\)")

@@ -14,7 +14,8 @@ from mpp.mail.dialects.uuencode import uudecode_from_begin
 from mpp.mail.pieces import joined, line_pieces, pieces, without
 from mpp.mail.words import decode_words
 
-_HEADER = re.compile(rb"(?:(?:[ \t]|From |[!-9;-~]*+:)[^\r\n]*+(?:\r\n|\r|\n|\Z))*")
+# So many lines at a time: a call that takes all of them holds everybody up.
+_HEADER = re.compile(rb"(?:(?:[ \t]|From |[!-9;-~]*+:)[^\r\n]*+(?:\r\n|\r|\n|\Z)){1,1000}")
 _LINE = re.compile(rb"([^\r\n]*+)(\r\n|\r|\n|\Z)")
 _BLANK = re.compile(rb"\r\n|\r|\n")
 _SECTION = re.compile(r"(\w+)\*(?:(\d+)\*?)?", re.ASCII)
@@ -34,9 +35,9 @@ class Python(Dialect):
     outer_first = True
 
     def head(self, raw: bytes, start: int, stop: int, *, top: bool) -> Head:
-        match = _HEADER.match(raw, start, stop)
-        assert match is not None  # it takes nothing as well
-        end = match.end()
+        end = start
+        while match := _HEADER.match(raw, end, stop):
+            end = match.end()
         blank = _BLANK.match(raw, end, stop)
         return Head(_fields(raw[start:end]), end, blank.end() if blank else end)
 
