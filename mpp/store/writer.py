@@ -118,7 +118,7 @@ class Writer:
     def _do(self, batch: list[_Job]) -> None:
         """Do a batch: each job has its error afterwards, or is durable."""
         try:
-            catalog = self._catalog = self._catalog or self._open_catalog()
+            catalog = self._opened()
             self._write([job for job in batch if job.letter], catalog)
             self._commit_all([job for job in batch if not job.error], catalog)
         except CatalogError as error:
@@ -126,6 +126,11 @@ class Writer:
             _fail(batch, error)
         except Exception as error:  # noqa: BLE001 the edge of the thread: whoever waits is told, and was promised nothing
             _fail(batch, _as_store_error(error))
+
+    def _opened(self) -> Catalog:
+        """Return the catalog, opened anew after a fault of it. Raises CatalogError."""
+        self._catalog = self._catalog or self._open_catalog()
+        return self._catalog
 
     def _drop_catalog(self) -> None:
         catalog, self._catalog = self._catalog, None
@@ -189,20 +194,21 @@ class Writer:
             self._drop_catalog()
             self._ask(jobs, error)
         except ValueRefusedError:
-            self._commit_each(jobs, catalog)
+            self._commit_each(jobs)
         except CatalogError:
             self._unwrite(jobs)
             self._segments.forget([place for _, place in self._stored.values()])
             raise
         except Exception:  # noqa: BLE001 raised by a change
-            self._commit_each(jobs, catalog)
+            self._commit_each(jobs)
         self._stored = {}
 
-    def _commit_each(self, jobs: list[_Job], catalog: Catalog) -> None:
+    def _commit_each(self, jobs: list[_Job]) -> None:
         for job in jobs:
             try:
-                self._commit([job], catalog)
+                self._commit([job], self._opened())
             except CommitLostError as error:
+                self._drop_catalog()
                 self._ask([job], error)
             except Exception as error:  # noqa: BLE001 what a change raises is for who asked for it
                 job.error = error
@@ -239,8 +245,7 @@ class Writer:
         wanted = [(job.described["tenant"], job.described["id"]) for job in jobs if job.place]
         _fail([job for job in jobs if not job.place], error)
         try:
-            catalog = self._catalog = self._open_catalog()
-            with catalog.read() as connection:
+            with self._opened().read() as connection:
                 key = (messages.c.tenant, messages.c.id)
                 found = {tuple(row) for row in connection.execute(select(*key).where(tuple_(*key).in_(wanted)))}
         except CatalogError:

@@ -3,11 +3,13 @@
 import asyncio
 import base64
 import os
+from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import insert, select
 
-from mpp.store.errors import StoreError
+from mpp.store.catalog import Catalog
+from mpp.store.errors import CommitLostError, StoreError
 from mpp.store.schema import blob_uses, blobs, copies, messages, versions
 from mpp.store.segment import NoRoomError
 
@@ -117,6 +119,38 @@ async def test_a_change_goes_with_the_batch_and_fails_alone(store, make_letter):
     assert [type(each).__name__ for each in said] == ["NoneType", "LookupError", "ValueRefusedError", "NoneType"]
     assert [row["name"] for row in rows(store, versions)] == ["a"]
     assert [row["id"] for row in rows(store, messages)] == ["m"]
+
+
+async def test_after_a_lost_answer_the_others_of_a_batch_go_to_a_catalog_that_is_opened_anew(
+    store, make_letter, monkeypatch
+):
+    write, close = Catalog.write, Catalog.close
+    used, closed = [], []
+
+    @contextmanager
+    def second_is_lost(catalog):
+        used.append(catalog)
+        with write(catalog) as connection:
+            yield connection
+        if len(used) == 3:  # all in one, which fails by the change, then each by itself
+            raise CommitLostError("no answer")
+
+    def fail(connection):
+        raise LookupError
+
+    monkeypatch.setattr(Catalog, "write", second_is_lost)
+    monkeypatch.setattr(Catalog, "close", lambda catalog: closed.append(catalog) or close(catalog))
+    writer = store.writer()
+    jobs = [writer.change(fail), writer.store(make_letter("asked")), writer.store(make_letter("other"))]
+    said = await asyncio.gather(*jobs, return_exceptions=True)
+    assert [type(each).__name__ for each in said] == ["LookupError", "NoneType", "NoneType"]
+    assert {row["id"] for row in rows(store, messages)} == {"asked", "other"}
+    first, last = used[2], used[3]
+    assert last is not first
+    assert first in closed
+    assert last not in closed
+    await writer.close()
+    assert last in closed
 
 
 async def test_too_little_room_is_said_and_nothing_written(store, make_letter):
