@@ -47,7 +47,11 @@ def compact(catalog: Catalog, data: Path, reader: Reader, node: str, limits: Lim
         if _length(named) < LIVELY * size and (named or _all_forgotten(data, segment)):
             unnamed = _unnamed(data, segment, going | {place.slot for place in named})
             if (live := _length([*named, *unnamed])) < LIVELY * size:
-                _move(catalog, data, reader, node, segment, named, unnamed, limits)
+                if named:
+                    places = sorted([*named, *unnamed], key=lambda place: place.position)
+                    moved = _written_anew(catalog, reader, SegmentWriter(data, limits), node, places)
+                    _rename(catalog, segment, dict(zip(places, moved, strict=True)), set(unnamed))
+                _drop(catalog, data, segment)
                 return Compacted(segment, size - live)
     return None
 
@@ -92,23 +96,20 @@ def _keys(data: Path, segment: str) -> list[bytes | KeysError | None]:
         keys.close()
 
 
-def _move(
-    catalog: Catalog, data: Path, reader: Reader, node: str, segment: str, named: Sequence[Place], unnamed: Sequence[Place], limits: Limits
-) -> None:  # fmt: skip
-    if named:
-        places = sorted([*named, *unnamed], key=lambda place: place.position)
-        writer = SegmentWriter(data, limits)
-        try:
-            with catalog.write() as connection:
-                connection.execute(insert(segments), segment_row(writer.begin(), node, unfinished=True))
-            moved = [
-                place
-                for start in range(0, len(places), SLICE)
-                for place in writer.move(_read(reader, places[start : start + SLICE]))
-            ]
-        finally:
-            writer.close()
-        _rename(catalog, segment, dict(zip(places, moved, strict=True)), set(unnamed))
+def _written_anew(
+    catalog: Catalog, reader: Reader, writer: SegmentWriter, node: str, places: Sequence[Place]
+) -> list[Place]:
+    """Move records into a segment of their own, unfinished; return their new places in the same order."""
+    try:
+        with catalog.write() as connection:
+            connection.execute(insert(segments), segment_row(writer.begin(), node, unfinished=True))
+        slices = (places[start : start + SLICE] for start in range(0, len(places), SLICE))
+        return [place for each in slices for place in writer.move(_read(reader, each))]
+    finally:
+        writer.close()
+
+
+def _drop(catalog: Catalog, data: Path, segment: str) -> None:
     with catalog.write() as connection:
         connection.execute(update(segments).where(segments.c.id == segment).values(unfinished=True))
     _remove(data, segment)
