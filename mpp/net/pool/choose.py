@@ -7,14 +7,14 @@ All strategies share the queue and the places, so none keeps a job waiting at a 
 import random
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
-from math import exp, sqrt
+from math import exp, log, sqrt
 from typing import NamedTuple
 
 from mpp.net.pool.asking import Strategy
 from mpp.net.pool.member import Member
 from mpp.net.pool.speeds import Speeds
 
-ALIKE = 1.15  # expected times that differ by less are taken for equal
+ALIKE = log(1.15)  # expected times that differ by less are taken for equal
 JOIN = 1.5  # jobs in line before the faster servers, with those that come meanwhile, for each that waits now
 
 
@@ -42,20 +42,18 @@ def expected(able: Sequence[Member], situation: Situation) -> Member | None:
     """
     if len(situation.up) == 1:
         return able[0]
-    now, factor = situation.now, situation.speeds.factor(situation.size)
-    hopes = [factor * exp(member.level.mean - sqrt(member.level.doubt(now))) for member in able]
+    now = situation.now
+    hopes = [member.level.mean - sqrt(member.level.doubt(now)) for member in able]  # logarithms, as levels are
     hope = min(hopes)
-    near = [member for member, time in zip(able, hopes, strict=True) if time <= hope * ALIKE]
+    near = [member for member, each in zip(able, hopes, strict=True) if each <= hope + ALIKE]
     best = near[0] if len(near) == 1 else max(near, key=situation.free.__getitem__)
-    if len(able) == len(situation.up):
-        return best  # no faster one is busy
-    rate, fastest = 0.0, hope
-    for member in situation.up:
-        time = factor * exp(member.level.mean)
-        if time < hope:
-            rate += member.places() / time
-            fastest = min(fastest, time)
-    return None if rate and JOIN * situation.waiting() / rate + fastest < hope else best
+    faster = [member for member in situation.up if member.level.mean < hope] if len(able) < len(situation.up) else []
+    if not faster:
+        return best
+    factor = situation.speeds.factor(situation.size)
+    times = [factor * exp(member.level.mean) for member in faster]
+    rate = sum([member.places() / time for member, time in zip(faster, times, strict=True)])
+    return None if JOIN * situation.waiting() / rate + min(times) < factor * exp(hope) else best
 
 
 def weighted(able: Sequence[Member], situation: Situation) -> Member:
