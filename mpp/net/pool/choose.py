@@ -15,7 +15,6 @@ from mpp.net.pool.member import Member
 from mpp.net.pool.speeds import Speeds
 
 ALIKE = log(1.15)  # expected times that differ by less are taken for equal
-JOIN = 1.5  # jobs in line before the faster servers, with those that come meanwhile, for each that waits now
 
 
 class Situation(NamedTuple):
@@ -37,8 +36,9 @@ Choice = Callable[[Sequence[Member], Situation], Member | None]
 def expected(able: Sequence[Member], situation: Situation) -> Member | None:
     """The least expected time; None where it is worth waiting for a faster server.
 
-    Those who wait, and half as many to come, are taken to be served by the faster servers alone: if that takes less time than the
-    slower server would lose, it stays free. What is not surely slow is given the benefit of the doubt.
+    Those who wait are taken to be served by the faster servers alone, which have to do meanwhile what the slower ones
+    would do: if that takes less time than the slower server would lose, it stays free. What is not surely slow is given the
+    benefit of the doubt.
     """
     if len(situation.up) == 1:
         return able[0]
@@ -47,13 +47,18 @@ def expected(able: Sequence[Member], situation: Situation) -> Member | None:
     hope = min(hopes)
     near = [member for member, each in zip(able, hopes, strict=True) if each <= hope + ALIKE]
     best = near[0] if len(near) == 1 else max(near, key=situation.free.__getitem__)
-    faster = [member for member in situation.up if member.level.mean < hope] if len(able) < len(situation.up) else []
-    if not faster:
+    if len(able) == len(situation.up):
+        return best  # no faster one is busy
+    fastest = min([member.level.mean for member in situation.up])
+    if fastest >= hope:
         return best
-    factor = situation.speeds.factor(situation.size)
-    times = [factor * exp(member.level.mean) for member in faster]
-    rate = sum([member.places() / time for member, time in zip(faster, times, strict=True)])
-    return None if JOIN * situation.waiting() / rate + min(times) < factor * exp(hope) else best
+    factor, rate = situation.speeds.factor(situation.size), 0.0
+    for member in situation.up:
+        jobs_in_a_second = member.places() / (factor * exp(member.level.mean))
+        rate += jobs_in_a_second if member.level.mean < hope else -jobs_in_a_second
+    if rate <= 0:
+        return best  # most of the work is the slower ones'
+    return None if situation.waiting() / rate + factor * exp(fastest) < factor * exp(hope) else best
 
 
 def weighted(able: Sequence[Member], situation: Situation) -> Member:
