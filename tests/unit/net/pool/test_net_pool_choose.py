@@ -20,7 +20,11 @@ def member(seconds: float, places: int = 1) -> Member:
     ("times", "waiting", "slow_is_used"),
     [
         (4, 1, False),
-        (4, 2.5, True),  # would the faster one do nothing else it would wait: two and a half in line, and its own second
+        (
+            4,
+            2.5,
+            True,
+        ),  # would the faster one do nothing else it would wait: two and a half in line, and its own second
         (10, 7, False),
         (10, 8.5, True),
         (1.1, 1, True),  # hardly slower
