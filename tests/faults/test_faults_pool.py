@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -217,15 +216,16 @@ def suppressed(port: int) -> int:
         return 0
 
 
-def test_places_are_shared_by_all_workers(gateway: MakeGateway, sink: Sink, spamds) -> None:
-    """The stand-in has eight children and is given one message at a time by both workers together."""
+@pytest.mark.parametrize(("balance", "at_once"), [("round-robin", 1), ("expected", 2)])
+def test_places_are_shared_by_all_workers(gateway: MakeGateway, sink: Sink, spamds, balance: str, at_once: int) -> None:
+    """The stand-in has eight children and is given one message at a time by both workers together, and at most one ahead."""
     servers = spamds(1, work=0.05, children=8)
-    made = gateway(sink, workers=2, more=pool(servers.addresses, connections=1))
+    made = gateway(sink, workers=2, more=pool(servers.addresses, connections=1, balance=balance))
     flow = Flow(made.port, clients=8)
     flow.more(30)
     assert set(flow.stop()) == {250}
     begun = sorted(when for when, _ in servers.do("stats")[0]["seen"])
-    assert min(later - earlier for earlier, later in pairwise(begun)) > 0.045
+    assert min(later - earlier for earlier, later in zip(begun, begun[at_once:], strict=False)) > 0.045
 
 
 def test_metrics_for_each_server(gateway: MakeGateway, sink: Sink, spamds) -> None:
