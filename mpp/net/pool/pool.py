@@ -36,9 +36,7 @@ class PoolSettings:
     weights: tuple[float, ...] = ()  # of the servers; none: all alike
     groups: tuple[int, ...] = ()  # of the servers: a lower one is used first
     timeout: float = 40.0  # seconds for a trial's answer
-    ahead: bool = (
-        False  # what comes to a busy server waits there for its turn, as at spamd: while many wait, one is sent ahead
-    )
+    ahead: bool = False  # while many wait, a busy server is given one more, which waits there for its turn
 
 
 @dataclass(frozen=True, slots=True)
