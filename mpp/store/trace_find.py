@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from mpp.store.spool import decompressed
 from mpp.store.trace import Trace, words
-from mpp.store.trace_line import read
+from mpp.store.trace_line import TraceError, read
 from mpp.store.trace_tables import FRAMES, LINES, WORDS, day_name, word_key
 
 Ask = Callable[[str, tuple[str, ...]], Iterable[Any]]
@@ -39,7 +39,10 @@ def found(days: Days, word: str, tenant: str | None, most: int) -> Iterator[Trac
         some = places[start : start + _FRAMES_AT_ONCE]
         frames = _frames(days, some)
         for place in some:
-            trace = read(_line(frames[place.day, place.frame], place.line))
+            try:
+                trace = read(_line(frames[place.day, place.frame], place.line))
+            except TraceError:  # of a later version: loaded for its words, since only they are looked at then
+                continue
             if any(word in words(trace, each) for each in trace.tenants):  # another word may have the same digest
                 yield trace
 

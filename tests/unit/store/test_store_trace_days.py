@@ -159,6 +159,15 @@ def test_the_newest_come_first_over_days(days: TraceDays, tmp_path):
     assert days.days() == [20_001, 20_000]
 
 
+def test_a_trace_that_cannot_be_read_hides_no_other(days: TraceDays, tmp_path):
+    """Its words are found, but it says what only a later version knows."""
+    later = write(trace(1))[:-1] + ',"findings":[{"check":"c","symbol":"s","class":"later"}]}'
+    (frame,) = spooled(tmp_path / "spool", [later, *lines(2)]).frames()
+    days.load(0, [frame])
+    assert [found.id for found in days.find("s@example.com", None, 10)] == ["id2"]
+    assert [found.id for found in days.find("s@example.com", "default", 10)] == ["id2"]
+
+
 def test_tenants_do_not_meet(days: TraceDays, tmp_path):
     days.load(20_000, list(spooled(tmp_path / "a", lines(1, tenant="one"), lines(2, tenant="two")).frames()))
     for tenant, number in (("one", 1), ("two", 2)):
