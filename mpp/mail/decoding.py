@@ -144,8 +144,8 @@ def _decode_lines(data: bytes) -> bytes:
 
 
 def decode_charset(data: bytes, charset: str) -> str:
-    """Turn octets into text; an unknown charset is read as UTF-8, octets that are none as windows-1252."""
-    name = _codec(charset.lower().strip(" \t\"'"))
+    """Turn octets into text; an unknown charset, or none, is read as UTF-8, octets that are none as windows-1252."""
+    name = _codec(charset.lower().strip(" \t\"'")) if charset else "utf-8"
     try:
         return data.decode(name)
     except (UnicodeError, ValueError):

@@ -154,7 +154,7 @@ class Message:
     def oddities(self) -> tuple[str, ...]:
         """By what the message could be read in several ways, by name; reads all."""
         if self._oddities is None:
-            found = oddities(self.root, self._found.defects, self._found.near_delimiters)
+            found = oddities(self.root, self._found.defects, self._found.near_delimiter)
             self._oddities = ("no-header", *found) if self.headless else found
         return self._oddities
 

@@ -39,7 +39,7 @@ class Found:
 
     parts: int = 0
     false_delimiters: int = 0
-    near_delimiters: int = 0  # of them those that begin like one
+    near_delimiter: bool = False  # one of them begins like one
     defects: dict[str, None] = field(default_factory=dict)  # in order, each once
     exceeded: dict[str, None] = field(default_factory=dict)
 
@@ -236,8 +236,7 @@ class _Scan:
             if known is not None:
                 return self._hit(match.start(), match.end(), *known)
             position = match.end()
-            if not found.near_delimiters:  # one is enough to be told
-                found.near_delimiters += self._begins_like_one(match[1])
+            found.near_delimiter = found.near_delimiter or self._begins_like_one(match[1])
             found.false_delimiters += 1
             if found.false_delimiters > self._limits.delimiters:
                 found.exceeded["delimiters"] = None
@@ -266,7 +265,7 @@ class _Scan:
             if match is not None:
                 return self._hit(position, after, 0, match[1] is not None)
             position = after
-            self._found.near_delimiters += 1
+            self._found.near_delimiter = True
         pattern = re.compile(re.escape(needle) + rb"(--)?[ \t]*+(?=\r?\n|\r?\Z)")
         match = pattern.search(raw, position, end)
         return None if match is None else self._hit(match.start(), match.end(), 0, match[1] is not None)

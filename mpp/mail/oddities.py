@@ -27,10 +27,10 @@ _PARAMETERS = re.compile(
 _NAMES = re.compile(rb";[ \t\r\n]*+([A-Za-z0-9_-]++)=")
 
 
-def oddities(root: Part, defects: dict[str, None], near_delimiters: int) -> tuple[str, ...]:
-    """Name what is odd, each once; "" is never among it. `near_delimiters`: lines that only begin like a delimiter."""
+def oddities(root: Part, defects: dict[str, None], near_delimiter: bool) -> tuple[str, ...]:
+    """Name what is odd, each once; "" is never among it. `near_delimiter`: a line only begins like a delimiter."""
     found = dict(defects)
-    if near_delimiters:
+    if near_delimiter:
         found["near-delimiter"] = None
     source, looked = root.source, 0
     for part in root.walk() if root.children else (root,):

@@ -42,10 +42,7 @@ def parse_parameters(value: bytes) -> dict[str, str]:
 
 
 def _text(octets: bytes) -> str:
-    try:
-        text = octets.decode()
-    except UnicodeDecodeError:
-        text = decode_charset(octets, "")
+    text = decode_charset(octets, "")
     return decode_words(text) if "=?" in text else text
 
 
