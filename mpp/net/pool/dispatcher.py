@@ -6,11 +6,11 @@ other workers through the Node. What is stuck is copied to another server, once 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from math import exp
 
 from mpp.net.pool.asking import Asking, PoolError, Strategy
+from mpp.net.pool.budget import for_late, for_stuck
 from mpp.net.pool.choose import CHOICES, Situation, draw
 from mpp.net.pool.member import Member
 from mpp.net.pool.places import Node
@@ -19,29 +19,11 @@ from mpp.net.pool.speeds import Speeds, usual
 from mpp.net.pool.ticket import How, Run, Ticket
 
 TRIES = 2  # servers that may break on a job before it has failed: what breaks two breaks them all
-QUIET_SHARE, QUIET_MOST = 0.009, 4.0  # copies for each answer, and saved up; for what is merely late
-STUCK_SHARE, STUCK_MOST = 0.03, 16.0  # for what is late twice over: its server hangs
 UNHEARD = 300  # answers of the pool after which an idle server's speed is measured again
 LOOK = 10  # answers from one look for such a server to the next
 LISTEN_S = 0.01  # from one look at what the other workers say to the next
 AGAIN_S = 0.025  # while jobs wait or an answer is overdue: others may have made room without a word
 HEAR_S = 0.25  # what was learned of speeds is told and heard so often; a death, silence and a return at once
-
-
-@dataclass(slots=True)
-class _Budget:
-    share: float
-    most: float
-    left: float
-
-    def earn(self) -> None:
-        self.left = min(self.left + self.share, self.most)
-
-    def spend(self) -> bool:
-        if self.left < 1:
-            return False
-        self.left -= 1
-        return True
 
 
 class Dispatcher:
@@ -55,8 +37,8 @@ class Dispatcher:
         self.node, self.strategy, self.ahead = node, strategy, ahead
         self._jitter = jitter
         self._answers = self._measure_at = 0
-        self._quiet = _Budget(QUIET_SHARE, QUIET_MOST, QUIET_MOST)
-        self._stuck = _Budget(STUCK_SHARE, STUCK_MOST, STUCK_MOST)
+        self._quiet = for_late()
+        self._stuck = for_stuck()
         self._gives_way = False  # somebody else waits longer: the place that became free is theirs
         self._listen_at = self._hear_at = 0.0
         self._overdue_at = 0.0  # no run is overdue before
