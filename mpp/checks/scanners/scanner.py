@@ -141,7 +141,6 @@ class ServedCheck(ScannerCheck[P]):
         super().__init__(settings, tools)
         servers: list[Server] = [server_of(text) for text in settings.servers]
         self._troubles = tools.troubles
-        self._hashed = settings.balance in ("hash-message", "hash-user")
         self.context = tls_context(settings.verify, settings.servers, tools.contexts)
         weights = settings.weights if settings.balance == "weighted" else ()
         ahead = self.waits_its_turn and self.context is None  # TLS begins when its turn comes, and would wait for that
@@ -167,12 +166,10 @@ class ServedCheck(ScannerCheck[P]):
         """
         recipients = transaction.envelope.recipients
         tenant = recipients[0].address.rpartition("@")[2].lower() if recipients else ""
-        if self._hashed:
-            key = self._key(transaction, key)
         attempts: list[_Attempt] = []
         until = deadline or self.deadline()
         try:
-            asking = Asking(size, tenant, key, copies)
+            asking = Asking(size, tenant, self._key(transaction, key), copies)
             return await self.pool.run(self._watched(job, transaction.digest, attempts), until, asking)
         except PoolError:
             if asyncio.get_running_loop().time() >= until:
